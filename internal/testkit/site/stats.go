@@ -1,0 +1,180 @@
+package site
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Stats is what clients did since the start or the last reset.
+type Stats struct {
+	// Hosts by number.
+	Hosts []HostStats `json:"hosts"`
+}
+
+// HostStats is what clients did to one host.
+type HostStats struct {
+	// Host is host:port.
+	Host string `json:"host"`
+	// Requests by path and query, robots.txt included.
+	Requests map[string]int `json:"requests"`
+	// Order of the requests' paths, robots.txt included, at most orderCap.
+	Order []string `json:"order"`
+	// Statuses counts answers by status.
+	Statuses map[int]int `json:"statuses"`
+	// UserAgents counts requests by User-Agent.
+	UserAgents map[string]int `json:"user_agents"`
+	// Bytes of bodies sent.
+	Bytes int64 `json:"bytes"`
+	// All is the pace of every request, Pages that without robots.txt.
+	All Pace `json:"all"`
+	// Pages is the pace of the requests other than robots.txt.
+	Pages Pace `json:"pages"`
+}
+
+// Pace is how hard a host was pressed.
+type Pace struct {
+	// MaxConcurrent is the most requests that were answered at one time.
+	MaxConcurrent int `json:"max_concurrent"`
+	// MinGap is the least time between the end of one exchange and the start of the
+	// next; 0 when two overlapped. It means nothing when Gaps is 0.
+	MinGap time.Duration `json:"min_gap"`
+	// Gaps is how many gaps were measured.
+	Gaps int `json:"gaps"`
+	// Overlaps is how many exchanges began while another was running.
+	Overlaps int `json:"overlaps"`
+}
+
+// Total is the number of requests to the host, robots.txt left out.
+func (h HostStats) Total() int {
+	n := 0
+	for path, count := range h.Requests {
+		if path != robotsPath {
+			n += count
+		}
+	}
+	return n
+}
+
+// Requests sums the requests of all hosts by URL, robots.txt left out.
+func (s Stats) Requests() map[string]int {
+	out := make(map[string]int)
+	for _, h := range s.Hosts {
+		for path, n := range h.Requests {
+			if path != robotsPath {
+				out["http://"+h.Host+path] += n
+			}
+		}
+	}
+	return out
+}
+
+// Total is the number of requests to all hosts, robots.txt left out.
+func (s Stats) Total() int {
+	n := 0
+	for _, h := range s.Hosts {
+		n += h.Total()
+	}
+	return n
+}
+
+// orderCap bounds the memory of a host's order; tests that look at the order are
+// far smaller.
+const orderCap = 200_000
+
+// account keeps the stats of one host.
+type account struct {
+	mu    sync.Mutex
+	stats HostStats
+	all   pacer
+	pages pacer
+}
+
+// pacer measures one Pace.
+type pacer struct {
+	pace    Pace
+	running int
+	ended   time.Time
+}
+
+func (p *pacer) begin(now time.Time) {
+	switch {
+	case p.running > 0:
+		p.pace.Overlaps++
+		p.pace.MinGap = 0
+		p.pace.Gaps++
+	case !p.ended.IsZero():
+		gap := now.Sub(p.ended)
+		if p.pace.Gaps == 0 || gap < p.pace.MinGap {
+			p.pace.MinGap = gap
+		}
+		p.pace.Gaps++
+	}
+	p.running++
+	p.pace.MaxConcurrent = max(p.pace.MaxConcurrent, p.running)
+}
+
+func (p *pacer) end(now time.Time) {
+	p.running--
+	p.ended = now
+}
+
+func newAccount(host string) *account {
+	a := &account{stats: HostStats{Host: host}}
+	a.reset()
+	return a
+}
+
+// reset forgets everything but the exchanges that are running.
+func (a *account) reset() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.stats = HostStats{
+		Host: a.stats.Host, Requests: map[string]int{},
+		Statuses: map[int]int{}, UserAgents: map[string]int{},
+	}
+	a.all = pacer{running: a.all.running}
+	a.pages = pacer{running: a.pages.running}
+}
+
+// begin notes a request and returns how often its path was asked for before.
+func (a *account) begin(path, agent string, now time.Time) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before := a.stats.Requests[path]
+	a.stats.Requests[path]++
+	a.stats.UserAgents[agent]++
+	if len(a.stats.Order) < orderCap {
+		a.stats.Order = append(a.stats.Order, path)
+	}
+	a.all.begin(now)
+	if path != robotsPath {
+		a.pages.begin(now)
+	}
+	return before
+}
+
+func (a *account) end(path string, status, n int, now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.stats.Statuses[status]++
+	a.stats.Bytes += int64(n)
+	a.all.end(now)
+	if path != robotsPath {
+		a.pages.end(now)
+	}
+}
+
+func (a *account) snapshot() HostStats {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := a.stats
+	out.Requests = maps.Clone(a.stats.Requests)
+	out.Statuses = maps.Clone(a.stats.Statuses)
+	out.UserAgents = maps.Clone(a.stats.UserAgents)
+	out.Order = slices.Clone(a.stats.Order)
+	out.All = a.all.pace
+	out.Pages = a.pages.pace
+	return out
+}
