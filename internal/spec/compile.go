@@ -1,0 +1,184 @@
+package spec
+
+import (
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/robots"
+	"github.com/weircrawl/weir/internal/weburl"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+)
+
+// Compiled is a crawl's spec made ready for hot paths. It is immutable and safe
+// for concurrent use; nobody may change what its fields point to.
+type Compiled struct {
+	// ID of the crawl.
+	ID string
+	// Revision of the spec.
+	Revision uint64
+	// Spec with every default filled in; all its sections are present.
+	Spec *crawlv1.CrawlSpec
+	// Canon makes the crawl's canonical URLs.
+	Canon *weburl.Canonicalizer
+	// Scope judges canonical URLs.
+	Scope *crawl.Scope
+	// Agent is the product token that is matched in robots.txt.
+	Agent string
+	// Rules make items, in the order of the spec; empty means the default page item.
+	Rules []*ExtractRule
+
+	priorities []priorityRule
+}
+
+// ExtractRule is a rule whose URL pattern and expressions are compiled. The CSS
+// selectors are not: they are the parser's.
+type ExtractRule struct {
+	// Name of the rule, an item's _rule.
+	Name string
+	// Match tells the pages it is for; nil means every page.
+	Match *crawl.Pattern
+	// Each is the CSS selector whose matches become items, without "css:"; empty
+	// means one item a page.
+	Each string
+	// Fields sorted by name.
+	Fields []ExtractField
+}
+
+// ExtractField is one field of a rule.
+type ExtractField struct {
+	// Name of the field.
+	Name string
+	// Regex of the rule, compiled; nil without one.
+	Regex *regexp.Regexp
+	// Rule as in the spec, its type never unspecified.
+	Rule *crawlv1.FieldRule
+}
+
+type priorityRule struct {
+	match    *crawl.Pattern
+	priority int32
+}
+
+// Compile validates and compiles a crawl's spec. Where its scope names no host,
+// the crawl's seed hosts are the scope.
+func Compile(c *crawlv1.Crawl) (*Compiled, error) {
+	if err := Validate(c.GetSpec()); err != nil {
+		return nil, err
+	}
+	s := Resolve(c.GetSpec())
+	out := &Compiled{
+		ID:       c.GetId(),
+		Revision: c.GetRevision(),
+		Spec:     s,
+		Canon:    canonicalizer(s.GetCanonical()),
+		Agent:    robots.ProductToken(s.GetFetch().GetUserAgent()),
+	}
+	scope, err := compileScope(s.GetScope(), c.GetSeedHosts())
+	if err != nil {
+		return nil, err
+	}
+	out.Scope = scope
+	for _, p := range s.GetPriorities() {
+		pattern, err := crawl.CompilePattern(p.GetMatch())
+		if err != nil {
+			return nil, crawl.Errorf(crawl.Invalid, "priorities: %w", err)
+		}
+		out.priorities = append(out.priorities, priorityRule{pattern, p.GetPriority()})
+	}
+	for _, r := range s.GetExtract() {
+		rule, err := compileRule(r)
+		if err != nil {
+			return nil, err
+		}
+		out.Rules = append(out.Rules, rule)
+	}
+	return out, nil
+}
+
+// Priority of a canonical URL: that of the last rule that matches, 0 without one.
+func (c *Compiled) Priority(url string) int32 {
+	for _, p := range slices.Backward(c.priorities) {
+		if p.match.Match(url) {
+			return p.priority
+		}
+	}
+	return 0
+}
+
+// Matches tells whether the rule is for a page.
+func (r *ExtractRule) Matches(url string) bool {
+	return r.Match == nil || r.Match.Match(url)
+}
+
+func canonicalizer(c *crawlv1.Canonical) *weburl.Canonicalizer {
+	return weburl.New(weburl.Options{
+		SortQuery:       c.GetSortQuery(),
+		StripParams:     c.GetStripParams().GetValues(),
+		StripSessionIDs: c.GetStripSessionIds(),
+	})
+}
+
+func compileScope(s *crawlv1.Scope, seedHosts []string) (*crawl.Scope, error) {
+	cfg := crawl.ScopeConfig{
+		Hosts:     s.GetHosts(),
+		Domains:   s.GetDomains(),
+		MaxDepth:  -1,
+		MaxLength: int(s.GetMaxUrlLength()),
+	}
+	if s.MaxDepth != nil {
+		cfg.MaxDepth = int(s.GetMaxDepth())
+	}
+	for _, n := range s.GetNets() {
+		prefix, err := netip.ParsePrefix(n)
+		if err != nil {
+			return nil, crawl.Errorf(crawl.Invalid, "scope.nets: %w", err)
+		}
+		cfg.Nets = append(cfg.Nets, prefix)
+	}
+	for _, r := range s.GetRules() {
+		text, accept := ruleText(r)
+		pattern, err := crawl.CompilePattern(text)
+		if err != nil {
+			return nil, crawl.Errorf(crawl.Invalid, "scope.rules: %w", err)
+		}
+		name := "reject: "
+		if accept {
+			name = "accept: "
+		}
+		cfg.Rules = append(cfg.Rules, crawl.ScopeRule{Accept: accept, Pattern: pattern, Text: name + text})
+	}
+	return crawl.NewScope(cfg.WithSeedHosts(slices.Clone(seedHosts))), nil
+}
+
+func ruleText(r *crawlv1.ScopeRule) (text string, accept bool) {
+	if a, ok := r.GetAction().(*crawlv1.ScopeRule_Accept); ok {
+		return a.Accept, true
+	}
+	return r.GetReject(), false
+}
+
+func compileRule(r *crawlv1.ExtractRule) (*ExtractRule, error) {
+	out := &ExtractRule{Name: r.GetName(), Each: strings.TrimSpace(strings.TrimPrefix(r.GetEach(), "css:"))}
+	if r.GetMatch() != "" {
+		pattern, err := crawl.CompilePattern(r.GetMatch())
+		if err != nil {
+			return nil, crawl.Errorf(crawl.Invalid, "extract: rule %s: %w", r.GetName(), err)
+		}
+		out.Match = pattern
+	}
+	for _, name := range sortedKeys(r.GetFields()) {
+		f := ExtractField{Name: name, Rule: r.GetFields()[name]}
+		if text := f.Rule.GetRegex(); text != "" {
+			re, err := regexp.Compile(text)
+			if err != nil {
+				return nil, crawl.Errorf(crawl.Invalid, "extract: rule %s: field %s: %w", r.GetName(), name, err)
+			}
+			f.Regex = re
+		}
+		out.Fields = append(out.Fields, f)
+	}
+	return out, nil
+}
