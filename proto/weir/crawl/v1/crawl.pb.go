@@ -107,7 +107,7 @@ type Crawl struct {
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The spec as submitted.
 	Spec *CrawlSpec `protobuf:"bytes,2,opt,name=spec,proto3" json:"spec,omitempty"`
-	// Counts changes of the spec, from 1.
+	// Counts changes of the spec and of seed_hosts, from 1.
 	Revision uint64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
 	// State now.
 	State CrawlState `protobuf:"varint,4,opt,name=state,proto3,enum=weir.crawl.v1.CrawlState" json:"state,omitempty"`
@@ -120,8 +120,10 @@ type Crawl struct {
 	// Counters, exact at the last commit.
 	Stats *CrawlStats `protobuf:"bytes,8,opt,name=stats,proto3" json:"stats,omitempty"`
 	// The hosts of the seeds, when the spec's scope names none: the crawl's scope.
-	// Grows as seeds are added.
-	SeedHosts     []string `protobuf:"bytes,9,rep,name=seed_hosts,json=seedHosts,proto3" json:"seed_hosts,omitempty"`
+	// Grows as seeds are added, up to 10,000, each time under a new revision.
+	SeedHosts []string `protobuf:"bytes,9,rep,name=seed_hosts,json=seedHosts,proto3" json:"seed_hosts,omitempty"`
+	// The request_id of the CreateCrawl call that made it.
+	RequestId     string `protobuf:"bytes,10,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -217,6 +219,13 @@ func (x *Crawl) GetSeedHosts() []string {
 		return x.SeedHosts
 	}
 	return nil
+}
+
+func (x *Crawl) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
 }
 
 // Ledger accounts for every URL of a crawl: at any moment
@@ -433,7 +442,7 @@ var File_weir_crawl_v1_crawl_proto protoreflect.FileDescriptor
 
 const file_weir_crawl_v1_crawl_proto_rawDesc = "" +
 	"\n" +
-	"\x19weir/crawl/v1/crawl.proto\x12\rweir.crawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18weir/crawl/v1/spec.proto\"\xec\x02\n" +
+	"\x19weir/crawl/v1/crawl.proto\x12\rweir.crawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18weir/crawl/v1/spec.proto\"\x8b\x03\n" +
 	"\x05Crawl\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12,\n" +
 	"\x04spec\x18\x02 \x01(\v2\x18.weir.crawl.v1.CrawlSpecR\x04spec\x12\x1a\n" +
@@ -445,7 +454,10 @@ const file_weir_crawl_v1_crawl_proto_rawDesc = "" +
 	"\bended_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12/\n" +
 	"\x05stats\x18\b \x01(\v2\x19.weir.crawl.v1.CrawlStatsR\x05stats\x12\x1d\n" +
 	"\n" +
-	"seed_hosts\x18\t \x03(\tR\tseedHosts\"\x98\x02\n" +
+	"seed_hosts\x18\t \x03(\tR\tseedHosts\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\n" +
+	" \x01(\tR\trequestId\"\x98\x02\n" +
 	"\x06Ledger\x12\x1e\n" +
 	"\n" +
 	"discovered\x18\x01 \x01(\x04R\n" +

@@ -1,0 +1,77 @@
+package scheduler
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"time"
+)
+
+// Config is the configuration of a scheduler. Its zero value is not usable; start
+// from DefaultConfig.
+type Config struct {
+	// Dir is the folder of the frontier store. Required; made when absent.
+	Dir string
+	// Partitions of the frontier, fixed when the store is created. Default 64.
+	Partitions uint
+	// Window is how many tasks may be with the fetchers, not yet reported. It bounds
+	// the tasks stream and should be a few times the fleet's concurrency. Default 256.
+	Window int
+	// MaxLeases is how many URLs may be anywhere between dispatch and result. It
+	// bounds what the streams hold when a later stage is slow. Default 4096.
+	MaxLeases int
+	// LeaseTime is after how long without a result a URL that is on no stream any
+	// more is handed out again. Default 10m.
+	LeaseTime time.Duration
+	// Batch is how many results one commit takes at most. Default 64.
+	Batch int
+	// BatchAge is how long the first result of a batch waits for others. Default 2ms.
+	BatchAge time.Duration
+	// CacheSize of the store in bytes. Default 64 MiB.
+	CacheSize int64
+}
+
+// DefaultConfig returns the defaults named in Config's comments.
+func DefaultConfig() Config {
+	return Config{
+		Partitions: 64,
+		Window:     256,
+		MaxLeases:  4096,
+		LeaseTime:  10 * time.Minute,
+		Batch:      64,
+		BatchAge:   2 * time.Millisecond,
+		CacheSize:  64 << 20,
+	}
+}
+
+// RegisterFlags adds the fields to fs, each name after prefix; the values that c
+// has are the defaults.
+func (c *Config) RegisterFlags(prefix string, fs *flag.FlagSet) {
+	fs.StringVar(&c.Dir, prefix+"dir", c.Dir, "folder of the frontier store")
+	fs.UintVar(&c.Partitions, prefix+"partitions", c.Partitions, "partitions of the frontier, fixed when the store is created")
+	fs.IntVar(&c.Window, prefix+"window", c.Window, "tasks that may be with the fetchers, not yet reported")
+	fs.IntVar(&c.MaxLeases, prefix+"max-leases", c.MaxLeases, "URLs that may be between dispatch and result")
+	fs.DurationVar(&c.LeaseTime, prefix+"lease-time", c.LeaseTime, "time after which a URL without a result that is on no stream is handed out again")
+	fs.IntVar(&c.Batch, prefix+"batch", c.Batch, "results in one commit at most")
+	fs.DurationVar(&c.BatchAge, prefix+"batch-age", c.BatchAge, "how long the first result of a batch waits for others")
+	fs.Int64Var(&c.CacheSize, prefix+"cache-size", c.CacheSize, "cache of the store in bytes")
+}
+
+// Validate reports every field that cannot work.
+func (c Config) Validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("scheduler: "+format, args...))
+		}
+	}
+	check(c.Dir != "", "dir is not set")
+	check(c.Partitions >= 1 && c.Partitions <= 4096, "partitions is %d, want 1 to 4096", c.Partitions)
+	check(c.Window >= 1, "window is %d, want at least 1", c.Window)
+	check(c.MaxLeases >= c.Window, "max-leases is %d, want at least window (%d)", c.MaxLeases, c.Window)
+	check(c.LeaseTime >= time.Second, "lease-time is %s, want at least 1s", c.LeaseTime)
+	check(c.Batch >= 1 && c.Batch <= 4096, "batch is %d, want 1 to 4096", c.Batch)
+	check(c.BatchAge >= 0 && c.BatchAge <= time.Second, "batch-age is %s, want 0 to 1s", c.BatchAge)
+	check(c.CacheSize >= 1<<20, "cache-size is %d, want at least 1 MiB", c.CacheSize)
+	return errors.Join(errs...)
+}
