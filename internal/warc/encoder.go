@@ -1,0 +1,170 @@
+package warc
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	"github.com/klauspost/compress/flate"
+)
+
+// level of compression: headers are short, and bodies were compressed before.
+const level = flate.BestSpeed
+
+// The last bytes of every record.
+const closing = "\r\n\r\n"
+
+// Sum is what gzip has to know of data that is already compressed.
+type Sum struct {
+	// Size is the length before compression.
+	Size int64
+	// CRC32 (IEEE) of the data before compression.
+	CRC32 uint32
+}
+
+// Encoder appends records to byte slices, each as a gzip member of its own. It
+// only holds buffers that are reused: not safe for concurrent use.
+type Encoder struct {
+	fw   *flate.Writer
+	out  sliceWriter
+	head []byte
+	// open is the sum of the record between Begin and End.
+	open Sum
+}
+
+// NewEncoder returns an encoder.
+func NewEncoder() *Encoder {
+	e := &Encoder{}
+	fw, err := flate.NewWriter(&e.out, level)
+	if err != nil {
+		panic(err) // level is a constant: only a bug can lead here
+	}
+	e.fw = fw
+	return e
+}
+
+// Append appends a record with a block that is not compressed yet.
+func (e *Encoder) Append(dst []byte, r *Record, block []byte) []byte {
+	e.head = r.appendHeader(e.head[:0], int64(len(block)))
+	dst = appendGzipHeader(dst)
+	e.out.b = dst
+	e.fw.Reset(&e.out)
+	// The writer is a slice: none of these calls can fail.
+	_, _ = e.fw.Write(e.head)
+	_, _ = e.fw.Write(block)
+	_, _ = io.WriteString(e.fw, closing)
+	_ = e.fw.Close()
+	crc := crc32.ChecksumIEEE(e.head)
+	crc = crc32.Update(crc, crc32.IEEETable, block)
+	crc = crc32.Update(crc, crc32.IEEETable, []byte(closing))
+	return appendTrailer(e.take(), crc, int64(len(e.head)+len(block)+len(closing)))
+}
+
+// AppendSpliced appends a record whose block is head (HTTP headers and the empty
+// line) followed by a body that is already compressed, as Trim returned it.
+// body's sum must be that of the data: a wrong one makes a record that readers
+// refuse.
+func (e *Encoder) AppendSpliced(dst []byte, r *Record, head, trimmed []byte, body Sum) []byte {
+	dst = e.Begin(dst, r, head, body)
+	dst = append(dst, trimmed...)
+	return e.End(dst)
+}
+
+// Begin appends what comes before a body that does not go through memory: the
+// caller writes the trimmed stream behind it, then what End returns.
+func (e *Encoder) Begin(dst []byte, r *Record, head []byte, body Sum) []byte {
+	e.head = r.appendHeader(e.head[:0], int64(len(head))+body.Size)
+	e.head = append(e.head, head...)
+	dst = appendGzipHeader(dst)
+	e.out.b = dst
+	e.fw.Reset(&e.out)
+	_, _ = e.fw.Write(e.head)
+	_ = e.fw.Flush()
+	e.open = Sum{
+		Size:  int64(len(e.head)) + body.Size,
+		CRC32: combineCRC(crc32.ChecksumIEEE(e.head), body.CRC32, body.Size),
+	}
+	return e.take()
+}
+
+// End appends what comes behind the body that Begin was told of.
+func (e *Encoder) End(dst []byte) []byte {
+	// A final stored block of four bytes: 1 bit final, 2 bits type 0, padding,
+	// length and its complement.
+	dst = append(dst, 1, byte(len(closing)), 0, ^byte(len(closing)), 0xff)
+	dst = append(dst, closing...)
+	crc := crc32.Update(e.open.CRC32, crc32.IEEETable, []byte(closing))
+	return appendTrailer(dst, crc, e.open.Size+int64(len(closing)))
+}
+
+func (e *Encoder) take() []byte {
+	b := e.out.b
+	e.out.b = nil
+	return b
+}
+
+// appendGzipHeader: no name, no time, fastest compression, unknown system.
+func appendGzipHeader(dst []byte) []byte {
+	return append(dst, 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 0xff)
+}
+
+func appendTrailer(dst []byte, crc uint32, size int64) []byte {
+	dst = binary.LittleEndian.AppendUint32(dst, crc)
+	return binary.LittleEndian.AppendUint32(dst, uint32(size)) // modulo 2^32, as gzip has it
+}
+
+// FinalBlock is the length of what Trim takes away.
+const FinalBlock = 2
+
+// marker is how a stream ends that was flushed before it was closed: the sync
+// marker and an empty final block with fixed codes.
+const marker = "\x00\x00\xff\xff\x03\x00"
+
+// TailSize is the number of bytes at the end of a stream that Trimmable reads.
+const TailSize = len(marker)
+
+// Trimmable reports whether a raw DEFLATE stream with this end may be spliced.
+func Trimmable(tail []byte) bool {
+	return len(tail) >= TailSize && string(tail[len(tail)-TailSize:]) == marker
+}
+
+// Trim returns a raw DEFLATE stream without its final block, so that more may
+// follow. It reports false for a stream in another form: see Resync.
+func Trim(deflate []byte) ([]byte, bool) {
+	if !Trimmable(deflate) {
+		return nil, false
+	}
+	return deflate[:len(deflate)-FinalBlock], true
+}
+
+// Resync reads a complete raw DEFLATE stream of any form and writes the same
+// data in the form that Trim takes. It returns the data's sum; an error means a
+// broken stream, or w's.
+func Resync(w io.Writer, deflate io.Reader) (Sum, error) {
+	fr := flate.NewReader(deflate)
+	fw, err := flate.NewWriter(w, level)
+	if err != nil {
+		return Sum{}, err
+	}
+	crc := crc32.NewIEEE()
+	n, err := io.Copy(io.MultiWriter(fw, crc), fr)
+	if err != nil {
+		return Sum{}, fmt.Errorf("inflate a body: %w", err)
+	}
+	if err := fw.Flush(); err != nil {
+		return Sum{}, err
+	}
+	if err := fw.Close(); err != nil {
+		return Sum{}, err
+	}
+	return Sum{Size: n, CRC32: crc.Sum32()}, nil
+}
+
+// sliceWriter lets the compressor append to the caller's slice.
+type sliceWriter struct{ b []byte }
+
+func (w *sliceWriter) Write(p []byte) (int, error) {
+	w.b = append(w.b, p...)
+	return len(p), nil
+}
