@@ -1,0 +1,188 @@
+package frontier
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/weburl"
+)
+
+// HostID is the 64-bit hash of an origin (scheme, name and port).
+type HostID = uint64
+
+// Key is the hash of a canonical URL.
+type Key = weburl.Key
+
+// Ref finds a URL of a crawl in the store; Frontier.Ref makes one.
+type Ref struct {
+	// Crawl and Partition that own the URL.
+	Crawl     CrawlNo
+	Partition uint32
+	// Host of the URL.
+	Host HostID
+	// Key of the URL.
+	Key Key
+}
+
+// HostRef finds a host's part of a crawl in the store.
+type HostRef struct {
+	// Partition of the host.
+	Partition uint32
+	// Crawl and Host.
+	Crawl CrawlNo
+	Host  HostID
+}
+
+// QKey is the place of an item in its host's queue: lowest first.
+type QKey struct {
+	// Priority by the crawl's rules; lower comes first.
+	Priority int32
+	// Seq orders equal priorities: see seq.go.
+	Seq uint64
+}
+
+// Compare orders two places.
+func (k QKey) Compare(o QKey) int {
+	if c := cmp.Compare(k.Priority, o.Priority); c != 0 {
+		return c
+	}
+	return cmp.Compare(k.Seq, o.Seq)
+}
+
+// Item is a queued URL.
+type Item struct {
+	// URL to visit. Zero in a lease that came back from the store; see Lease.
+	URL weburl.URL
+	// Key of URL.
+	Key Key
+	// QKey is its place.
+	QKey
+	// Depth in links from a seed.
+	Depth int
+	// Attempts finished that count against Crawl.Retries.
+	Attempts int
+	// Generation counts scheduled visits, from 1.
+	Generation uint32
+	// Redirects that led here.
+	Redirects int
+}
+
+// Candidate is a URL to be added if it is new.
+type Candidate struct {
+	// Ref of the URL, from Frontier.Ref.
+	Ref Ref
+	// URL in canonical form.
+	URL weburl.URL
+	// Depth in links from a seed.
+	Depth int
+	// Priority by the crawl's rules.
+	Priority int32
+	// Redirects that led here.
+	Redirects int
+	// Next puts the URL before all others of its host and priority, as the target
+	// of a redirect is.
+	Next bool
+}
+
+// URLState is where a URL stands; the numbers are those of
+// schedulerv1.URLState. The store never holds Leased: a lease is a row of its
+// own beside a queued URL.
+type URLState uint8
+
+// States of a URL; the zero value is a URL that is not known.
+const (
+	URLUnknown URLState = iota
+	URLQueued
+	URLLeased
+	URLDelayed
+	URLDone
+	URLFailed
+	URLDropped
+)
+
+// Record is what the store knows of a URL.
+type Record struct {
+	// State, URLUnknown when there is no record.
+	State URLState
+	// QKey is its place in the queue, now or when it was last in it.
+	QKey
+	// Depth, Attempts, Generation and Redirects as in Item.
+	Depth      int
+	Attempts   int
+	Generation uint32
+	Redirects  int
+	// Status and Class of the last attempt.
+	Status int
+	Class  crawl.Class
+	// FetchedAt is the end of the last attempt, NotBefore the due time of a
+	// delayed URL; to the millisecond.
+	FetchedAt, NotBefore time.Time
+	// Reason why a URL was dropped.
+	Reason string
+	// URL is only kept once the URL has left its queue, where it is kept before.
+	URL string
+}
+
+// DueItem is a delayed URL whose time has come.
+type DueItem struct {
+	// Ref of the URL.
+	Ref Ref
+	// At is its due time.
+	At time.Time
+	// Record with its URL.
+	Record Record
+}
+
+// Exchange is what one attempt told about the host.
+type Exchange struct {
+	// Status, 0 without a response.
+	Status int
+	// Class of the failure, ClassNone without one.
+	Class crawl.Class
+	// Duration of the exchange.
+	Duration time.Duration
+	// RetryAfter asked for by the site.
+	RetryAfter time.Duration
+}
+
+// Completion is the outcome of one visit.
+type Completion struct {
+	// Ref of the URL.
+	Ref Ref
+	// URL as the result names it.
+	URL weburl.URL
+	// Lease and Generation of the visit.
+	Lease      LeaseID
+	Generation uint32
+	// Exchange of the attempt.
+	Exchange Exchange
+	// EndedAt is when the exchange ended, by the fetcher's clock.
+	EndedAt time.Time
+	// Redirect is the target when the response was one and the target is in scope.
+	Redirect *Candidate
+	// RedirectKnown says that the store knows the target.
+	RedirectKnown bool
+	// Links to add and, for each, whether the store knows it.
+	Links []Candidate
+	Known []bool
+	// Items and Rejected items of the page, Bytes of its body.
+	Items, Rejected int
+	Bytes           uint64
+}
+
+// Outcome is what a completion did.
+type Outcome uint8
+
+// Outcomes.
+const (
+	// Duplicate changed no counter: the visit was completed before, or the URL or
+	// crawl is not known.
+	Duplicate Outcome = iota
+	// Done: the URL was visited.
+	Done
+	// Delayed: it will be tried again.
+	Delayed
+	// Failed: it was given up.
+	FailedURL
+)

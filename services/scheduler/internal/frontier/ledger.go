@@ -1,0 +1,55 @@
+package frontier
+
+import "maps"
+
+// Stats are the counters of a crawl. At any moment
+// Discovered = Queued + Leased + Delayed + Done + Failed + the sum of Dropped.
+type Stats struct {
+	// Discovered counts the distinct URLs added.
+	Discovered uint64
+	// Queued URLs wait for their turn, Leased ones are handed out, Delayed ones
+	// wait for a time.
+	Queued, Leased, Delayed uint64
+	// Done URLs were visited and stored, Failed ones given up.
+	Done, Failed uint64
+	// Dropped URLs are never visited, by reason.
+	Dropped map[string]uint64
+	// Pages stored with a 2xx status.
+	Pages uint64
+	// Items stored and items rejected.
+	Items, RejectedItems uint64
+	// Bytes of bodies.
+	Bytes uint64
+	// Fetches are finished attempts, retries and robots.txt included.
+	Fetches uint64
+	// Statuses counts attempts by HTTP status, Errors failed ones by class.
+	Statuses map[int]uint64
+	Errors   map[string]uint64
+}
+
+// Open is the number of URLs still to be visited.
+func (s *Stats) Open() uint64 { return s.Queued + s.Leased + s.Delayed }
+
+// Accounted is the sum that must equal Discovered.
+func (s *Stats) Accounted() uint64 {
+	n := s.Queued + s.Leased + s.Delayed + s.Done + s.Failed
+	for _, d := range s.Dropped {
+		n += d
+	}
+	return n
+}
+
+// Clone returns a copy that shares nothing with s.
+func (s *Stats) Clone() Stats {
+	c := *s
+	c.Dropped, c.Statuses, c.Errors = maps.Clone(s.Dropped), maps.Clone(s.Statuses), maps.Clone(s.Errors)
+	return c
+}
+
+// bump adds one to a counter of a map that is made when first needed.
+func bump[K comparable](m *map[K]uint64, k K) {
+	if *m == nil {
+		*m = make(map[K]uint64)
+	}
+	(*m)[k]++
+}
