@@ -14,32 +14,29 @@ var (
 	ErrInvalid = errors.New("not a valid URL")
 	// ErrScheme: not http or https (mailto:, javascript:, data:, …).
 	ErrScheme = errors.New("scheme is not http or https")
-	// ErrTooLong: longer than MaxLength after canonicalisation.
+	// ErrTooLong: longer than MaxLength after canonicalisation, or so long as
+	// written that it is not worth finding out.
 	ErrTooLong = errors.New("URL is too long")
 )
 
 // MaxLength bounds a canonical URL in bytes, whatever a crawl allows.
 const MaxLength = 8192
 
+// maxRaw bounds a URL as written. It leaves room for what canonicalisation drops
+// and keeps hostile input away from the slow path, whose cost is not linear.
+const maxRaw = 4 * MaxLength
+
 // Options says what is dropped from a URL before it is compared. The zero value
 // drops only the fragment and the user information.
 type Options struct {
 	// SortQuery sorts query parameters by name; equal names keep their order.
+	// Empty parameters ("a=1&&b=2", a lone "?") are dropped, as they say nothing.
 	SortQuery bool
-	// StripParams are names of query parameters to drop; a trailing * is a wildcard.
+	// StripParams are names of query parameters to drop, compared byte by byte; a
+	// trailing * is a wildcard.
 	StripParams []string
-	// StripSessionIDs drops jsessionid, phpsessid, sid, aspsessionid*, cfid,
-	// cftoken and ;jsessionid= path parameters.
+	// StripSessionIDs drops jsessionid, phpsessid, sid, aspsessionid*, cfid and
+	// cftoken, in any case, from the query and from path parameters (";sid=…"),
+	// and the "(S(…))" path segments of ASP.NET.
 	StripSessionIDs bool
-}
-
-// Key is a 96-bit hash of a canonical URL: the first 12 bytes of its SHA-256.
-type Key [12]byte
-
-// URL is a canonical absolute http or https URL without fragment and user
-// information. The zero value is no URL. URLs are compared by String.
-type URL struct {
-	s                  string
-	hostStart, hostEnd int32 // name without port and without brackets stripped
-	authEnd            int32 // end of host[:port]
 }
