@@ -1,0 +1,140 @@
+# Weir's tasks. `make help` lists them. A fresh machine needs Go and make (and git
+# for verify); every other tool is pinned in tools/go.mod and built from there.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+GO ?= go
+# Stamping needs no VCS: builds work in a tarball and in a container too.
+export GOFLAGS := -buildvcs=false $(filter-out -buildvcs=false,$(GOFLAGS))
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+# There is no module at the root: ./... would test nothing. The workspace's modules
+# are listed by go itself, their folders by go.work.
+MODULE := github.com/weircrawl/weir
+MODULES = $(shell $(GO) list -m)
+PACKAGES = $(addsuffix /...,$(MODULES))
+MODULE_DIRS = $(shell $(GO) list -m -f '{{.Dir}}')
+
+TOOLS := bin/tools
+FUZZTIME ?= 10s
+TESTFLAGS ?=
+BENCHFLAGS ?=
+# What buf breaking compares with: the last release, else main as published, else the last commit.
+BREAKING_BASE ?= $(shell git describe --tags --abbrev=0 2>/dev/null || git rev-parse -q --verify origin/main 2>/dev/null || git rev-parse HEAD)
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-zA-Z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN {FS = ":.*## "} {printf "  %-14s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: ## build bin/weir
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/weir ./cmd/weir
+
+.PHONY: demo
+demo: build ## crawl a small site on loopback and show what comes out (DIR=… serves a folder instead)
+	$(GO) run ./test/cmd/demo $(if $(DIR),-dir '$(DIR)') -weir bin/weir
+
+.PHONY: up
+up: build ## run the whole ring as a server, all in one process
+	bin/weir up
+
+# The black-box tests look at files and programs that go's test cache does not know
+# of (-count=1), and need the machine for themselves (-p 1).
+.PHONY: test
+test: ## all tests of all modules, import rules and a short end-to-end run in both modes
+	$(GO) test -timeout 10m $(TESTFLAGS) $$($(GO) list $(PACKAGES) | grep -v '^$(MODULE)/test/')
+	$(GO) test -count=1 -timeout 10m -p 1 $(TESTFLAGS) $(MODULE)/test/...
+
+.PHONY: race
+race: ## all tests but the end-to-end ones under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(TESTFLAGS) $$($(GO) list $(PACKAGES) | grep -v -e /test/e2e -e /test/chaos -e /test/bench)
+
+.PHONY: e2e
+e2e: ## the long end-to-end suite, both modes, 10,000 pages, python3-doc against wget
+	$(GO) test -count=1 -timeout 60m -v $(TESTFLAGS) ./test/e2e -args -long
+
+.PHONY: chaos
+chaos: ## the long fault suite: kill -9 of everything in turn, stopped storage, full disk
+	$(GO) test -count=1 -timeout 60m -v $(TESTFLAGS) ./test/chaos -args -long
+
+.PHONY: bench
+bench: build ## measure the ring against a bare Go loop; writes test/bench/results (BENCHFLAGS=-short for a quick look)
+	$(GO) run ./test/cmd/bench -weir bin/weir $(BENCHFLAGS)
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (default 10s)
+	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' cmd internal services | xargs -rn1 dirname | sort -u); do \
+	  for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | sed 's/func //'); do \
+	    echo "== $$dir $$target"; \
+	    $(GO) test ./$$dir -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME); \
+	  done; \
+	done
+
+.PHONY: lint
+lint: $(TOOLS)/staticcheck ## gofmt, go vet, staticcheck and our own rules (test/rules)
+	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l $$(git ls-files '*.go' | grep -v '\.pb\.go$$')); \
+	  if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet $(PACKAGES)
+	$(TOOLS)/staticcheck $(PACKAGES)
+	$(GO) test -count=1 ./test/rules
+
+.PHONY: gen
+gen: protoc-tools ## generate the Go code of proto/
+	PATH="$(CURDIR)/$(TOOLS):$$PATH" $(TOOLS)/buf generate
+
+.PHONY: verify
+verify: verify-gen verify-proto verify-modules lint ## everything that CI proves beside the tests
+	@echo "verify: ok"
+
+.PHONY: verify-gen
+verify-gen: protoc-tools
+	@rm -rf bin/gen && mkdir -p bin/gen
+	PATH="$(CURDIR)/$(TOOLS):$$PATH" $(TOOLS)/buf generate -o bin/gen
+	@cd bin/gen && find proto -name '*.pb.go' | sort > ../gen.want
+	@find proto -name '*.pb.go' | sort | diff bin/gen.want - || { echo "generated files differ: run make gen"; exit 1; }
+	@while read -r f; do cmp -s "bin/gen/$$f" "$$f" || { echo "$$f is stale: run make gen"; exit 1; }; done < bin/gen.want
+	@rm -rf bin/gen bin/gen.want
+
+.PHONY: verify-proto
+verify-proto: $(TOOLS)/buf
+	$(TOOLS)/buf lint
+	@if git cat-file -e $(BREAKING_BASE):buf.yaml 2>/dev/null; then \
+	  base=$$(git rev-parse '$(BREAKING_BASE)^{commit}'); echo "buf breaking against $$base"; \
+	  $(TOOLS)/buf breaking --against ".git#ref=$$base"; \
+	else echo "buf breaking: $(BREAKING_BASE) has no protos to compare with"; fi
+
+# The workspace hides missing requirements, so each module is built alone too.
+.PHONY: verify-modules
+verify-modules:
+	@for dir in $(MODULE_DIRS); do \
+	  echo "== $${dir#$(CURDIR)/}"; \
+	  GOWORK=off $(GO) -C $$dir build -o /dev/null ./...; \
+	  GOWORK=off $(GO) -C $$dir mod tidy -diff; \
+	done
+
+.PHONY: protoc-tools
+protoc-tools: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc
+
+# buf alone takes minutes of CPU to build; it is needed by gen and verify only.
+$(TOOLS)/buf: tools/go.mod
+	GOWORK=off $(GO) -C tools build -o ../$@ github.com/bufbuild/buf/cmd/buf
+$(TOOLS)/protoc-gen-go: tools/go.mod
+	GOWORK=off $(GO) -C tools build -o ../$@ google.golang.org/protobuf/cmd/protoc-gen-go
+$(TOOLS)/protoc-gen-go-grpc: tools/go.mod
+	GOWORK=off $(GO) -C tools build -o ../$@ google.golang.org/grpc/cmd/protoc-gen-go-grpc
+$(TOOLS)/staticcheck: tools/go.mod
+	GOWORK=off $(GO) -C tools build -o ../$@ honnef.co/go/tools/cmd/staticcheck
+
+.PHONY: install-deps
+install-deps: ## fetch modules and build the pinned tools (Debian packages of the long e2e: python3-doc, wget)
+	@for dir in $(MODULE_DIRS); do GOWORK=off $(GO) -C $$dir mod download; done
+	@$(MAKE) protoc-tools $(TOOLS)/staticcheck
+
+.PHONY: clean
+clean: ## remove what was built and measured, and the data of crawls run here
+	rm -rf bin weir-data test/bench/profiles
