@@ -10,6 +10,10 @@ import (
 func didYouMean(name string, known []string) string {
 	best, bestDist := "", len(name)/3+2
 	for _, k := range known {
+		if strings.HasSuffix(strings.ToLower(name), k) {
+			// The enum's long form, or a path where a name is wanted.
+			return fmt.Sprintf("did you mean %q?", k)
+		}
 		if d := distance(strings.ToLower(name), k); d < bestDist {
 			best, bestDist = k, d
 		}

@@ -111,12 +111,12 @@ func urlProblem(u string, err error) string {
 
 func (c *checker) scope(s *crawlv1.Scope) {
 	for i, h := range s.GetHosts() {
-		if _, err := canonicalHost(h, true); err != nil {
+		if err := checkHost(h, true); err != nil {
 			c.addf(index("scope.hosts", i), "%s", err)
 		}
 	}
 	for i, d := range s.GetDomains() {
-		if _, err := canonicalHost(d, false); err != nil {
+		if err := checkHost(d, false); err != nil {
 			c.addf(index("scope.domains", i), "%s", err)
 		}
 	}
@@ -147,7 +147,9 @@ func (c *checker) pattern(path, text string) {
 		c.addf(path, "must be a pattern: a glob such as */product/*, or re: and an RE2 expression")
 		return
 	}
-	if _, err := crawl.CompilePattern(text); err != nil {
+	if re, ok := strings.CutPrefix(text, "re:"); ok {
+		c.regex(path, re)
+	} else if _, err := crawl.CompilePattern(text); err != nil {
 		c.addf(path, "%s", oneLine(err))
 	}
 }
@@ -270,34 +272,31 @@ func (c *checker) between(path string, v, least, most uint64) {
 	}
 }
 
-// canonicalHost brings a host of a scope into the form that canonical URLs
-// have. Its error says what would be right.
-func canonicalHost(s string, portAllowed bool) (string, error) {
+// checkHost tells whether a scope's host can be one. Its error says what would
+// be right; crawl.NewScope brings hosts to their canonical form.
+func checkHost(s string, portAllowed bool) error {
 	form := "a host name such as shop.example"
 	if portAllowed {
 		form += " or shop.example:8080"
 	}
+	wrong := fmt.Errorf("%q is not %s", s, form)
 	if s == "" || strings.ContainsAny(s, "/?#@\\ \t*") {
-		return "", fmt.Errorf("%q is not %s", s, form)
+		return wrong
 	}
-	host, port := s, ""
-	if i := strings.LastIndexByte(s, ':'); i >= 0 && strings.Count(s, ":") == 1 || i > 0 && s[i-1] == ']' {
-		host, port = s[:i], s[i+1:]
-		n, err := strconv.ParseUint(port, 10, 16)
-		if err != nil || n == 0 || !portAllowed {
-			return "", fmt.Errorf("%q is not %s", s, form)
+	host := s
+	if _, err := netip.ParseAddr(s); err == nil && strings.Contains(s, ":") {
+		return fmt.Errorf("%q must be written in brackets: [%s]", s, s)
+	}
+	if i := strings.LastIndexByte(s, ':'); i >= 0 && !strings.HasSuffix(s, "]") {
+		host = s[:i]
+		if n, err := strconv.ParseUint(s[i+1:], 10, 16); err != nil || n == 0 || !portAllowed {
+			return wrong
 		}
-		port = ":" + strconv.FormatUint(n, 10)
 	}
-	if addr, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil && addr.Is6() {
-		host = "[" + addr.String() + "]"
+	if _, err := weburl.New(weburl.Options{}).Parse("http://" + host + "/"); err != nil {
+		return wrong
 	}
-	u, err := weburl.New(weburl.Options{}).Parse("http://" + host + "/")
-	if err != nil {
-		return "", fmt.Errorf("%q is not %s", s, form)
-	}
-	name := u.HostPort()
-	return name + port, nil
+	return nil
 }
 
 func isName(s string, underscore bool) bool {
