@@ -1,0 +1,203 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/spec"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+)
+
+// PutCrawl shares a crawl with all services. Seeds and statistics are left out:
+// no other service needs them, and they can be long. Only the scheduler calls it.
+func (b *Bus) PutCrawl(ctx context.Context, c *crawlv1.Crawl) error {
+	kv, err := b.crawlsBucket(ctx)
+	if err != nil {
+		return err
+	}
+	data, err := proto.Marshal(shareable(c))
+	if err != nil {
+		return crawl.Errorf(crawl.Invalid, "marshal crawl %s: %w", c.GetId(), err)
+	}
+	if limit := b.MaxPayload() - mib/64; len(data) > limit {
+		return crawl.Errorf(crawl.Invalid,
+			"crawl %s: spec and seed hosts make %d bytes, over the %d that a NATS message may have; name domains in scope instead of many hosts",
+			c.GetId(), len(data), limit)
+	}
+	if _, err := kv.Put(ctx, c.GetId(), data); err != nil {
+		return unavailable("share crawl "+c.GetId(), err)
+	}
+	return nil
+}
+
+// shareable copies what services need of a crawl.
+func shareable(c *crawlv1.Crawl) *crawlv1.Crawl {
+	c = proto.CloneOf(c)
+	c.Stats = nil
+	if s := c.GetSpec(); s != nil {
+		s.Seeds = nil
+	}
+	return c
+}
+
+// DeleteCrawl takes a crawl back. Deleting one that is not shared is no error.
+func (b *Bus) DeleteCrawl(ctx context.Context, crawlID string) error {
+	kv, err := b.crawlsBucket(ctx)
+	if err != nil {
+		return err
+	}
+	err = kv.Purge(ctx, crawlID)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil
+	}
+	return unavailable("take back crawl "+crawlID, err)
+}
+
+func (b *Bus) crawlsBucket(ctx context.Context) (jetstream.KeyValue, error) {
+	kv, err := b.js.KeyValue(ctx, bucketCrawls)
+	return kv, unavailable("open bucket "+bucketCrawls, err)
+}
+
+// Crawls is a cache of compiled specs. It is safe for concurrent use.
+type Crawls struct {
+	b *Bus
+
+	mu      sync.RWMutex
+	entries map[string]*crawlEntry
+}
+
+// crawlEntry is one crawl as shared; compiled on first use, since a service may
+// never see a page of it.
+type crawlEntry struct {
+	revision uint64 // of the key, to keep an older value from replacing a newer
+	crawl    *crawlv1.Crawl
+
+	once     sync.Once
+	compiled *spec.Compiled
+	err      error
+}
+
+// WatchCrawls makes a cache. It asks the server for every crawl that it does not
+// know yet; Run keeps what it knows up to date.
+func (b *Bus) WatchCrawls(context.Context) (*Crawls, error) {
+	return &Crawls{b: b, entries: make(map[string]*crawlEntry)}, nil
+}
+
+// Run follows changes until ctx ends, then returns nil. It waits with back-off
+// while the bucket does not exist or the server is away.
+func (c *Crawls) Run(ctx context.Context) error {
+	for n := 0; ; n++ {
+		began, err := c.follow(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if began {
+			n = 0
+		}
+		if n == 1 {
+			c.b.log.Warn("waiting for the crawls' bucket", "err", err)
+		}
+		if !sleep(ctx, retryBackoff.Delay(n, random)) {
+			return nil
+		}
+	}
+}
+
+// follow watches until the watch ends, and reports whether it ever began.
+func (c *Crawls) follow(ctx context.Context) (began bool, err error) {
+	kv, err := c.b.crawlsBucket(ctx)
+	if err != nil {
+		return false, err
+	}
+	w, err := kv.WatchAll(ctx)
+	if err != nil {
+		return false, unavailable("watch "+bucketCrawls, err)
+	}
+	defer func() { _ = w.Stop() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return true, nil
+		case e, ok := <-w.Updates():
+			if !ok {
+				return true, errors.New("the watch ended")
+			}
+			if e != nil { // nil separates what was there from what changes
+				c.take(e)
+			}
+		}
+	}
+}
+
+// take applies one change.
+func (c *Crawls) take(e jetstream.KeyValueEntry) {
+	if e.Operation() != jetstream.KeyValuePut {
+		c.mu.Lock()
+		delete(c.entries, e.Key())
+		c.mu.Unlock()
+		return
+	}
+	_, _ = c.store(e) // Get reports a value that cannot be read
+}
+
+// store puts a value into the cache, unless a newer one is there, and returns
+// what is there.
+func (c *Crawls) store(e jetstream.KeyValueEntry) (*crawlEntry, error) {
+	msg := new(crawlv1.Crawl)
+	if err := proto.Unmarshal(e.Value(), msg); err != nil {
+		return nil, fmt.Errorf("read crawl %s: %w", e.Key(), err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if old := c.entries[e.Key()]; old != nil && old.revision >= e.Revision() {
+		return old, nil
+	}
+	ent := &crawlEntry{revision: e.Revision(), crawl: msg}
+	c.entries[e.Key()] = ent
+	return ent, nil
+}
+
+// Get returns a crawl's compiled spec, from the cache or the server. An error of
+// kind NotFound says that there is no such crawl, Unavailable that the server is
+// away, Internal that the spec does not compile.
+func (c *Crawls) Get(ctx context.Context, crawlID string) (*spec.Compiled, error) {
+	c.mu.RLock()
+	ent := c.entries[crawlID]
+	c.mu.RUnlock()
+	if ent == nil {
+		var err error
+		if ent, err = c.load(ctx, crawlID); err != nil {
+			return nil, err
+		}
+	}
+	ent.once.Do(func() { ent.compiled, ent.err = spec.Compile(ent.crawl) })
+	if ent.err != nil {
+		// The scheduler has validated it: not the message's fault.
+		return nil, crawl.Errorf(crawl.Internal, "compile spec of crawl %s: %w", crawlID, ent.err)
+	}
+	return ent.compiled, nil
+}
+
+// load asks the server.
+func (c *Crawls) load(ctx context.Context, crawlID string) (*crawlEntry, error) {
+	kv, err := c.b.crawlsBucket(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e, err := kv.Get(ctx, crawlID)
+	switch {
+	case errors.Is(err, jetstream.ErrKeyNotFound):
+		return nil, crawl.Errorf(crawl.NotFound, "crawl %s does not exist", crawlID)
+	case errors.Is(err, jetstream.ErrInvalidKey):
+		return nil, crawl.Errorf(crawl.Invalid, "%q is not the id of a crawl", crawlID)
+	case err != nil:
+		return nil, unavailable("read crawl "+crawlID, err)
+	}
+	return c.store(e)
+}

@@ -1,0 +1,43 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weircrawl/weir/internal/crawl"
+)
+
+// ErrFull: the stream holds as much as it may, since the next stage is slow or
+// away. Its kind is Unavailable. Keep the message and come again with back-off:
+// a refused publish costs more than an accepted one.
+var ErrFull = crawl.Errorf(crawl.Unavailable, "stream is full")
+
+// codeStoreFailed is what a stream answers at any of its bounds: messages,
+// bytes, messages of a subject.
+const codeStoreFailed = 10077
+
+// publishError gives an error of publishing its kind.
+func publishError(subject string, err error) error {
+	var api *jetstream.APIError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &api) && api.ErrorCode == codeStoreFailed:
+		return fmt.Errorf("publish %s: %w", subject, ErrFull)
+	case errors.Is(err, nats.ErrMaxPayload):
+		return crawl.Errorf(crawl.Invalid, "publish %s: %w", subject, err)
+	default:
+		return crawl.Errorf(crawl.Unavailable, "publish %s: %w", subject, err)
+	}
+}
+
+// unavailable gives an error of a call to the server its kind.
+func unavailable(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return crawl.Errorf(crawl.Unavailable, "%s: %w", what, err)
+}

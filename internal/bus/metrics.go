@@ -1,0 +1,73 @@
+package bus
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weircrawl/weir/internal/crawl"
+)
+
+// metrics are all of the bus's.
+type metrics struct {
+	connected prometheus.Gauge
+	published *prometheus.CounterVec
+	consumed  *prometheus.CounterVec
+	seconds   *prometheus.HistogramVec
+	inHand    *prometheus.GaugeVec
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	return &metrics{
+		connected: register(reg, prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "weir_bus_connected",
+			Help: "1 while the connection to NATS is up. At 0 nothing moves: look at the NATS server.",
+		})),
+		published: register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_bus_published_total",
+			Help: "Messages published, by stage and outcome. Many \"full\" mean that the next stage is too slow: add replicas of it.",
+		}, []string{"stage", "outcome"})),
+		consumed: register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_bus_consumed_total",
+			Help: "Messages handled, by consumer and outcome. Any \"bug\" or \"dead\" is worth a look at the log.",
+		}, []string{"consumer", "outcome"})),
+		seconds: register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "weir_bus_handler_seconds",
+			Help:    "Time of one call of a handler, by consumer. Rising means that the stage's own work or store is slow.",
+			Buckets: []float64{.001, .005, .025, .1, .5, 2.5, 10, 60},
+		}, []string{"consumer"})),
+		inHand: register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_bus_in_hand",
+			Help: "Messages delivered and not yet settled, by consumer. At its bound all the time: this replica is saturated.",
+		}, []string{"consumer"})),
+	}
+}
+
+// register registers c, or returns what an earlier Bus of this process
+// registered under the same name.
+func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
+	if reg == nil {
+		return c
+	}
+	err := reg.Register(c)
+	if are, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
+		if old, ok := are.ExistingCollector.(C); ok {
+			return old
+		}
+	}
+	return c
+}
+
+// publish counts one message by the second token of its subject.
+func (m *metrics) publish(subject string, err error) {
+	stage, _, _ := strings.Cut(strings.TrimPrefix(subject, "weir."), ".")
+	outcome := "ack"
+	switch {
+	case errors.Is(err, ErrFull):
+		outcome = "full"
+	case err != nil:
+		outcome = crawl.KindOf(err).String()
+	}
+	m.published.WithLabelValues(stage, outcome).Inc()
+}

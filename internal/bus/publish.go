@@ -1,0 +1,207 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+)
+
+// Pending is a message on its way to the server.
+type Pending interface {
+	// Wait returns nil once the message is stored (or was already), ErrFull when
+	// the stream is at its bound, another error of kind Unavailable when the
+	// server did not answer: then the message may be stored all the same, and its
+	// ID makes publishing it again harmless. Call it once.
+	Wait(ctx context.Context) error
+}
+
+// Publish sends a message without waiting for its ack. It blocks only while
+// Config.PublishInFlight messages wait for theirs. The message may be changed
+// once Publish has returned. Every Pending should be waited for.
+func (b *Bus) Publish(ctx context.Context, msg Message) Pending {
+	return b.publish(ctx, msg)
+}
+
+func (b *Bus) publish(ctx context.Context, msg Message) *pending {
+	p := &pending{b: b, subject: msg.Subject}
+	if !validSubject(msg.Subject) {
+		p.err = crawl.Errorf(crawl.Invalid, "publish %q: not a subject", msg.Subject)
+		return p
+	}
+	buf := getBuffer()
+	data, err := proto.MarshalOptions{}.MarshalAppend((*buf)[:0], msg.Body)
+	if err != nil {
+		p.err = crawl.Errorf(crawl.Invalid, "marshal for %s: %w", msg.Subject, err)
+		return p
+	}
+	h := make(nats.Header, 2)
+	if msg.ID != "" {
+		h[jetstream.MsgIDHeader] = []string{msg.ID}
+	}
+	if msg.Lease != 0 {
+		h[headerLease] = []string{strconv.FormatUint(msg.Lease, 16)}
+	}
+	m := &nats.Msg{Subject: msg.Subject, Header: h, Data: data}
+	p.future, p.err = b.send(ctx, m)
+	// nats.go has copied the data to its write buffer, and with retries of its own
+	// switched off it never looks at the message again.
+	m.Data = nil
+	*buf = data
+	putBuffer(buf)
+	return p
+}
+
+// publishOptions switch off nats.go's own retries, which would keep the data,
+// and have it look for room often enough to notice the end of a context.
+var publishOptions = []jetstream.PublishOpt{
+	jetstream.WithRetryAttempts(0),
+	jetstream.WithStallWait(200 * time.Millisecond),
+}
+
+// send waits for room among the messages in flight.
+func (b *Bus) send(ctx context.Context, m *nats.Msg) (jetstream.PubAckFuture, error) {
+	for {
+		f, err := b.js.PublishMsgAsync(m, publishOptions...)
+		if !errors.Is(err, jetstream.ErrTooManyStalledMsgs) {
+			return f, publishError(m.Subject, err)
+		}
+		if ctx.Err() != nil {
+			return nil, crawl.Errorf(crawl.Unavailable, "publish %s: %w", m.Subject, context.Cause(ctx))
+		}
+	}
+}
+
+// pending implements Pending.
+type pending struct {
+	b       *Bus
+	subject string
+	future  jetstream.PubAckFuture
+	err     error // final, when future is nil
+}
+
+// Wait implements Pending.
+func (p *pending) Wait(ctx context.Context) error {
+	err := p.err
+	if err == nil {
+		select {
+		case <-p.future.Ok():
+		case err = <-p.future.Err():
+			err = publishError(p.subject, err)
+		case <-ctx.Done():
+			err = crawl.Errorf(crawl.Unavailable, "publish %s: %w", p.subject, context.Cause(ctx))
+		}
+	}
+	p.b.m.publish(p.subject, err)
+	return err
+}
+
+// PublishAll publishes all messages and waits for all acks. Those that the
+// server refused for now or did not answer are sent again with back-off until
+// ctx ends; any other error is returned at once. The messages arrive in any order.
+func (b *Bus) PublishAll(ctx context.Context, msgs ...Message) error {
+	pendings := make([]*pending, len(msgs))
+	for n := 0; ; n++ {
+		for i, m := range msgs {
+			pendings[i] = b.publish(ctx, m)
+		}
+		left, err := waitAll(ctx, msgs, pendings)
+		if err == nil || crawl.KindOf(err) != crawl.Unavailable || !sleep(ctx, publishBackoff.Delay(n, random)) {
+			return err
+		}
+		msgs = left
+	}
+}
+
+// waitAll returns the messages to send again and their first error, or an error
+// that sending again does not mend.
+func waitAll(ctx context.Context, msgs []Message, pendings []*pending) (left []Message, err error) {
+	var final error
+	for i, m := range msgs {
+		e := pendings[i].Wait(ctx)
+		switch {
+		case e == nil:
+			continue
+		case crawl.KindOf(e) != crawl.Unavailable:
+			final = e
+		case err == nil:
+			err = e
+		}
+		left = append(left, m)
+	}
+	if final != nil {
+		return nil, final
+	}
+	return left, err
+}
+
+// SendReport tells the scheduler that an exchange is over. It does not wait, and
+// the report may be lost; the error says only that it could not be sent.
+func (b *Bus) SendReport(partition uint32, r *crawlv1.FetchReport) error {
+	buf := getBuffer()
+	defer putBuffer(buf)
+	data, err := proto.MarshalOptions{}.MarshalAppend((*buf)[:0], r)
+	if err != nil {
+		return crawl.Errorf(crawl.Invalid, "marshal report: %w", err)
+	}
+	*buf = data
+	return unavailable("send report", b.nc.Publish(subjectReport+strconv.FormatUint(uint64(partition), 10), data))
+}
+
+// Reports calls handle with the reports of all partitions, one after the other,
+// until ctx ends; then it returns nil. What cannot be read is counted and dropped.
+func (b *Bus) Reports(ctx context.Context, handle func(*crawlv1.FetchReport)) error {
+	// Room for the reports of a second at a high rate; more are lost, which costs
+	// only time.
+	ch := make(chan *nats.Msg, 8192)
+	sub, err := b.nc.ChanSubscribe(subjectReport+"*", ch)
+	if err != nil {
+		return unavailable("subscribe to reports", err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case m, ok := <-ch:
+			if !ok {
+				return crawl.Errorf(crawl.Unavailable, "reports: the connection was closed")
+			}
+			r := new(crawlv1.FetchReport)
+			if err := proto.Unmarshal(m.Data, r); err != nil {
+				b.m.consumed.WithLabelValues("report", "invalid").Inc()
+				continue
+			}
+			b.m.consumed.WithLabelValues("report", "ack").Inc()
+			handle(r)
+		}
+	}
+}
+
+// maxPooled bounds what the pool of buffers keeps.
+const maxPooled = mib
+
+// buffers holds *[]byte for marshalling: no state, only memory.
+var buffers sync.Pool
+
+func getBuffer() *[]byte {
+	if b, ok := buffers.Get().(*[]byte); ok {
+		return b
+	}
+	b := make([]byte, 0, 4096)
+	return &b
+}
+
+func putBuffer(b *[]byte) {
+	if cap(*b) <= maxPooled {
+		buffers.Put(b)
+	}
+}

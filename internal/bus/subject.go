@@ -1,0 +1,147 @@
+package bus
+
+import (
+	"encoding/hex"
+	"strconv"
+
+	"google.golang.org/protobuf/proto"
+
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+)
+
+// Names of the streams, in the order of the flow.
+const (
+	StreamTasks   = "WEIR_TASKS"
+	StreamPages   = "WEIR_PAGES"
+	StreamRecords = "WEIR_RECORDS"
+	StreamResults = "WEIR_RESULTS"
+	StreamDead    = "WEIR_DEAD"
+)
+
+const (
+	bucketCrawls = "weir_crawls"
+
+	subjectTask   = "weir.task."
+	subjectPage   = "weir.page."
+	subjectRecord = "weir.record."
+	subjectResult = "weir.result."
+	subjectDead   = "weir.dead."
+	subjectReport = "weir.report."
+
+	// advisoryMaxDeliver is followed by the names of stream and consumer.
+	advisoryMaxDeliver = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES."
+
+	headerLease = "Weir-Lease"
+)
+
+// Message is something to publish.
+type Message struct {
+	// Subject it goes to.
+	Subject string
+	// ID guards against publishing twice within the duplicate window; "" for no guard.
+	ID string
+	// Lease is the visit that the message is about, for InFlight; 0 for none.
+	Lease uint64
+	// Body is marshalled while Publish runs and not kept.
+	Body proto.Message
+}
+
+// Task makes the message for a pool of fetchers.
+func Task(pool string, t *crawlv1.FetchTask) Message {
+	return message(subjectTask+pool+"."+t.GetRef().GetCrawlId(), "task", t.GetRef(), t)
+}
+
+// Page makes the message for the parsers.
+func Page(p *crawlv1.Page) Message {
+	return message(subjectPage+p.GetRef().GetCrawlId(), "page", p.GetRef(), p)
+}
+
+// Record makes the message for storage.
+func Record(r *crawlv1.Record) Message {
+	return message(subjectRecord+r.GetRef().GetCrawlId(), "record", r.GetRef(), r)
+}
+
+// Result makes the message for the scheduler that owns the URL's partition.
+func Result(r *crawlv1.Result) Message {
+	p := strconv.FormatUint(uint64(r.GetRef().GetPartition()), 10)
+	return message(subjectResult+p, "result", r.GetRef(), r)
+}
+
+// message adds the id stage-crawl-key-generation-attempt-lease: the same for
+// every publish of one stage's work on one visit, and for nothing else.
+func message(subject, stage string, ref *crawlv1.TaskRef, body proto.Message) Message {
+	b := make([]byte, 0, 112)
+	b = append(b, stage...)
+	b = append(b, '-')
+	b = append(b, ref.GetCrawlId()...)
+	b = append(b, '-')
+	b = hex.AppendEncode(b, ref.GetUrlKey())
+	b = append(b, '-')
+	b = strconv.AppendUint(b, uint64(ref.GetGeneration()), 10)
+	b = append(b, '-')
+	b = strconv.AppendUint(b, uint64(ref.GetAttempt()), 10)
+	b = append(b, '-')
+	b = strconv.AppendUint(b, ref.GetLease(), 16)
+	return Message{Subject: subject, ID: string(b), Lease: ref.GetLease(), Body: body}
+}
+
+// validSubject reports whether s may be published to: tokens without wildcards,
+// none of them empty. A crawl without an id would make an empty one.
+func validSubject(s string) bool {
+	last := byte('.')
+	for i := range len(s) {
+		c := s[i]
+		if c <= ' ' || c == '*' || c == '>' || c == 0x7f || c == '.' && last == '.' {
+			return false
+		}
+		last = c
+	}
+	return last != '.'
+}
+
+// Consumer names a durable consumer. The zero value names none.
+type Consumer struct {
+	stream string
+	name   string
+	label  string // name without the partition, for metrics
+	kind   consumerKind
+}
+
+// consumerKind selects the settings.
+type consumerKind uint8
+
+const (
+	kindFetch consumerKind = iota
+	kindParse
+	kindStore
+	kindResult
+	kindDead
+)
+
+// FetchConsumer takes the tasks of a pool.
+func FetchConsumer(pool string) Consumer {
+	return Consumer{stream: StreamTasks, name: "fetch-" + pool, label: "fetch", kind: kindFetch}
+}
+
+// ParseConsumer takes pages.
+func ParseConsumer() Consumer {
+	return Consumer{stream: StreamPages, name: "parse", label: "parse", kind: kindParse}
+}
+
+// StoreConsumer takes records.
+func StoreConsumer() Consumer {
+	return Consumer{stream: StreamRecords, name: "store", label: "store", kind: kindStore}
+}
+
+// ResultConsumer takes the results of a partition; only its owner may.
+func ResultConsumer(partition uint32) Consumer {
+	return Consumer{stream: StreamResults, name: "result-" + strconv.FormatUint(uint64(partition), 10), label: "result", kind: kindResult}
+}
+
+// deadConsumer takes dead letters and the advisories that announce them.
+func deadConsumer() Consumer {
+	return Consumer{stream: StreamDead, name: "dead", label: "dead", kind: kindDead}
+}
+
+// String returns stream/name.
+func (c Consumer) String() string { return c.stream + "/" + c.name }

@@ -1,0 +1,181 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+)
+
+// EnsureTopology creates or updates the streams, consumers and buckets. It is
+// idempotent, and safe to call from several replicas at once. Consumers of
+// partitions from partitions upwards are left alone.
+func (b *Bus) EnsureTopology(ctx context.Context, partitions uint32) error {
+	for _, s := range b.streams() {
+		if _, err := b.js.CreateOrUpdateStream(ctx, s); err != nil {
+			return unavailable("create stream "+s.Name, err)
+		}
+	}
+	_, err := b.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket:      bucketCrawls,
+		Description: "specs of the crawls",
+		History:     1,
+		Storage:     jetstream.FileStorage,
+		Replicas:    b.cfg.Replicas,
+	})
+	if err != nil {
+		return unavailable("create bucket "+bucketCrawls, err)
+	}
+	return b.ensureConsumers(ctx, partitions)
+}
+
+// ensureConsumers creates them eight at a time: one costs a round trip and, in a
+// cluster, an election.
+func (b *Bus) ensureConsumers(ctx context.Context, partitions uint32) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(8)
+	ensure := func(c Consumer, filters ...string) {
+		g.Go(func() error {
+			_, err := b.js.CreateOrUpdateConsumer(ctx, c.stream, b.consumerConfig(c, filters))
+			return unavailable("create consumer "+c.String(), err)
+		})
+	}
+	for _, pool := range b.cfg.Pools {
+		ensure(FetchConsumer(pool), subjectTask+pool+".*")
+	}
+	ensure(ParseConsumer(), subjectPage+"*")
+	ensure(StoreConsumer(), subjectRecord+"*")
+	for p := range partitions {
+		ensure(ResultConsumer(p), fmt.Sprintf("%s%d", subjectResult, p))
+	}
+	ensure(deadConsumer(), subjectDead+">", advisoryMaxDeliver+">")
+	return g.Wait()
+}
+
+// consumerConfig returns the settings that the server gets.
+func (b *Bus) consumerConfig(c Consumer, filters []string) jetstream.ConsumerConfig {
+	k := b.settings(c)
+	return jetstream.ConsumerConfig{
+		Durable:        c.name,
+		AckPolicy:      jetstream.AckExplicitPolicy,
+		DeliverPolicy:  jetstream.DeliverAllPolicy,
+		AckWait:        k.AckWait,
+		MaxDeliver:     k.MaxDeliver,
+		MaxAckPending:  k.MaxAckPending,
+		FilterSubjects: filters,
+		// A pull waits open for pullExpiry, and every replica holds several.
+		MaxWaiting: 4096,
+	}
+}
+
+// settings returns the configuration of a consumer.
+func (b *Bus) settings(c Consumer) ConsumerConfig {
+	switch c.kind {
+	case kindFetch:
+		return b.cfg.Fetch
+	case kindParse:
+		return b.cfg.Parse
+	case kindStore:
+		return b.cfg.Store
+	case kindResult:
+		return b.cfg.Result
+	default:
+		// A dead letter must reach the frontier however often that fails.
+		return ConsumerConfig{AckWait: 30 * time.Second, MaxAckPending: 256, MaxDeliver: -1}
+	}
+}
+
+// streams are the declarations. DiscardNew everywhere: the default would drop
+// messages that were acked to their publisher.
+func (b *Bus) streams() []jetstream.StreamConfig {
+	queue := func(name, what string, l StreamLimits, subjects ...string) jetstream.StreamConfig {
+		return jetstream.StreamConfig{
+			Name:        name,
+			Description: what,
+			Subjects:    subjects,
+			Retention:   jetstream.WorkQueuePolicy,
+			Storage:     jetstream.FileStorage,
+			Discard:     jetstream.DiscardNew,
+			MaxBytes:    l.Bytes,
+			MaxMsgs:     l.Messages,
+			MaxAge:      l.Age,
+			Duplicates:  b.cfg.DuplicateWindow,
+			Replicas:    b.cfg.Replicas,
+			AllowDirect: true, // InFlight reads by it
+		}
+	}
+	tasks := queue(StreamTasks, "fetches to be done now", b.cfg.Tasks, subjectTask+"*.*")
+	tasks.MaxMsgsPerSubject = b.cfg.TasksPerCrawl
+	tasks.DiscardNewPerSubject = true
+	dead := queue(StreamDead, "messages that were given up", b.cfg.Dead, subjectDead+">", advisoryMaxDeliver+">")
+	dead.Retention = jetstream.LimitsPolicy
+	// The oldest dead letters make room: nothing may stop because people have not
+	// looked at them.
+	dead.Discard = jetstream.DiscardOld
+	return []jetstream.StreamConfig{
+		tasks,
+		queue(StreamPages, "fetched pages to be parsed", b.cfg.Pages, subjectPage+"*"),
+		queue(StreamRecords, "records to be stored", b.cfg.Records, subjectRecord+"*"),
+		queue(StreamResults, "results for the frontier", b.cfg.Results, subjectResult+"*"),
+		dead,
+	}
+}
+
+// ResetConsumers deletes the durable consumers; EnsureTopology makes them anew.
+// Work queues keep what was not acked, so what was in hand when a process was
+// killed is delivered again at once and with fresh counts. Only for an
+// all-in-one process at its start, before anything consumes. The consumer of
+// dead letters stays: their stream keeps what was handled.
+func (b *Bus) ResetConsumers(ctx context.Context) error {
+	for _, name := range []string{StreamTasks, StreamPages, StreamRecords, StreamResults} {
+		s, err := b.js.Stream(ctx, name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			continue
+		}
+		if err != nil {
+			return unavailable("look at stream "+name, err)
+		}
+		names := s.ConsumerNames(ctx)
+		for c := range names.Name() {
+			if err := s.DeleteConsumer(ctx, c); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+				return unavailable("delete consumer "+name+"/"+c, err)
+			}
+		}
+		if err := names.Err(); err != nil {
+			return unavailable("list consumers of "+name, err)
+		}
+	}
+	return nil
+}
+
+// PurgeCrawl removes the tasks of a crawl that no fetcher has taken yet.
+func (b *Bus) PurgeCrawl(ctx context.Context, crawlID string) error {
+	s, err := b.js.Stream(ctx, StreamTasks)
+	if err != nil {
+		return unavailable("purge crawl "+crawlID, err)
+	}
+	return unavailable("purge crawl "+crawlID, s.Purge(ctx, jetstream.WithPurgeSubject(subjectTask+"*."+token(crawlID))))
+}
+
+// Lag returns the messages waiting for and in the hands of every consumer, by
+// "STREAM/consumer".
+func (b *Bus) Lag(ctx context.Context) (map[string]uint64, error) {
+	lag := make(map[string]uint64)
+	for _, name := range []string{StreamTasks, StreamPages, StreamRecords, StreamResults, StreamDead} {
+		s, err := b.js.Stream(ctx, name)
+		if err != nil {
+			return nil, unavailable("look at stream "+name, err)
+		}
+		list := s.ListConsumers(ctx)
+		for c := range list.Info() {
+			lag[name+"/"+c.Name] = c.NumPending + uint64(c.NumAckPending)
+		}
+		if err := list.Err(); err != nil {
+			return nil, unavailable("list consumers of "+name, err)
+		}
+	}
+	return lag, nil
+}
