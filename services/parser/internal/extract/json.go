@@ -1,0 +1,87 @@
+package extract
+
+import (
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// appendString appends s as a JSON string. What is not UTF-8 becomes U+FFFD;
+// nothing is escaped that JSON does not ask for, as items are read by people too.
+func appendString[S string | []byte](dst []byte, s S) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			r, n := utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))]))
+			if r == utf8.RuneError && n == 1 {
+				dst = append(dst, s[start:i]...)
+				dst = append(dst, "\ufffd"...)
+				start = i + 1
+			}
+			i += n
+			continue
+		}
+		if c >= 0x20 && c != '"' && c != '\\' && c != 0x7f {
+			i++
+			continue
+		}
+		dst = append(dst, s[start:i]...)
+		switch c {
+		case '"', '\\':
+			dst = append(dst, '\\', c)
+		case '\n':
+			dst = append(dst, '\\', 'n')
+		case '\t':
+			dst = append(dst, '\\', 't')
+		case '\r':
+			dst = append(dst, '\\', 'r')
+		default:
+			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		}
+		i++
+		start = i
+	}
+	dst = append(dst, s[start:]...)
+	return append(dst, '"')
+}
+
+// appendTime appends a time as items have it: RFC 3339, UTC, milliseconds.
+func appendTime(dst []byte, t time.Time) []byte {
+	return t.UTC().AppendFormat(dst, "2006-01-02T15:04:05.000Z")
+}
+
+// AppendDefault appends the item of a crawl without rules.
+func AppendDefault(dst []byte, p *Page) []byte {
+	dst = append(dst, `{"status":`...)
+	dst = strconv.AppendUint(dst, uint64(p.Status), 10)
+	dst = append(dst, `,"title":`...)
+	dst = appendString(dst, p.Title)
+	dst = append(dst, `,"description":`...)
+	dst = appendString(dst, p.Description)
+	dst = append(dst, `,"language":`...)
+	dst = appendString(dst, p.Language)
+	dst = append(dst, `,"content_type":`...)
+	dst = appendString(dst, p.ContentType)
+	dst = append(dst, `,"bytes":`...)
+	dst = strconv.AppendUint(dst, p.Bytes, 10)
+	dst = append(dst, `,"links":`...)
+	dst = strconv.AppendInt(dst, int64(p.Links), 10)
+	dst = append(dst, `,"depth":`...)
+	dst = strconv.AppendUint(dst, uint64(p.Depth), 10)
+	dst = append(dst, ',')
+	return appendTail(dst, p, "page")
+}
+
+// appendTail appends what every item ends with.
+func appendTail(dst []byte, p *Page, rule string) []byte {
+	dst = append(dst, `"_url":`...)
+	dst = appendString(dst, p.URL)
+	dst = append(dst, `,"_rule":`...)
+	dst = appendString(dst, rule)
+	dst = append(dst, `,"_fetched_at":"`...)
+	dst = appendTime(dst, p.FetchedAt)
+	return append(dst, `"}`...)
+}

@@ -1,0 +1,213 @@
+// Package link makes the outlinks of a page: its references resolved, made
+// canonical, each once, judged by the crawl's scope and given a priority.
+package link
+
+import (
+	"errors"
+	"strings"
+	"sync/atomic"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/weburl"
+	"github.com/weircrawl/weir/services/parser/internal/document"
+)
+
+// Reason says why a link is not followed. The scope's reasons (crawl.Reason) are
+// among them; all are keys of metrics and of ParseResult.rejected_links.
+type Reason = crawl.Reason
+
+// The reasons beside those of a scope.
+const (
+	// NoFollow: the page or the link asks for it.
+	NoFollow Reason = "nofollow"
+	// Scheme: mailto:, javascript: and whatever else is not http or https.
+	Scheme Reason = "scheme"
+	// Malformed: not a URL that a browser would open.
+	Malformed Reason = "invalid"
+	// Limit: the page has more links than are taken of one.
+	Limit Reason = "limit"
+	// Disabled: the crawl follows no links.
+	Disabled Reason = "follow_links"
+)
+
+// Reasons returns all reasons, for metrics that want to know their labels.
+func Reasons() []Reason {
+	return []Reason{
+		crawl.ReasonHost, crawl.ReasonRule, crawl.ReasonDepth, crawl.ReasonLength,
+		NoFollow, Scheme, Malformed, Limit, Disabled,
+	}
+}
+
+// Config is what a crawl says about links.
+type Config struct {
+	// Canon makes the crawl's canonical URLs.
+	Canon *weburl.Canonicalizer
+	// Scope judges them.
+	Scope *crawl.Scope
+	// Priority of a canonical URL; nil means 0 for all.
+	Priority func(url string) int32
+	// Follow and ObeyNoFollow are those of the spec.
+	Follow, ObeyNoFollow bool
+	// Max is how many outlinks are taken of one page; 0 means no bound.
+	Max int
+	// Stop ends the work when it becomes true; nil never does.
+	Stop *atomic.Bool
+}
+
+// Outlink is a URL to add to the frontier.
+type Outlink struct {
+	// URL in canonical form.
+	URL string
+	// Priority by the crawl's rules.
+	Priority int32
+}
+
+// Links is what became of a page's references.
+type Links struct {
+	// Outlinks, distinct, in the order of the page, and all of the depth one below
+	// the page's.
+	Outlinks []Outlink
+	// Rejected counts the links that are not followed: distinct URLs, but every
+	// mention of what is no URL at all. Nil when there are none.
+	Rejected map[Reason]uint32
+	// Distinct counts the distinct http and https URLs that the page leads to,
+	// itself not among them.
+	Distinct int
+	// Cut says that there were more than Config.Max, or that reading was stopped.
+	Cut bool
+}
+
+// Collector makes links, page by page, and reuses its memory. The zero value is
+// ready; it is not safe for concurrent use.
+type Collector struct {
+	seen set
+	out  Links
+	cfg  Config
+	page weburl.URL
+	base *weburl.Base
+	dep  int
+}
+
+// BaseURL returns what the page's references count from: where its base element
+// leads, or the page itself without one or with one that is no web address. plain
+// is a canonicalizer without options, since nothing may be dropped from a base
+// before "../" was applied to it.
+func BaseURL(plain *weburl.Canonicalizer, page weburl.URL, href string) string {
+	if href == "" {
+		return page.String()
+	}
+	self, err := plain.Base(page.String())
+	if err != nil {
+		return page.String()
+	}
+	u, err := self.Resolve(href)
+	if err != nil {
+		return page.String()
+	}
+	return u.String()
+}
+
+// Collect makes the links of a page that is depth links from a seed. What it
+// returns is valid until the next call.
+func (c *Collector) Collect(cfg Config, page weburl.URL, depth uint32, base *weburl.Base, doc *document.Document, noFollow bool) *Links {
+	*c = Collector{
+		seen: c.seen, cfg: cfg, page: page, base: base, dep: int(depth) + 1,
+		out: Links{Outlinks: c.out.Outlinks[:0]},
+	}
+	c.seen.reset(len(doc.References))
+	c.seen.add(page.String())
+	pageNoFollow := cfg.ObeyNoFollow && (doc.NoFollow || noFollow)
+	held := false
+	for i := range doc.References {
+		if c.stopped(i) {
+			return &c.out
+		}
+		ref := &doc.References[i]
+		if ref.NoFollow && cfg.ObeyNoFollow && !pageNoFollow {
+			held = true
+			continue
+		}
+		c.take(ref.Target, pageNoFollow)
+	}
+	// Links with rel=nofollow come last: another link to the same URL may be
+	// without it.
+	for i := range doc.References {
+		if !held || c.stopped(i) {
+			break
+		}
+		if ref := &doc.References[i]; ref.NoFollow {
+			c.take(ref.Target, true)
+		}
+	}
+	return &c.out
+}
+
+func (c *Collector) stopped(i int) bool {
+	if i%64 == 63 && c.cfg.Stop != nil && c.cfg.Stop.Load() {
+		c.out.Cut = true
+		return true
+	}
+	return false
+}
+
+// take resolves one reference and decides on it.
+func (c *Collector) take(target string, noFollow bool) {
+	if isFragment(target) {
+		return
+	}
+	u, err := c.base.Resolve(target)
+	if err != nil {
+		c.reject(reasonOf(err))
+		return
+	}
+	if !c.seen.add(u.String()) {
+		return
+	}
+	c.out.Distinct++
+	switch {
+	case !c.cfg.Follow:
+		c.reject(Disabled)
+		return
+	case noFollow:
+		c.reject(NoFollow)
+		return
+	}
+	if v := c.cfg.Scope.Judge(u, c.dep); !v.Accept {
+		c.reject(v.Reason)
+		return
+	}
+	if c.cfg.Max > 0 && len(c.out.Outlinks) >= c.cfg.Max {
+		c.out.Cut = true
+		c.reject(Limit)
+		return
+	}
+	link := Outlink{URL: u.String()}
+	if c.cfg.Priority != nil {
+		link.Priority = c.cfg.Priority(link.URL)
+	}
+	c.out.Outlinks = append(c.out.Outlinks, link)
+}
+
+// isFragment reports whether a reference names a place in the page itself. With a
+// base element it means the base; but no page means that, and browsers' users
+// never see it.
+func isFragment(target string) bool {
+	return strings.HasPrefix(target, "#")
+}
+
+func reasonOf(err error) Reason {
+	switch {
+	case errors.Is(err, weburl.ErrScheme):
+		return Scheme
+	case errors.Is(err, weburl.ErrTooLong):
+		return crawl.ReasonLength
+	}
+	return Malformed
+}
+
+func (c *Collector) reject(r Reason) {
+	if c.out.Rejected == nil {
+		c.out.Rejected = make(map[Reason]uint32)
+	}
+	c.out.Rejected[r]++
+}

@@ -1,0 +1,301 @@
+// Package scan walks the tags of an HTML page without copying any of it.
+//
+// It follows the tokenizer of golang.org/x/net/html byte for byte (a fuzz target
+// holds the two together) with two differences: text, comments and doctypes are
+// passed over instead of being returned, and noscript holds markup, since a
+// crawler runs no scripts. x/net/html allocates a string for every attribute,
+// which made it the dearest part of a page; this walk allocates nothing.
+package scan
+
+import "bytes"
+
+// Name is the lower-cased name of a tag of up to eight bytes, the first byte
+// lowest; zero for a longer name. Names are numbers so that a switch over them
+// is a few comparisons.
+type Name uint64
+
+// Attr is an attribute of a start tag as written: its name in any case, its
+// value with entities. Both point into the page.
+type Attr struct {
+	Name, Value []byte
+}
+
+// Scanner stands on one tag of a page. The zero value is at the end of an empty
+// page; it is not safe for concurrent use.
+type Scanner struct {
+	src   []byte
+	pos   int
+	name  []byte
+	key   Name
+	attrs []Attr
+	raw   rawText
+	end   bool
+	void  bool
+}
+
+// rawText says how the bytes after a start tag are read.
+type rawText uint8
+
+const (
+	markup rawText = iota
+	rawUntilEnd
+	rawScript
+	rawForever
+)
+
+// Reset starts over on a page, which must not change while it is scanned.
+func (s *Scanner) Reset(src []byte) {
+	*s = Scanner{src: src, attrs: s.attrs[:0]}
+}
+
+// Next moves to the next tag and reports whether there is one. A tag that the
+// page breaks off is none.
+func (s *Scanner) Next() bool {
+	s.skipRaw()
+	for {
+		i := bytes.IndexByte(s.src[s.pos:], '<')
+		if i < 0 || s.pos+i+1 >= len(s.src) {
+			s.pos = len(s.src)
+			return false
+		}
+		s.pos += i + 1
+		switch c := s.src[s.pos]; {
+		case isLetter(c):
+			return s.readTag(false)
+		case c == '/':
+			if s.pos+1 >= len(s.src) {
+				s.pos = len(s.src)
+				return false
+			}
+			if isLetter(s.src[s.pos+1]) {
+				s.pos++
+				return s.readTag(true)
+			}
+			s.pos++
+			s.skipPast('>')
+		case c == '!':
+			s.pos++
+			s.skipDeclaration()
+		case c == '?':
+			s.skipPast('>')
+		}
+	}
+}
+
+// Name returns the name of the tag.
+func (s *Scanner) Name() Name { return s.key }
+
+// IsEnd reports whether the tag is an end tag.
+func (s *Scanner) IsEnd() bool { return s.end }
+
+// SelfClosing reports whether the tag ends in "/>".
+func (s *Scanner) SelfClosing() bool { return s.void }
+
+// Attrs returns the attributes of a start tag, valid until the next call of Next.
+// A name may come more than once; the first one counts.
+func (s *Scanner) Attrs() []Attr { return s.attrs }
+
+// Attr returns the value, as written, of the attribute with a lower-case name.
+func (s *Scanner) Attr(name string) ([]byte, bool) {
+	for i := range s.attrs {
+		if EqualFold(s.attrs[i].Name, name) {
+			return s.attrs[i].Value, true
+		}
+	}
+	return nil, false
+}
+
+// NotRaw says that what follows the start tag is markup whatever its name: so it
+// is inside svg and math.
+func (s *Scanner) NotRaw() { s.raw = markup }
+
+// RawText returns the text of an element that holds no markup (title, textarea,
+// script, …), with its entities as written, and moves past it.
+func (s *Scanner) RawText() []byte {
+	start := s.pos
+	s.skipRaw()
+	return s.src[start:s.pos]
+}
+
+// readTag reads a tag whose first letter is at pos.
+func (s *Scanner) readTag(end bool) bool {
+	start := s.pos
+	src := s.src
+	p := start + 1
+	for p < len(src) && !endsName(src[p]) {
+		p++
+	}
+	s.name, s.end, s.void = src[start:p], end, false
+	s.key = nameOf(s.name)
+	s.attrs = s.attrs[:0]
+	p = skipSpace(src, p)
+	for p < len(src) && src[p] != '>' {
+		p = s.readAttr(p)
+		p = skipSpace(src, p)
+	}
+	if p >= len(src) {
+		s.pos = len(src)
+		return false
+	}
+	s.pos = p + 1
+	if end {
+		s.attrs = s.attrs[:0]
+		return true
+	}
+	s.void = src[p-1] == '/' && !s.endsInValue(p)
+	s.raw = rawKind(s.key, s.name)
+	return true
+}
+
+// endsInValue reports whether the byte before p belongs to the last attribute's
+// value, as the slash in <a href=/>.
+func (s *Scanner) endsInValue(p int) bool {
+	if len(s.attrs) == 0 {
+		return false
+	}
+	v := s.attrs[len(s.attrs)-1].Value
+	// Values point into src, so what is left of their capacity gives their place.
+	return len(v) > 0 && cap(s.src)-cap(v)+len(v) == p
+}
+
+// readAttr reads one attribute at p and returns where the next one may begin.
+func (s *Scanner) readAttr(p int) int {
+	src := s.src
+	start := p
+	for p < len(src) && !endsAttrName(src[p]) || p == start && p < len(src) && src[p] == '=' {
+		p++
+	}
+	name := src[start:p]
+	value := src[p:p]
+	p = skipSpace(src, p)
+	if p < len(src) {
+		switch src[p] {
+		case '/':
+			p++
+		case '=':
+			value, p = readValue(src, skipSpace(src, p+1))
+		}
+	}
+	if len(name) > 0 {
+		s.attrs = append(s.attrs, Attr{name, value})
+	}
+	return p
+}
+
+// readValue reads an attribute's value at p, quoted or bare.
+func readValue(src []byte, p int) (value []byte, next int) {
+	if p >= len(src) || src[p] == '>' {
+		return src[p:p], p
+	}
+	if q := src[p]; q == '"' || q == '\'' {
+		p++
+		i := bytes.IndexByte(src[p:], q)
+		if i < 0 {
+			return src[p:], len(src)
+		}
+		return src[p : p+i], p + i + 1
+	}
+	start := p
+	for p < len(src) && src[p] != '>' && !isSpace(src[p]) {
+		p++
+	}
+	return src[start:p], p
+}
+
+// skipPast moves behind the next c, or to the end of the page.
+func (s *Scanner) skipPast(c byte) {
+	if i := bytes.IndexByte(s.src[s.pos:], c); i >= 0 {
+		s.pos += i + 1
+		return
+	}
+	s.pos = len(s.src)
+}
+
+// skipDeclaration moves behind what "<!" began: a comment, or anything up to the
+// next angle bracket.
+func (s *Scanner) skipDeclaration() {
+	if !bytes.HasPrefix(s.src[s.pos:], []byte("--")) {
+		s.skipPast('>')
+		return
+	}
+	s.pos += 2
+	rest := s.src[s.pos:]
+	if bytes.HasPrefix(rest, []byte(">")) {
+		s.pos++
+		return
+	}
+	if bytes.HasPrefix(rest, []byte("->")) {
+		s.pos += 2
+		return
+	}
+	for {
+		i := bytes.Index(s.src[s.pos:], []byte("--"))
+		if i < 0 {
+			s.pos = len(s.src)
+			return
+		}
+		s.pos += i + 2
+		for s.pos < len(s.src) && s.src[s.pos] == '-' {
+			s.pos++
+		}
+		rest := s.src[s.pos:]
+		if bytes.HasPrefix(rest, []byte(">")) {
+			s.pos++
+			return
+		}
+		if bytes.HasPrefix(rest, []byte("!>")) {
+			s.pos += 2
+			return
+		}
+	}
+}
+
+// nameOf packs a name.
+func nameOf(b []byte) Name {
+	if len(b) > 8 {
+		return 0
+	}
+	var n Name
+	for i := len(b) - 1; i >= 0; i-- {
+		n = n<<8 | Name(lower(b[i]))
+	}
+	return n
+}
+
+// EqualFold compares a name as written with a lower-case one, ASCII letters
+// without their case.
+func EqualFold(b []byte, lowered string) bool {
+	if len(b) != len(lowered) {
+		return false
+	}
+	for i := range b {
+		if lower(b[i]) != lowered[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+func isLetter(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
+
+func isSpace(c byte) bool {
+	return c == ' ' || c == '\n' || c == '\t' || c == '\r' || c == '\f'
+}
+
+func endsName(c byte) bool { return c == '>' || c == '/' || isSpace(c) }
+
+func endsAttrName(c byte) bool { return c == '=' || endsName(c) }
+
+func skipSpace(src []byte, p int) int {
+	for p < len(src) && isSpace(src[p]) {
+		p++
+	}
+	return p
+}
