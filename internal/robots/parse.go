@@ -62,7 +62,7 @@ type parser struct {
 }
 
 func (p *parser) endGroup() {
-	if len(p.group.agents) > 0 && (len(p.group.rules) > 0 || p.group.hasDelay || p.hasRule) {
+	if len(p.group.agents) > 0 { // a group without rules allows its agents everything
 		p.rules.groups = append(p.rules.groups, p.group)
 	}
 	p.group, p.hasRule = group{}, false

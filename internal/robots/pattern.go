@@ -97,9 +97,15 @@ func unreserved(c byte) bool {
 // plain reports whether an unescaped octet stays as it is. The others are escaped
 // everywhere, so that it does not matter which of them a URL parser escapes. "$" is
 // among them, as only the one at the end of a pattern is special.
-func plain(c byte) bool {
-	return unreserved(c) || strings.IndexByte("!&'()*+,/:;=?@[]", c) >= 0
-}
+func plain(c byte) bool { return plainBytes[c] }
+
+// plainBytes is constant; a table, since every octet of every URL is looked up.
+var plainBytes = func() (t [256]bool) {
+	for i := range t {
+		t[i] = unreserved(byte(i)) || strings.IndexByte("!&'()*+,/:;=?@[]", byte(i)) >= 0
+	}
+	return t
+}()
 
 func unhex(c byte) int {
 	switch {

@@ -23,7 +23,7 @@ func New(o Options) *Canonicalizer {
 	c := &Canonicalizer{
 		opts:     o,
 		names:    make(map[string]struct{}, len(o.StripParams)),
-		parser:   whatwg.NewParser(),
+		parser:   newParser(),
 		builders: sync.Pool{New: func() any { return new(builder) }},
 	}
 	for _, name := range o.StripParams {

@@ -1,6 +1,7 @@
 package weburl
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -184,13 +185,9 @@ func (u URL) Site() string {
 	if _, ok := u.Addr(); ok {
 		return host
 	}
-	name := strings.TrimSuffix(host, ".")
-	if strings.IndexByte(name, '.') < 0 {
-		return name
+	name := strings.TrimSuffix(host, ".") // fully qualified is the same site
+	if site, err := publicsuffix.EffectiveTLDPlusOne(name); err == nil {
+		return site
 	}
-	site, err := publicsuffix.EffectiveTLDPlusOne(name)
-	if err != nil {
-		return name
-	}
-	return site
+	return cmp.Or(name, host)
 }
