@@ -257,6 +257,9 @@ func nameOf(b []byte) Name {
 	}
 	var n Name
 	for i := len(b) - 1; i >= 0; i-- {
+		if b[i] == 0 {
+			return 0 // "title\x00" is not title
+		}
 		n = n<<8 | Name(lower(b[i]))
 	}
 	return n

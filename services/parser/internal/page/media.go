@@ -1,0 +1,57 @@
+package page
+
+import (
+	"bytes"
+	"strings"
+)
+
+const (
+	typeHTML  = "text/html"
+	typeXHTML = "application/xhtml+xml"
+)
+
+// sniffed is how far is looked for what a page is, as the MIME sniffing standard.
+const sniffed = 1445
+
+// isHTML reports whether a page of a media type is read as HTML. XML that holds a
+// web page is: servers send XHTML under several names.
+func isHTML(media string, text []byte) bool {
+	switch media {
+	case typeHTML, typeXHTML, "application/vnd.wap.xhtml+xml":
+		return true
+	case "text/xml", "application/xml":
+		head := text[:min(len(text), sniffed)]
+		return bytes.Contains(head, []byte("<html")) || bytes.Contains(head, []byte("<!DOCTYPE html"))
+	}
+	// Not types but what servers say when they do not know.
+	if media == "unknown/unknown" || media == "application/unknown" || media == "*/*" || !strings.Contains(media, "/") {
+		return sniff(text) == typeHTML
+	}
+	return false
+}
+
+// sniff tells the media type of a page that comes without one, among those that
+// make a difference here.
+func sniff(text []byte) string {
+	head := bytes.TrimLeft(text[:min(len(text), sniffed)], "\t\n\f\r ")
+	for _, tag := range []string{
+		"<!doctype html", "<html", "<head", "<script", "<iframe", "<h1", "<div", "<font", "<table", "<a", "<style",
+		"<title", "<b", "<body", "<br", "<p", "<meta", "<link", "<base",
+	} {
+		if len(head) > len(tag) && bytes.EqualFold(head[:len(tag)], []byte(tag)) && (head[len(tag)] == ' ' || head[len(tag)] == '>' || head[len(tag)] == '\n') {
+			return typeHTML
+		}
+	}
+	switch {
+	case bytes.HasPrefix(head, []byte("<!--")):
+		return typeHTML
+	case bytes.HasPrefix(head, []byte("<?xml")):
+		if bytes.Contains(head, []byte("<html")) {
+			return typeHTML
+		}
+		return "text/xml"
+	case len(text) == 0 || bytes.IndexByte(head, 0) >= 0:
+		return "application/octet-stream"
+	}
+	return "text/plain"
+}

@@ -1,0 +1,180 @@
+// Package page reads one fetched page from its bytes to its outlinks and items.
+// It is the parser without its transports: no messages, no clock, no goroutine.
+//
+// The steps, in order:
+//
+//  1. decode the bytes to UTF-8 (charset);
+//  2. decide whether it is HTML (media);
+//  3. read title, description, language and references in one walk over the tags
+//     (document);
+//  4. resolve, judge and count the references (link);
+//  5. build a tree if a rule for this page needs one, and make the items (extract).
+//
+// Links come from the walk even when there is a tree: a page then has the same
+// outlinks whatever the rules are and however deep it nests, and the walk costs a
+// tenth of the tree.
+package page
+
+import (
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/weircrawl/weir/internal/weburl"
+	"github.com/weircrawl/weir/services/parser/internal/charset"
+	"github.com/weircrawl/weir/services/parser/internal/document"
+	"github.com/weircrawl/weir/services/parser/internal/extract"
+	"github.com/weircrawl/weir/services/parser/internal/link"
+)
+
+// Input is a fetched page.
+type Input struct {
+	// URL of the page.
+	URL weburl.URL
+	// Depth in links from a seed.
+	Depth uint32
+	// FetchedAt is when its exchange began.
+	FetchedAt time.Time
+	// Status of HTTP.
+	Status uint32
+	// ContentType and ContentLanguage are the headers of those names.
+	ContentType, ContentLanguage string
+	// Robots and Links are the values of X-Robots-Tag and Link.
+	Robots, Links []string
+	// Body after decompression. It may be reused after Parse.
+	Body []byte
+	// Size of the whole body, of which Body may be the beginning.
+	Size uint64
+}
+
+// Crawl is what a crawl says about its pages. It is not changed by Parse and may
+// be shared.
+type Crawl struct {
+	// Links configures the outlinks; its Stop is set by Parse.
+	Links link.Config
+	// Agent is the product token that robots directives for one robot are matched with.
+	Agent string
+	// Rules make the items; nil for the default page item.
+	Rules *extract.Set
+	// NoItems says that there are rules but that they cannot be used: the page then
+	// has no items.
+	NoItems bool
+}
+
+// Output is what was found. Links is valid until the parser's next page.
+type Output struct {
+	// Title of the page.
+	Title string
+	// ContentType is the media type without parameters, in lower case.
+	ContentType string
+	// Charset is the encoding that the page was in.
+	Charset string
+	// Links of the page.
+	Links *link.Links
+	// Items of the page.
+	Items extract.Items
+	// Warnings say what went wrong, for people.
+	Warnings []string
+}
+
+// Parser reads pages one after the other and reuses its memory. It is not safe
+// for concurrent use.
+type Parser struct {
+	plain     *weburl.Canonicalizer
+	reader    document.Reader
+	collector link.Collector
+	extractor extract.Extractor
+}
+
+// New returns a parser.
+func New() *Parser {
+	return &Parser{plain: weburl.New(weburl.Options{})}
+}
+
+// Parse reads a page. When stop becomes true it ends soon, with what was found
+// until then and without items.
+func (p *Parser) Parse(in *Input, c *Crawl, stop *atomic.Bool) Output {
+	out := Output{ContentType: mediaType(in.ContentType), Links: &link.Links{}}
+	facts := extract.Page{
+		URL: in.URL.String(), Depth: in.Depth, FetchedAt: in.FetchedAt, Status: in.Status,
+		Bytes: in.Size, Language: in.ContentLanguage, Stop: stop,
+	}
+	text, name := charset.Decode(in.Body, in.ContentType)
+	out.Charset = name
+	if out.ContentType == "" {
+		out.ContentType = sniff(text)
+	}
+	if isHTML(out.ContentType, text) {
+		p.readHTML(in, c, stop, text, &out, &facts)
+	}
+	facts.ContentType = out.ContentType
+	if stop != nil && stop.Load() {
+		return out
+	}
+	p.makeItems(c, &out, &facts)
+	return out
+}
+
+// readHTML reads the facts and links of a page.
+func (p *Parser) readHTML(in *Input, c *Crawl, stop *atomic.Bool, text []byte, out *Output, facts *extract.Page) {
+	doc := p.reader.Read(text, document.Config{Agent: c.Agent, Stop: stop})
+	noFollow := false
+	for _, v := range in.Robots {
+		noFollow = noFollow || document.HeaderForbidsFollowing(v, c.Agent)
+	}
+	for _, v := range in.Links {
+		doc.References = link.FromHeader(doc.References, v)
+	}
+	if doc.Cut {
+		out.Warnings = append(out.Warnings, "the page has more references than are read")
+	}
+	baseURL := link.BaseURL(p.plain, in.URL, doc.Base)
+	base, err := c.Links.Canon.Base(baseURL)
+	if err != nil {
+		out.Warnings = append(out.Warnings, "links not read: "+err.Error())
+	} else {
+		cfg := c.Links
+		cfg.Stop = stop
+		out.Links = p.collector.Collect(cfg, in.URL, in.Depth, base, doc, noFollow)
+		if out.Links.Cut {
+			out.Warnings = append(out.Warnings, "the page has more links than are taken of one page")
+		}
+	}
+	out.Title = doc.Title
+	facts.Title, facts.Description = doc.Title, doc.Description
+	if doc.Language != "" {
+		facts.Language = doc.Language
+	}
+	facts.Links = out.Links.Distinct
+	facts.HTML = text
+	if c.Rules.Empty() {
+		return
+	}
+	// URLs in items keep what the crawl's canonical form drops: they are the
+	// user's data, not identities.
+	if b, err := p.plain.Base(baseURL); err == nil {
+		facts.Base = b
+	}
+}
+
+// makeItems makes the items of a page.
+func (p *Parser) makeItems(c *Crawl, out *Output, facts *extract.Page) {
+	switch {
+	case c.NoItems:
+	case c.Rules.Empty():
+		size := 320 + len(facts.URL) + len(facts.Title) + len(facts.Description)
+		out.Items.Items = []extract.Item{{JSON: extract.AppendDefault(make([]byte, 0, size), facts)}}
+	default:
+		out.Items = p.extractor.Run(c.Rules, facts)
+		if out.Items.Warning != "" {
+			out.Warnings = append(out.Warnings, out.Items.Warning)
+		}
+	}
+}
+
+// mediaType returns a Content-Type without its parameters, in lower case.
+func mediaType(header string) string {
+	t, _, _ := strings.Cut(header, ";")
+	t, _, _ = strings.Cut(t, ",") // two headers made one
+	return strings.ToLower(strings.TrimSpace(t))
+}
