@@ -9,8 +9,15 @@ import (
 	"github.com/klauspost/compress/flate"
 )
 
-// level of compression: headers are short, and bodies were compressed before.
+// level of compression for what is longer than small.
 const level = flate.BestSpeed
+
+// small is up to where text goes into stored blocks. Measured for the 566 bytes
+// of a request record: 0.4 µs stored against 20 µs at level 1, which saves 226
+// bytes; nearly all of that time makes the Huffman tables, whatever the length.
+// A page has two such headers, so that deflating them would be the dearest part
+// of archiving it.
+const small = 2 << 10
 
 // The last bytes of every record.
 const closing = "\r\n\r\n"
@@ -47,18 +54,9 @@ func NewEncoder() *Encoder {
 // Append appends a record with a block that is not compressed yet.
 func (e *Encoder) Append(dst []byte, r *Record, block []byte) []byte {
 	e.head = r.appendHeader(e.head[:0], int64(len(block)))
-	dst = appendGzipHeader(dst)
-	e.out.b = dst
-	e.fw.Reset(&e.out)
-	// The writer is a slice: none of these calls can fail.
-	_, _ = e.fw.Write(e.head)
-	_, _ = e.fw.Write(block)
-	_, _ = io.WriteString(e.fw, closing)
-	_ = e.fw.Close()
-	crc := crc32.ChecksumIEEE(e.head)
-	crc = crc32.Update(crc, crc32.IEEETable, block)
-	crc = crc32.Update(crc, crc32.IEEETable, []byte(closing))
-	return appendTrailer(e.take(), crc, int64(len(e.head)+len(block)+len(closing)))
+	e.head = append(e.head, block...)
+	e.open = Sum{Size: int64(len(e.head)), CRC32: crc32.ChecksumIEEE(e.head)}
+	return e.End(e.appendOpen(appendGzipHeader(dst), e.head))
 }
 
 // AppendSpliced appends a record whose block is head (HTTP headers and the empty
@@ -76,32 +74,45 @@ func (e *Encoder) AppendSpliced(dst []byte, r *Record, head, trimmed []byte, bod
 func (e *Encoder) Begin(dst []byte, r *Record, head []byte, body Sum) []byte {
 	e.head = r.appendHeader(e.head[:0], int64(len(head))+body.Size)
 	e.head = append(e.head, head...)
-	dst = appendGzipHeader(dst)
-	e.out.b = dst
-	e.fw.Reset(&e.out)
-	_, _ = e.fw.Write(e.head)
-	_ = e.fw.Flush()
 	e.open = Sum{
 		Size:  int64(len(e.head)) + body.Size,
 		CRC32: combineCRC(crc32.ChecksumIEEE(e.head), body.CRC32, body.Size),
 	}
-	return e.take()
+	return e.appendOpen(appendGzipHeader(dst), e.head)
 }
 
 // End appends what comes behind the body that Begin was told of.
 func (e *Encoder) End(dst []byte) []byte {
-	// A final stored block of four bytes: 1 bit final, 2 bits type 0, padding,
-	// length and its complement.
-	dst = append(dst, 1, byte(len(closing)), 0, ^byte(len(closing)), 0xff)
-	dst = append(dst, closing...)
+	dst = appendStored(dst, []byte(closing), true)
 	crc := crc32.Update(e.open.CRC32, crc32.IEEETable, []byte(closing))
 	return appendTrailer(dst, crc, e.open.Size+int64(len(closing)))
 }
 
-func (e *Encoder) take() []byte {
-	b := e.out.b
-	e.out.b = nil
-	return b
+// appendOpen appends text as DEFLATE blocks that end on a byte boundary and leave
+// the stream open.
+func (e *Encoder) appendOpen(dst, text []byte) []byte {
+	if len(text) <= small {
+		return appendStored(dst, text, false)
+	}
+	e.out.b = dst
+	e.fw.Reset(&e.out)
+	_, _ = e.fw.Write(text) // the writer is a slice: it cannot fail
+	_ = e.fw.Flush()
+	dst, e.out.b = e.out.b, nil
+	return dst
+}
+
+// appendStored appends one stored block, at most 65,535 bytes: 1 bit final, 2 bits
+// type 0, padding, the length and its complement.
+func appendStored(dst, text []byte, final bool) []byte {
+	var first byte
+	if final {
+		first = 1
+	}
+	dst = append(dst, first)
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(len(text)))
+	dst = binary.LittleEndian.AppendUint16(dst, ^uint16(len(text)))
+	return append(dst, text...)
 }
 
 // appendGzipHeader: no name, no time, fastest compression, unknown system.

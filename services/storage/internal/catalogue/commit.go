@@ -1,0 +1,235 @@
+package catalogue
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// rowsAtOnce is the number of rows in one statement. Measured for a page and an
+// item, fsync included: 59 µs of CPU one by one, 49 by 8, 48 by 32.
+const rowsAtOnce = 16
+
+const (
+	pageColumns = "id, crawl, url_key, generation, attempt, kind, url, depth, fetched_at, duration_us, status, error, error_detail, " +
+		"content_type, title, size, sha256, redirect_url, truncated, outlinks, items, rejected_items, warning, segment, warc_offset, warc_length"
+	itemColumns = "id, crawl, page, rule, idx, json"
+)
+
+func insertPages(rows int) string { return insert("pages", pageColumns, rows) }
+func insertItems(rows int) string { return insert("items", itemColumns, rows) }
+
+func insert(table, columns string, rows int) string {
+	return "INSERT INTO " + table + " (" + columns + ") VALUES " + values(strings.Count(columns, ",")+1, rows)
+}
+
+func values(columns, rows int) string {
+	row := "(" + strings.Repeat("?,", columns-1) + "?)"
+	return strings.Repeat(row+",", rows-1) + row
+}
+
+func knownQuery() string {
+	return "WITH k(n, crawl, url_key, generation, attempt, kind) AS (VALUES " + values(6, rowsAtOnce) + ") " +
+		"SELECT k.n FROM k CROSS JOIN pages p ON p.crawl = k.crawl AND p.url_key = k.url_key " +
+		"AND p.generation = k.generation AND p.attempt = k.attempt AND p.kind = k.kind"
+}
+
+// Known reports for each key whether its attempt is committed.
+func (c *Catalogue) Known(ctx context.Context, keys []Key) ([]bool, error) {
+	known := make([]bool, len(keys))
+	for start := 0; start < len(keys); start += rowsAtOnce {
+		c.args = c.args[:0]
+		for i := range rowsAtOnce {
+			// A short rest is filled up with its first key.
+			n := start + i
+			if n >= len(keys) {
+				n = start
+			}
+			k := &keys[n]
+			crawl, ok := c.crawls[k.Crawl]
+			if !ok {
+				var err error
+				if crawl, err = c.crawlNumber(ctx, k.Crawl); err != nil {
+					return nil, err
+				}
+			}
+			c.args = append(c.args, n, crawl, k.URL[:], int64(k.Generation), int64(k.Attempt), int64(k.Kind))
+		}
+		if err := c.markKnown(ctx, known); err != nil {
+			return nil, c.wrap("look up attempts", err)
+		}
+	}
+	return known, nil
+}
+
+func (c *Catalogue) markKnown(ctx context.Context, known []bool) error {
+	rows, err := c.known.QueryContext(ctx, c.args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var n int
+		if err := rows.Scan(&n); err != nil {
+			return err
+		}
+		known[n] = true
+	}
+	return rows.Err()
+}
+
+// maxCrawls bounds the writer's map of crawl numbers, which costs one look-up to
+// fill again.
+const maxCrawls = 4096
+
+// crawlNumber returns the number of a crawl, a new one for a crawl not seen yet.
+func (c *Catalogue) crawlNumber(ctx context.Context, id string) (int64, error) {
+	if len(c.crawls) >= maxCrawls {
+		clear(c.crawls)
+	}
+	var n int64
+	if err := c.addCrawl.QueryRowContext(ctx, id).Scan(&n); err != nil {
+		return 0, c.wrap("add crawl "+id, err)
+	}
+	c.crawls[id] = n
+	return n, nil
+}
+
+// Commit stores a batch in one transaction; it is durable on return. It sets the
+// pages' IDs. On an error nothing of the batch is stored.
+func (c *Catalogue) Commit(ctx context.Context, b *Batch) error {
+	sums := map[int64]*Stats{}
+	numbers := make([]int64, len(b.Pages))
+	for i, p := range b.Pages {
+		n, ok := c.crawls[p.Crawl]
+		if !ok {
+			var err error
+			if n, err = c.crawlNumber(ctx, p.Crawl); err != nil {
+				return err
+			}
+		}
+		numbers[i] = n
+		if sums[n] == nil {
+			sums[n] = &Stats{ArchiveBytes: uint64(b.ArchiveBytes[p.Crawl])}
+		}
+		sums[n].add(p)
+	}
+	if c.stale {
+		if err := c.loadCounters(ctx); err != nil {
+			return c.wrap("read the newest rows", err)
+		}
+		c.stale = false
+	}
+	tx, err := c.write.BeginTx(ctx, nil)
+	if err != nil {
+		return c.wrap("begin", err)
+	}
+	c.stale = true
+	w := &writer{c: c, tx: tx, page: c.nextPage, item: c.nextItem}
+	if err := w.batch(ctx, b, numbers, sums); err != nil {
+		_ = tx.Rollback() // the error that matters is the first one
+		return c.wrap(fmt.Sprintf("write %d attempts", len(b.Pages)), err)
+	}
+	if err := tx.Commit(); err != nil {
+		_ = tx.Rollback()
+		return c.wrap(fmt.Sprintf("commit %d attempts", len(b.Pages)), err)
+	}
+	c.nextPage, c.nextItem, c.stale = w.page, w.item, false
+	return nil
+}
+
+func (s *Stats) add(p *Page) {
+	s.Attempts++
+	if p.Kind == KindPage && p.Status >= 200 && p.Status < 300 {
+		s.Pages++
+	}
+	s.Items += uint64(len(p.Items))
+}
+
+// writer writes one batch.
+type writer struct {
+	c          *Catalogue
+	tx         *sql.Tx
+	page, item uint64 // next row ids
+}
+
+func (w *writer) batch(ctx context.Context, b *Batch, numbers []int64, sums map[int64]*Stats) error {
+	one, many := w.tx.StmtContext(ctx, w.c.insPage), w.tx.StmtContext(ctx, w.c.insPages)
+	for start := 0; start < len(b.Pages); {
+		n, stmt := 1, one
+		if len(b.Pages)-start >= rowsAtOnce {
+			n, stmt = rowsAtOnce, many
+		}
+		w.c.args = w.c.args[:0]
+		for i := start; i < start+n; i++ {
+			b.Pages[i].ID = w.page
+			w.page++
+			w.c.args = appendPage(w.c.args, b.Pages[i], numbers[i])
+		}
+		if _, err := stmt.ExecContext(ctx, w.c.args...); err != nil {
+			return err
+		}
+		start += n
+	}
+	if err := w.items(ctx, b.Pages, numbers); err != nil {
+		return err
+	}
+	for number, s := range sums {
+		if _, err := w.tx.StmtContext(ctx, w.c.growCrawl).ExecContext(ctx, s.Attempts, s.Pages, s.Items, s.ArchiveBytes, number); err != nil {
+			return err
+		}
+	}
+	if b.Segment == 0 {
+		return nil
+	}
+	_, err := w.tx.StmtContext(ctx, w.c.setSegment).ExecContext(ctx, b.SegmentSize, b.Segment)
+	return err
+}
+
+// items writes the items of all pages, full statements first, the rest singly.
+func (w *writer) items(ctx context.Context, pages []*Page, numbers []int64) error {
+	one, many := w.tx.StmtContext(ctx, w.c.insItem), w.tx.StmtContext(ctx, w.c.insItems)
+	args := w.c.args[:0]
+	width := strings.Count(itemColumns, ",") + 1
+	for i, p := range pages {
+		for k := range p.Items {
+			it := &p.Items[k]
+			args = append(args, int64(w.item), numbers[i], int64(p.ID), it.Rule, int64(it.Index), string(it.JSON))
+			w.item++
+			if len(args) == width*rowsAtOnce {
+				if _, err := many.ExecContext(ctx, args...); err != nil {
+					return err
+				}
+				args = args[:0]
+			}
+		}
+	}
+	for row := range slices.Chunk(args, width) {
+		if _, err := one.ExecContext(ctx, row...); err != nil {
+			return err
+		}
+	}
+	w.c.args = args[:0]
+	return nil
+}
+
+func appendPage(args []any, p *Page, number int64) []any {
+	var segment any // NULL without a record
+	if p.Place.Segment != 0 {
+		segment = p.Place.Segment
+	}
+	var digest any
+	if len(p.SHA256) > 0 {
+		digest = p.SHA256
+	}
+	var class string
+	if p.Error != 0 {
+		class = p.Error.String()
+	}
+	return append(args, int64(p.ID), number, p.URL[:], int64(p.Generation), int64(p.Attempt), int64(p.Kind),
+		p.CanonicalURL, int64(p.Depth), formatTime(p.FetchedAt), p.Duration.Microseconds(), int64(p.Status), class, p.ErrorDetail,
+		p.ContentType, p.Title, int64(p.Size), digest, p.RedirectURL, p.Truncated, int64(p.Outlinks), int64(len(p.Items)), int64(p.RejectedItems),
+		p.Warning, segment, p.Place.Offset, p.Place.Length)
+}

@@ -1,0 +1,139 @@
+package catalogue
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/weburl"
+)
+
+// The item counts are read from the page row: one look-up a page.
+const selectPages = "SELECT p.id, p.url_key, p.generation, p.attempt, p.kind, p.url, p.depth, p.fetched_at, p.duration_us, p.status, p.error, p.error_detail, " +
+	"p.content_type, p.title, p.size, p.sha256, p.redirect_url, p.truncated, p.outlinks, p.items, p.rejected_items, p.warning, " +
+	"coalesce(p.segment, 0), coalesce(s.file, ''), p.warc_offset, p.warc_length " +
+	"FROM pages p LEFT JOIN segments s ON s.segment = p.segment "
+
+// Newest returns the newest attempt at a URL, crawl.NotFound without one. With
+// archived, only attempts that have a record in the archive count. A URL that is
+// both a page and a robots.txt is the page.
+func (c *Catalogue) Newest(ctx context.Context, crawlID, canonicalURL string, archived bool) (*Page, error) {
+	key := weburl.KeyOf(canonicalURL)
+	q := selectPages + "WHERE p.crawl = (SELECT crawl FROM crawls WHERE crawl_id = ?) AND p.url_key = ? "
+	if archived {
+		q += "AND p.segment IS NOT NULL "
+	}
+	row := c.read.QueryRowContext(ctx, q+"ORDER BY p.kind, p.generation DESC, p.attempt DESC LIMIT 1", crawlID, key[:])
+	p, err := scanPage(row, crawlID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, crawl.Errorf(crawl.NotFound, "crawl %s has no page %s", crawlID, canonicalURL)
+	}
+	return p, c.wrap("read page", err)
+}
+
+// Pages returns up to limit attempts of a crawl behind a cursor, in the order of
+// their commit, up to the row last (0: all).
+func (c *Catalogue) Pages(ctx context.Context, crawlID string, after, last uint64, limit int) ([]*Page, error) {
+	rows, err := c.read.QueryContext(ctx, selectPages+
+		"WHERE p.crawl = (SELECT crawl FROM crawls WHERE crawl_id = ?) AND p.id > ? AND p.id <= ? ORDER BY p.id LIMIT ?",
+		crawlID, int64(after), bound(last), limit)
+	if err != nil {
+		return nil, c.wrap("list pages", err)
+	}
+	defer rows.Close()
+	var all []*Page
+	for rows.Next() {
+		p, err := scanPage(rows, crawlID)
+		if err != nil {
+			return nil, c.wrap("list pages", err)
+		}
+		all = append(all, p)
+	}
+	return all, c.wrap("list pages", rows.Err())
+}
+
+// Items returns up to limit items of a crawl behind a cursor, in the order of
+// their commit, up to the row last (0: all); only those of a rule if it is given.
+func (c *Catalogue) Items(ctx context.Context, crawlID, rule string, after, last uint64, limit int) ([]Item, error) {
+	rows, err := c.read.QueryContext(ctx, "SELECT i.id, p.url, i.rule, i.idx, i.json FROM items i JOIN pages p ON p.id = i.page "+
+		"WHERE i.crawl = (SELECT crawl FROM crawls WHERE crawl_id = ?) AND i.id > ? AND i.id <= ? AND (? = '' OR i.rule = ?) ORDER BY i.id LIMIT ?",
+		crawlID, int64(after), bound(last), rule, rule, limit)
+	if err != nil {
+		return nil, c.wrap("list items", err)
+	}
+	defer rows.Close()
+	var all []Item
+	for rows.Next() {
+		var it Item
+		if err := rows.Scan(&it.ID, &it.URL, &it.Rule, &it.Index, &it.JSON); err != nil {
+			return nil, c.wrap("list items", err)
+		}
+		all = append(all, it)
+	}
+	return all, c.wrap("list items", rows.Err())
+}
+
+// Last returns the newest row ids of pages and items: "what is committed now".
+func (c *Catalogue) Last(ctx context.Context) (page, item uint64, err error) {
+	err = c.read.QueryRowContext(ctx, "SELECT (SELECT coalesce(max(id), 0) FROM pages), (SELECT coalesce(max(id), 0) FROM items)").Scan(&page, &item)
+	return page, item, c.wrap("read the newest rows", err)
+}
+
+// Stats returns a crawl's sums; all zero for a crawl that nothing is stored of.
+func (c *Catalogue) Stats(ctx context.Context, crawlID string) (Stats, error) {
+	var s Stats
+	err := c.read.QueryRowContext(ctx, "SELECT attempts, pages, items, archive_bytes FROM crawls WHERE crawl_id = ?", crawlID).
+		Scan(&s.Attempts, &s.Pages, &s.Items, &s.ArchiveBytes)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Stats{}, nil
+	}
+	return s, c.wrap("read stats", err)
+}
+
+// Ping reports whether the catalogue can be read.
+func (c *Catalogue) Ping(ctx context.Context) error {
+	var n int
+	return c.wrap("read", c.read.QueryRowContext(ctx, "SELECT count(*) FROM segments").Scan(&n))
+}
+
+// bound turns 0 into the greatest row id that SQLite has.
+func bound(last uint64) int64 {
+	if last == 0 {
+		return 1<<63 - 1
+	}
+	return int64(last)
+}
+
+func scanPage(row interface{ Scan(...any) error }, crawlID string) (*Page, error) {
+	p := &Page{Key: Key{Crawl: crawlID}}
+	var key []byte
+	var fetched, class string
+	var micros int64
+	if err := row.Scan(&p.ID, &key, &p.Generation, &p.Attempt, &p.Kind, &p.CanonicalURL, &p.Depth, &fetched, &micros, &p.Status, &class, &p.ErrorDetail,
+		&p.ContentType, &p.Title, &p.Size, &p.SHA256, &p.RedirectURL, &p.Truncated, &p.Outlinks, &p.ItemCount, &p.RejectedItems, &p.Warning,
+		&p.Place.Segment, &p.Place.File, &p.Place.Offset, &p.Place.Length); err != nil {
+		return nil, err
+	}
+	if len(key) != len(p.URL) {
+		return nil, fmt.Errorf("page %d: URL key of %d bytes", p.ID, len(key))
+	}
+	copy(p.URL[:], key)
+	p.FetchedAt, p.Duration, p.Error = parseTime(fetched), time.Duration(micros)*time.Microsecond, parseClass(class)
+	return p, nil
+}
+
+// parseClass is the inverse of Class.String; an unknown name is "other".
+func parseClass(s string) crawl.Class {
+	if s == "" {
+		return crawl.ClassNone
+	}
+	for c := crawl.ClassNone + 1; c < crawl.ClassOther; c++ {
+		if c.String() == s {
+			return c
+		}
+	}
+	return crawl.ClassOther
+}

@@ -1,0 +1,117 @@
+package catalogue
+
+import (
+	"time"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/weburl"
+	"github.com/weircrawl/weir/services/storage/internal/archive"
+)
+
+// Kind is what an attempt was for; the numbers are those of crawlv1.TaskKind.
+type Kind uint8
+
+// The kinds.
+const (
+	// KindPage is a URL of the frontier.
+	KindPage Kind = 1
+	// KindRobots is a host's robots.txt.
+	KindRobots Kind = 2
+)
+
+// Key names an attempt; no two rows have the same.
+type Key struct {
+	// Crawl is the crawl's id.
+	Crawl string
+	// URL is the key of the canonical URL.
+	URL weburl.Key
+	// Generation counts the scheduled visits of the URL.
+	Generation uint32
+	// Attempt counts the attempts at the URL.
+	Attempt uint32
+	// Kind of the visit.
+	Kind Kind
+}
+
+// Page is an attempt at a URL, a failure included.
+type Page struct {
+	Key
+	// ID is the cursor; set by the catalogue.
+	ID uint64
+	// CanonicalURL is the URL that was visited.
+	CanonicalURL string
+	// Depth is the number of links from a seed.
+	Depth uint32
+	// FetchedAt is when the exchange began; kept to the microsecond.
+	FetchedAt time.Time
+	// Duration of the exchange.
+	Duration time.Duration
+	// Status of the response; 0 without one.
+	Status uint32
+	// Error says why the attempt gave no page.
+	Error crawl.Class
+	// ErrorDetail is a line for people.
+	ErrorDetail string
+	// ContentType is the media type.
+	ContentType string
+	// Title of the page.
+	Title string
+	// Size of the body in bytes.
+	Size uint64
+	// SHA256 of the body; nil without one.
+	SHA256 []byte
+	// RedirectURL is the target of a redirect.
+	RedirectURL string
+	// Truncated: the body was cut.
+	Truncated bool
+	// Outlinks is the number of links that may be followed.
+	Outlinks uint32
+	// RejectedItems were dropped because a required field had no value.
+	RejectedItems uint32
+	// Warning is what went wrong while the page was read.
+	Warning string
+	// Place of the response in the archive.
+	Place archive.Place
+	// Items to store; not filled when read.
+	Items []Item
+	// ItemCount is the number of items; set when read.
+	ItemCount uint32
+}
+
+// Item is a record that a rule extracted.
+type Item struct {
+	// ID is the cursor; set when read.
+	ID uint64
+	// URL of the page; set when read.
+	URL string
+	// Rule that made it.
+	Rule string
+	// Index among the items of its rule and page.
+	Index uint32
+	// JSON object; must be UTF-8.
+	JSON []byte
+}
+
+// Batch is one transaction.
+type Batch struct {
+	// Pages with their items; none may be known already.
+	Pages []*Page
+	// Segment that the pages' records were appended to, and its size with them.
+	Segment int64
+	// SegmentSize is the committed size from now on.
+	SegmentSize int64
+	// ArchiveBytes is how much of the segment's growth each crawl caused.
+	ArchiveBytes map[string]int64
+}
+
+// Stats are sums over a crawl.
+type Stats struct {
+	// Attempts in the crawl log.
+	Attempts uint64
+	// Pages with a 2xx status.
+	Pages uint64
+	// Items stored.
+	Items uint64
+	// ArchiveBytes in WARC files.
+	ArchiveBytes uint64
+}
