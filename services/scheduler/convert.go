@@ -1,0 +1,113 @@
+package scheduler
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
+	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
+)
+
+// timestamp returns nil for the zero time.
+func timestamp(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}
+
+func statsToProto(s frontier.Stats) *crawlv1.CrawlStats {
+	statuses := make(map[uint32]uint64, len(s.Statuses))
+	for status, n := range s.Statuses {
+		statuses[uint32(status)] = n
+	}
+	return &crawlv1.CrawlStats{
+		Ledger: &crawlv1.Ledger{
+			Discovered: s.Discovered,
+			Queued:     s.Queued,
+			Leased:     s.Leased,
+			Delayed:    s.Delayed,
+			Done:       s.Done,
+			Failed:     s.Failed,
+			Dropped:    s.Dropped,
+		},
+		Pages:         s.Pages,
+		Items:         s.Items,
+		RejectedItems: s.RejectedItems,
+		Bytes:         s.Bytes,
+		Statuses:      statuses,
+		Errors:        s.Errors,
+		Fetches:       s.Fetches,
+	}
+}
+
+func exchangeFromResult(r *crawlv1.Result) frontier.Exchange {
+	return frontier.Exchange{
+		Status:     int(r.GetStatus()),
+		Class:      classFromProto(r.GetError()),
+		Duration:   r.GetDuration().AsDuration(),
+		RetryAfter: r.GetRetryAfter().AsDuration(),
+	}
+}
+
+func exchangeFromReport(r *crawlv1.FetchReport) frontier.Exchange {
+	return frontier.Exchange{
+		Status:     int(r.GetStatus()),
+		Class:      classFromProto(r.GetError()),
+		Duration:   r.GetDuration().AsDuration(),
+		RetryAfter: r.GetRetryAfter().AsDuration(),
+	}
+}
+
+// classFromProto relies on equal numbers; a class of a newer fetcher counts as
+// other.
+func classFromProto(c crawlv1.ErrorClass) crawl.Class {
+	if c < 0 || c > crawlv1.ErrorClass_ERROR_CLASS_OTHER {
+		return crawl.ClassOther
+	}
+	return crawl.Class(c)
+}
+
+// taskFromLease makes the message for a fetcher. A fetcher that reads it after
+// half of the lease's time leaves it: what it would fetch could come too late.
+func taskFromLease(l frontier.Lease, crawlID string, now time.Time) *crawlv1.FetchTask {
+	kind := crawlv1.TaskKind_TASK_KIND_PAGE
+	if l.Robots {
+		kind = crawlv1.TaskKind_TASK_KIND_ROBOTS
+	}
+	return &crawlv1.FetchTask{
+		Ref: &crawlv1.TaskRef{
+			CrawlId:    crawlID,
+			Revision:   l.Revision,
+			Partition:  l.Ref.Partition,
+			Host:       l.Ref.Host,
+			UrlKey:     l.Item.Key[:],
+			Generation: l.Item.Generation,
+			Lease:      uint64(l.ID),
+			Url:        l.Item.URL.String(),
+			Depth:      uint32(l.Item.Depth),
+			Attempt:    uint32(l.Item.Attempts + 1),
+			Kind:       kind,
+			Redirects:  uint32(l.Item.Redirects),
+		},
+		StartBefore: timestamppb.New(now.Add(l.Deadline.Sub(now) / 2)),
+	}
+}
+
+func explainToProto(v frontier.View) *schedulerv1.ExplainURLResponse {
+	return &schedulerv1.ExplainURLResponse{
+		RobotsRule:    v.RobotsRule,
+		RobotsVerdict: v.Verdict,
+		State:         schedulerv1.URLState(v.Record.State),
+		Reason:        v.Reason,
+		NotBefore:     timestamp(v.NotBefore),
+		Attempts:      uint32(v.Record.Attempts),
+		Status:        uint32(v.Record.Status),
+		Error:         crawlv1.ErrorClass(v.Record.Class),
+		Depth:         uint32(v.Record.Depth),
+		Priority:      v.Record.Priority,
+	}
+}

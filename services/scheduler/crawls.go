@@ -1,0 +1,234 @@
+package scheduler
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/spec"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
+)
+
+// entry is one revision of a crawl; it is never changed, only replaced.
+type entry struct {
+	no frontier.CrawlNo
+	// meta is the crawl without what changes as it runs: state, reason, end, stats.
+	meta *crawlv1.Crawl
+	spec *spec.Compiled
+}
+
+// roster knows every crawl by number, id and name. It is safe for concurrent use.
+type roster struct {
+	mu   sync.RWMutex
+	byNo map[frontier.CrawlNo]*entry
+	byID map[string]*entry
+}
+
+func newRoster() *roster {
+	return &roster{byNo: map[frontier.CrawlNo]*entry{}, byID: map[string]*entry{}}
+}
+
+func (r *roster) put(e *entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.byNo[e.no], r.byID[e.meta.GetId()] = e, e
+}
+
+// number returns the crawl with a number, nil without one.
+func (r *roster) number(no frontier.CrawlNo) *entry {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.byNo[no]
+}
+
+// id returns the crawl with an id, nil without one.
+func (r *roster) id(id string) *entry {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.byID[id]
+}
+
+// find returns the crawl with an id, or the newest one with a name.
+func (r *roster) find(name string) (*entry, error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if e := r.byID[name]; e != nil {
+		return e, nil
+	}
+	if e := r.newest(func(c *crawlv1.Crawl) bool { return c.GetSpec().GetName() == name }); e != nil {
+		return e, nil
+	}
+	return nil, crawl.Errorf(crawl.NotFound, "no crawl has the id or name %q", name)
+}
+
+// request returns the crawl that a CreateCrawl call with this request id made.
+func (r *roster) request(id string) *entry {
+	if id == "" {
+		return nil
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.newest(func(c *crawlv1.Crawl) bool { return c.GetRequestId() == id })
+}
+
+func (r *roster) newest(match func(*crawlv1.Crawl) bool) *entry {
+	var found *entry
+	for _, e := range r.byNo {
+		if match(e.meta) && (found == nil || e.no > found.no) {
+			found = e
+		}
+	}
+	return found
+}
+
+// newestFirst returns at most n crawls with numbers below before (0: all).
+func (r *roster) newestFirst(before frontier.CrawlNo, n int) []*entry {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var top frontier.CrawlNo
+	for no := range r.byNo {
+		top = max(top, no)
+	}
+	if before == 0 || before > top {
+		before = top + 1
+	}
+	var out []*entry
+	for no := before - 1; no > 0 && len(out) < n; no-- {
+		if e := r.byNo[no]; e != nil {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// all returns every crawl, in no order.
+func (r *roster) all() []*entry {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	out := make([]*entry, 0, len(r.byNo))
+	for _, e := range r.byNo {
+		out = append(out, e)
+	}
+	return out
+}
+
+// newEntry compiles a crawl.
+func newEntry(no frontier.CrawlNo, meta *crawlv1.Crawl) (*entry, error) {
+	compiled, err := spec.Compile(meta)
+	if err != nil {
+		return nil, err
+	}
+	return &entry{no: no, meta: meta, spec: compiled}, nil
+}
+
+// core returns the crawl as the frontier sees it, in a state and with no seeds.
+func (e *entry) core(state frontier.State) (frontier.Crawl, error) {
+	meta, err := proto.Marshal(e.meta)
+	if err != nil {
+		return frontier.Crawl{}, fmt.Errorf("marshal crawl %s: %w", e.meta.GetId(), err)
+	}
+	s := e.spec.Spec
+	p, l := s.GetPoliteness(), s.GetLimits()
+	return frontier.Crawl{
+		No:           e.no,
+		ID:           e.meta.GetId(),
+		Revision:     e.meta.GetRevision(),
+		State:        state,
+		Closed:       state == frontier.Closing,
+		Order:        frontier.Order(s.GetOrder()),
+		Delay:        p.GetDelay().AsDuration(),
+		MaxDelay:     p.GetMaxDelay().AsDuration(),
+		Jitter:       p.GetJitter(),
+		Concurrency:  int(p.GetConcurrencyPerHost()),
+		Adaptive:     p.GetAdaptive(),
+		ObeyRobots:   p.GetObeyRobots(),
+		Agent:        e.spec.Agent,
+		Retries:      int(s.GetFetch().GetRetries()),
+		MaxRedirects: int(s.GetFetch().GetMaxRedirects()),
+		Limits: frontier.Limits{
+			Pages:        l.GetPages(),
+			Items:        l.GetItems(),
+			Bytes:        uint64(max(l.GetBytes(), 0)),
+			Errors:       l.GetErrors(),
+			PagesPerHost: l.GetPagesPerHost(),
+			Duration:     l.GetDuration().AsDuration(),
+		},
+		CreatedAt: e.meta.GetCreatedAt().AsTime(),
+		Weight:    1,
+		Meta:      meta,
+	}, nil
+}
+
+// loadEntry makes an entry of what the frontier kept.
+func loadEntry(c frontier.Crawl) (*entry, error) {
+	meta := new(crawlv1.Crawl)
+	if err := proto.Unmarshal(c.Meta, meta); err != nil {
+		return nil, fmt.Errorf("read crawl %d: %w", c.No, err)
+	}
+	return newEntry(c.No, meta)
+}
+
+// seedHosts returns e, or a new revision of it whose seeds' hosts include those
+// of hosts that are missing. With a scope of its own a crawl keeps that scope.
+func (e *entry) seedHosts(hosts []string) (*entry, error) {
+	s := e.meta.GetSpec().GetScope()
+	if len(s.GetHosts())+len(s.GetDomains())+len(s.GetNets()) > 0 {
+		return e, nil
+	}
+	have := make(map[string]bool, len(e.meta.GetSeedHosts()))
+	for _, h := range e.meta.GetSeedHosts() {
+		have[h] = true
+	}
+	var missing []string
+	for _, h := range hosts {
+		if !have[h] {
+			have[h] = true
+			missing = append(missing, h)
+		}
+	}
+	if len(missing) == 0 {
+		return e, nil
+	}
+	if len(have) > maxSeedHosts {
+		return nil, crawl.Errorf(crawl.Invalid,
+			"more than %d hosts among the seeds; say with scope.hosts, scope.domains or scope.nets what belongs to the crawl", maxSeedHosts)
+	}
+	meta := proto.CloneOf(e.meta)
+	meta.SeedHosts = append(meta.SeedHosts, missing...)
+	meta.Revision++
+	return newEntry(e.no, meta)
+}
+
+// maxSeedHosts bounds a crawl's default scope, which travels to every service.
+const maxSeedHosts = 10_000
+
+// view returns the crawl as clients see it.
+func (e *entry) view(c frontier.Crawl, s frontier.Stats) *crawlv1.Crawl {
+	out := proto.CloneOf(e.meta)
+	out.State = crawlv1.CrawlState(c.State)
+	out.Reason = c.Reason
+	out.EndedAt = timestamp(c.EndedAt)
+	out.Stats = statsToProto(s)
+	return out
+}
+
+// defaultName names a crawl after the host of its first seed.
+func defaultName(host string) string {
+	name := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			return r
+		default:
+			return '-'
+		}
+	}, host)
+	name = strings.Trim(name[:min(len(name), 63)], "-")
+	if name == "" {
+		return "crawl"
+	}
+	return name
+}

@@ -1,0 +1,292 @@
+package scheduler
+
+import (
+	"context"
+	"encoding/base32"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/spec"
+	"github.com/weircrawl/weir/internal/weburl"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
+	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
+)
+
+// up returns an error until calls can be served.
+func (s *Service) up() error {
+	select {
+	case <-s.ready:
+		return nil
+	default:
+		return errStarting
+	}
+}
+
+// crawl finds the crawl that a call names.
+func (s *Service) crawl(name string) (*entry, error) {
+	if err := s.up(); err != nil {
+		return nil, err
+	}
+	if name == "" {
+		return nil, crawl.Errorf(crawl.Invalid, "crawl: the id or name of a crawl is missing")
+	}
+	return s.crawls.find(name)
+}
+
+// view returns a crawl as it is now.
+func (s *Service) view(ctx context.Context, e *entry) (c *crawlv1.Crawl, err error) {
+	err = s.read(ctx, func(l *loop, _ time.Time) error {
+		fc, stats, ok := l.f.Crawl(e.no)
+		if !ok {
+			return crawl.Errorf(crawl.NotFound, "crawl %s is gone", e.meta.GetId())
+		}
+		c = e.view(fc, stats)
+		return nil
+	})
+	return c, err
+}
+
+// CreateCrawl implements schedulerv1.CrawlServiceServer.
+func (s *Service) CreateCrawl(ctx context.Context, req *schedulerv1.CreateCrawlRequest) (*schedulerv1.CreateCrawlResponse, error) {
+	if err := s.up(); err != nil {
+		return nil, err
+	}
+	if len(req.GetRequestId()) > 64 {
+		return nil, crawl.Errorf(crawl.Invalid, "request_id: %d bytes long, at most 64", len(req.GetRequestId()))
+	}
+	if err := spec.Validate(req.GetSpec()); err != nil {
+		return nil, err
+	}
+	draft, seeds, err := s.draft(req)
+	if err != nil {
+		return nil, err
+	}
+	var made *entry
+	err = s.do(ctx, func(l *loop, now time.Time) error {
+		if made = s.crawls.request(req.GetRequestId()); made != nil {
+			return nil
+		}
+		e := &entry{no: l.f.NextCrawlNo(), meta: draft.meta, spec: draft.spec}
+		state := frontier.Running
+		if req.GetClose() {
+			state = frontier.Closing
+		}
+		c, err := e.core(state)
+		if err != nil {
+			return err
+		}
+		l.f.PutCrawl(now, c)
+		if _, err := l.add(ctx, now, e, seeds); err != nil {
+			return err
+		}
+		l.touched = append(l.touched, e.no)
+		s.crawls.put(e)
+		made = e
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.view(ctx, made)
+	if err != nil {
+		return nil, err
+	}
+	s.deps.Log.Info("created crawl", "crawl_id", c.GetId(), "name", c.GetSpec().GetName(), "seeds", len(seeds))
+	return &schedulerv1.CreateCrawlResponse{Crawl: c}, nil
+}
+
+// draft makes a crawl of a request: its id, its scope by its seeds, its seeds.
+// The other services learn of it here, before any task of it exists; a draft
+// that never becomes a crawl does no harm there.
+func (s *Service) draft(req *schedulerv1.CreateCrawlRequest) (*entry, []weburl.URL, error) {
+	now := s.deps.Now()
+	id, err := newCrawlID()
+	if err != nil {
+		return nil, nil, err
+	}
+	meta := &crawlv1.Crawl{
+		Id:        id,
+		Spec:      req.GetSpec(),
+		Revision:  1,
+		CreatedAt: timestamp(now),
+		RequestId: req.GetRequestId(),
+	}
+	e, err := newEntry(0, meta)
+	if err != nil {
+		return nil, nil, err
+	}
+	raw := req.GetSpec().GetSeeds().GetUrls()
+	seeds := make([]weburl.URL, 0, len(raw))
+	hosts := make([]string, 0, len(raw))
+	for i, r := range raw {
+		u, err := e.spec.Canon.Parse(r)
+		if err != nil {
+			return nil, nil, crawl.Errorf(crawl.Invalid, "seeds.urls[%d]: %q: %w", i, r, err)
+		}
+		seeds, hosts = append(seeds, u), append(hosts, u.HostPort())
+	}
+	if meta.GetSpec().GetName() == "" && len(seeds) > 0 {
+		meta.Spec.Name = defaultName(seeds[0].Host())
+	}
+	if e, err = e.seedHosts(hosts); err != nil {
+		return nil, nil, err
+	}
+	for i, u := range seeds {
+		if v := e.spec.Scope.Judge(u, 0); !v.Accept {
+			return nil, nil, crawl.Errorf(crawl.Invalid,
+				"seeds.urls[%d]: %s is out of the crawl's own scope (%s %s)", i, u, v.Reason, v.Rule)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), announceTime)
+	defer cancel()
+	return e, seeds, s.deps.Bus.PutCrawl(ctx, e.meta)
+}
+
+// announceTime bounds the wait for the KV.
+const announceTime = 10 * time.Second
+
+// newCrawlID returns 26 characters of [0-9a-v], ordered by time.
+func newCrawlID() (string, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", crawl.Errorf(crawl.Unavailable, "make a crawl id: %w", err)
+	}
+	return strings.ToLower(base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(id[:])), nil
+}
+
+// GetCrawl implements schedulerv1.CrawlServiceServer.
+func (s *Service) GetCrawl(ctx context.Context, req *schedulerv1.GetCrawlRequest) (*schedulerv1.GetCrawlResponse, error) {
+	e, err := s.crawl(req.GetCrawl())
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.view(ctx, e)
+	return &schedulerv1.GetCrawlResponse{Crawl: c}, err
+}
+
+// ListCrawls implements schedulerv1.CrawlServiceServer.
+func (s *Service) ListCrawls(ctx context.Context, req *schedulerv1.ListCrawlsRequest) (*schedulerv1.ListCrawlsResponse, error) {
+	if err := s.up(); err != nil {
+		return nil, err
+	}
+	const most = 1000
+	size := int(req.GetPageSize())
+	if size == 0 || size > most {
+		size = most
+	}
+	before := uint64(0)
+	if t := req.GetPageToken(); t != "" {
+		var err error
+		if before, err = strconv.ParseUint(t, 10, 32); err != nil || before == 0 {
+			return nil, crawl.Errorf(crawl.Invalid, "page_token: %q is not one that was given out", t)
+		}
+	}
+	entries := s.crawls.newestFirst(frontier.CrawlNo(before), size)
+	out := &schedulerv1.ListCrawlsResponse{}
+	err := s.read(ctx, func(l *loop, _ time.Time) error {
+		for _, e := range entries {
+			if c, stats, ok := l.f.Crawl(e.no); ok {
+				out.Crawls = append(out.Crawls, e.view(c, stats))
+			}
+		}
+		return nil
+	})
+	if len(entries) == size && entries[size-1].no > 1 {
+		out.NextPageToken = strconv.FormatUint(uint64(entries[size-1].no), 10)
+	}
+	return out, err
+}
+
+// setState changes the state of a crawl and returns it after the change.
+func (s *Service) setState(ctx context.Context, name string, state frontier.State, reason string) (*crawlv1.Crawl, error) {
+	e, err := s.crawl(name)
+	if err != nil {
+		return nil, err
+	}
+	err = s.do(ctx, func(l *loop, now time.Time) error {
+		if err := l.f.SetState(now, e.no, state, reason); err != nil {
+			return err
+		}
+		l.touched = append(l.touched, e.no)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.deps.Log.Info("changed crawl", "crawl_id", e.meta.GetId(), "state", state.String())
+	return s.view(ctx, e)
+}
+
+// PauseCrawl implements schedulerv1.CrawlServiceServer.
+func (s *Service) PauseCrawl(ctx context.Context, req *schedulerv1.PauseCrawlRequest) (*schedulerv1.PauseCrawlResponse, error) {
+	c, err := s.setState(ctx, req.GetCrawl(), frontier.Paused, "")
+	return &schedulerv1.PauseCrawlResponse{Crawl: c}, err
+}
+
+// ResumeCrawl implements schedulerv1.CrawlServiceServer.
+func (s *Service) ResumeCrawl(ctx context.Context, req *schedulerv1.ResumeCrawlRequest) (*schedulerv1.ResumeCrawlResponse, error) {
+	c, err := s.setState(ctx, req.GetCrawl(), frontier.Running, "")
+	return &schedulerv1.ResumeCrawlResponse{Crawl: c}, err
+}
+
+// CloseCrawl implements schedulerv1.CrawlServiceServer.
+func (s *Service) CloseCrawl(ctx context.Context, req *schedulerv1.CloseCrawlRequest) (*schedulerv1.CloseCrawlResponse, error) {
+	c, err := s.setState(ctx, req.GetCrawl(), frontier.Closing, "")
+	return &schedulerv1.CloseCrawlResponse{Crawl: c}, err
+}
+
+// CancelCrawl implements schedulerv1.CrawlServiceServer.
+func (s *Service) CancelCrawl(ctx context.Context, req *schedulerv1.CancelCrawlRequest) (*schedulerv1.CancelCrawlResponse, error) {
+	c, err := s.setState(ctx, req.GetCrawl(), frontier.Cancelled, "cancelled")
+	if err != nil {
+		return nil, err
+	}
+	// Tasks that a fetcher already took are finished; their results still count.
+	return &schedulerv1.CancelCrawlResponse{Crawl: c}, s.deps.Bus.PurgeCrawl(ctx, c.GetId())
+}
+
+// ExplainURL implements schedulerv1.CrawlServiceServer.
+func (s *Service) ExplainURL(ctx context.Context, req *schedulerv1.ExplainURLRequest) (*schedulerv1.ExplainURLResponse, error) {
+	e, err := s.crawl(req.GetCrawl())
+	if err != nil {
+		return nil, err
+	}
+	u, err := e.spec.Canon.Parse(req.GetUrl())
+	if err != nil {
+		return nil, crawl.Errorf(crawl.Invalid, "url: %q: %w", req.GetUrl(), err)
+	}
+	var out *schedulerv1.ExplainURLResponse
+	err = s.read(ctx, func(l *loop, now time.Time) error {
+		refs, recs := []frontier.Ref{l.f.Ref(e.no, u)}, make([]frontier.Record, 1)
+		if err := l.store.Lookup(ctx, refs, recs); err != nil {
+			return err
+		}
+		out = explainToProto(l.f.Explain(now, e.no, u, recs[0]))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	out.CanonicalUrl = u.String()
+	// The depth of a URL that the crawl does not know is that of a seed.
+	v := e.spec.Scope.Judge(u, int(out.GetDepth()))
+	out.InScope, out.ScopeRule = v.Accept, scopeRule(v)
+	return out, nil
+}
+
+// scopeRule says what decided about a URL's scope.
+func scopeRule(v crawl.Verdict) string {
+	switch {
+	case v.Rule != "":
+		return v.Rule
+	case v.Accept:
+		return "host in scope, no rule matches"
+	default:
+		return string(v.Reason)
+	}
+}

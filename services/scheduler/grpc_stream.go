@@ -1,0 +1,227 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/weburl"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
+	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
+)
+
+const (
+	// maxAddBatch is how many URLs a message of AddURLs may have.
+	maxAddBatch = 1000
+	// watchInterval and leastInterval are the default and the least time between
+	// two messages of WatchCrawl.
+	watchInterval = time.Second
+	leastInterval = 100 * time.Millisecond
+	// busiest is how many hosts WatchCrawl names.
+	busiest = 10
+)
+
+// AddURLs implements schedulerv1.CrawlServiceServer. It reads the next message
+// only when the last one is durable: memory stays bounded on both sides.
+func (s *Service) AddURLs(stream grpc.BidiStreamingServer[schedulerv1.AddURLsRequest, schedulerv1.AddURLsResponse]) error {
+	ctx := stream.Context()
+	var e *entry
+	total := &schedulerv1.AddURLsResponse{}
+	for {
+		req, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if e == nil {
+			if e, err = s.crawl(req.GetCrawl()); err != nil {
+				return err
+			}
+		}
+		if n := len(req.GetUrls()); n > maxAddBatch {
+			return crawl.Errorf(crawl.Invalid, "urls: %d in one message, at most %d", n, maxAddBatch)
+		}
+		total.Refused = nil
+		if err := s.addBatch(ctx, s.crawls.number(e.no), req.GetUrls(), total); err != nil {
+			return err
+		}
+		total.Batches++
+		if err := stream.Send(total); err != nil {
+			return err
+		}
+	}
+}
+
+// addBatch adds one message's URLs to a crawl and to the totals.
+func (s *Service) addBatch(ctx context.Context, e *entry, raw []string, total *schedulerv1.AddURLsResponse) error {
+	e, err := s.widen(ctx, e, raw)
+	if err != nil {
+		return err
+	}
+	urls := make([]weburl.URL, 0, len(raw))
+	for _, r := range raw {
+		u, reason := e.judge(r)
+		if reason != "" {
+			total.Refused = append(total.Refused, &schedulerv1.RefusedURL{Url: r, Reason: reason})
+			continue
+		}
+		urls = append(urls, u)
+	}
+	added := 0
+	err = s.do(ctx, func(l *loop, now time.Time) error {
+		c, _, _ := l.f.Crawl(e.no)
+		if c.State.Final() || c.Closed || c.State == frontier.Closing {
+			return crawl.Errorf(crawl.Precondition, "crawl %s is %s and takes no more URLs", e.meta.GetId(), closedState(c))
+		}
+		var err error
+		added, err = l.add(ctx, now, e, urls)
+		return err
+	})
+	total.Added += uint64(added)
+	total.Known += uint64(len(urls) - added)
+	return err
+}
+
+func closedState(c frontier.Crawl) string {
+	if c.State.Final() {
+		return c.State.String()
+	}
+	return "closed"
+}
+
+// widen makes the hosts of new seeds part of a crawl whose scope is its seeds'
+// hosts. The other services learn of it before any task on such a host exists.
+func (s *Service) widen(ctx context.Context, e *entry, raw []string) (*entry, error) {
+	hosts := make([]string, 0, len(raw))
+	for _, r := range raw {
+		if u, err := e.spec.Canon.Parse(r); err == nil {
+			hosts = append(hosts, u.HostPort())
+		}
+	}
+	s.widening.Lock()
+	defer s.widening.Unlock()
+	e = s.crawls.number(e.no)
+	wider, err := e.seedHosts(hosts)
+	if err != nil || wider == e {
+		return e, err
+	}
+	if err := s.deps.Bus.PutCrawl(ctx, wider.meta); err != nil {
+		return nil, err
+	}
+	err = s.do(ctx, func(l *loop, now time.Time) error {
+		c, _, ok := l.f.Crawl(e.no)
+		if !ok {
+			return crawl.Errorf(crawl.NotFound, "crawl %s is gone", e.meta.GetId())
+		}
+		core, err := wider.core(c.State)
+		if err != nil {
+			return err
+		}
+		l.f.PutCrawl(now, core)
+		l.touched = append(l.touched, e.no)
+		s.crawls.put(wider)
+		return nil
+	})
+	return wider, err
+}
+
+// WatchCrawl implements schedulerv1.CrawlServiceServer.
+func (s *Service) WatchCrawl(req *schedulerv1.WatchCrawlRequest, stream grpc.ServerStreamingServer[schedulerv1.WatchCrawlResponse]) error {
+	e, err := s.crawl(req.GetCrawl())
+	if err != nil {
+		return err
+	}
+	interval := watchInterval
+	if req.GetInterval() != nil {
+		interval = max(req.GetInterval().AsDuration(), leastInterval)
+	}
+	ctx := stream.Context()
+	var last *schedulerv1.WatchCrawlResponse
+	for {
+		changed := s.changes.wait()
+		now, err := s.watch(ctx, e)
+		if err != nil {
+			return err
+		}
+		if !proto.Equal(last, now) {
+			if err := stream.Send(now); err != nil {
+				return err
+			}
+			last = now
+		}
+		if final(now.GetCrawl()) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-s.stopped:
+			return errStopped
+		case <-changed: // at once: people wait for the end of a crawl
+		case <-time.After(interval):
+		}
+	}
+}
+
+// watch reads what WatchCrawl sends.
+func (s *Service) watch(ctx context.Context, e *entry) (*schedulerv1.WatchCrawlResponse, error) {
+	out := &schedulerv1.WatchCrawlResponse{}
+	err := s.read(ctx, func(l *loop, _ time.Time) error {
+		c, stats, ok := l.f.Crawl(e.no)
+		if !ok {
+			return crawl.Errorf(crawl.NotFound, "crawl %s is gone", e.meta.GetId())
+		}
+		out.Crawl = e.view(c, stats)
+		for _, h := range l.f.Busiest(e.no, busiest) {
+			out.BusiestHosts = append(out.BusiestHosts, &schedulerv1.HostActivity{
+				Host: h.Origin, Leased: uint32(h.Leased), Queued: h.Queued,
+			})
+		}
+		return nil
+	})
+	return out, err
+}
+
+// WaitCrawl implements schedulerv1.CrawlServiceServer.
+func (s *Service) WaitCrawl(ctx context.Context, req *schedulerv1.WaitCrawlRequest) (*schedulerv1.WaitCrawlResponse, error) {
+	e, err := s.crawl(req.GetCrawl())
+	if err != nil {
+		return nil, err
+	}
+	var timeout <-chan time.Time
+	if req.GetTimeout() != nil {
+		timer := time.NewTimer(req.GetTimeout().AsDuration())
+		defer timer.Stop()
+		timeout = timer.C
+	}
+	for over := false; ; {
+		changed := s.changes.wait()
+		c, err := s.view(ctx, e)
+		if err != nil {
+			return nil, err
+		}
+		if over || final(c) {
+			return &schedulerv1.WaitCrawlResponse{Crawl: c, Done: final(c)}, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-s.stopped:
+			return nil, errStopped
+		case <-timeout:
+			over = true
+		case <-changed:
+		}
+	}
+}
+
+// final reports whether a crawl has ended.
+func final(c *crawlv1.Crawl) bool { return frontier.State(c.GetState()).Final() }

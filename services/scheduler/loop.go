@@ -1,0 +1,298 @@
+package scheduler
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
+)
+
+const (
+	// gather is how many requests and reports one turn takes at most, so that a
+	// flood of one kind does not keep leases from being handed out.
+	gather = 512
+	// dueBatch is how many delayed URLs one turn wakes.
+	dueBatch = 512
+	// fillRounds is how often a turn reads windows and tries again; what is still
+	// wanted then is read in the next turn.
+	fillRounds = 3
+	// refusedPause is how long nothing is handed out after the tasks stream was
+	// full: until fetchers have taken some.
+	refusedPause = 20 * time.Millisecond
+)
+
+// request is something for the loop to do in its next turn.
+type request struct {
+	// run works on the frontier; an error is the request's answer and leaves the
+	// frontier as it was.
+	run func(l *loop, now time.Time) error
+	// read says that nothing is changed, so the answer need not wait for the disk.
+	read bool
+	// done takes the answer; its capacity is 1.
+	done chan error
+}
+
+// loop is the goroutine that owns the frontier and writes its store.
+type loop struct {
+	f      *frontier.Frontier
+	store  frontier.Store
+	crawls *roster
+	log    *slog.Logger
+	m      *metrics
+	now    func() time.Time
+
+	requests chan *request             // capacity: the most API calls and batches that wait at once
+	reports  chan *crawlv1.FetchReport // capacity: about a second of reports; when full the receiver waits
+	commits  chan pendingCommit        // capacity: commits whose fsync is not over
+	tasks    chan frontier.Lease       // capacity: the window, so that handing over never waits
+	expired  chan []frontier.LeaseID   // capacity 1: the reaper works on one list at a time
+
+	window    int
+	draining  bool
+	holdUntil time.Time // no leases before this time
+	reaping   bool
+	answered  []*request
+	touched   []frontier.CrawlNo // crawls that a request changed
+	scratch   scratch
+}
+
+// pendingCommit is a batch on its way to the disk with those who wait for it.
+type pendingCommit struct {
+	commit  frontier.Commit
+	since   time.Time
+	waiting []*request
+	changed []frontier.CrawlNo
+}
+
+// do runs fn in the loop's next turn and waits until what it changed is durable.
+// An error of fn is returned as it is.
+func (s *Service) do(ctx context.Context, fn func(l *loop, now time.Time) error) error {
+	return s.ask(ctx, &request{run: fn, done: make(chan error, 1)})
+}
+
+// read runs fn in the loop's next turn; fn must change nothing.
+func (s *Service) read(ctx context.Context, fn func(l *loop, now time.Time) error) error {
+	return s.ask(ctx, &request{run: fn, read: true, done: make(chan error, 1)})
+}
+
+func (s *Service) ask(ctx context.Context, r *request) error {
+	select {
+	case s.loop.requests <- r:
+	case <-s.stopped:
+		return errStopped
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case err := <-r.done:
+		return err
+	case <-s.stopped:
+		return errStopped
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// run turns until ctx ends or the store fails. After a failure the frontier in
+// memory is ahead of the store: the process must end and start anew.
+func (l *loop) run(ctx context.Context) error {
+	defer close(l.commits)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var reports []*crawlv1.FetchReport
+	var requests []*request
+	for {
+		reports, requests = reports[:0], requests[:0]
+		select {
+		case <-ctx.Done():
+			return nil
+		case r := <-l.requests:
+			requests = append(requests, r)
+		case r := <-l.reports:
+			reports = append(reports, r)
+		case <-timer.C:
+		}
+		reports, requests = l.gather(reports, requests)
+		now := l.now()
+		if err := l.turn(ctx, now, reports, requests); err != nil {
+			return err
+		}
+		l.m.turn.Observe(l.now().Sub(now).Seconds())
+		l.m.leased.Set(float64(l.f.Leased()))
+		timer.Reset(l.wakeIn()) // since Go 1.23 a reset timer leaves nothing stale
+	}
+}
+
+// gather takes what else has come, without waiting.
+func (l *loop) gather(reports []*crawlv1.FetchReport, requests []*request) ([]*crawlv1.FetchReport, []*request) {
+	for range gather {
+		select {
+		case r := <-l.requests:
+			requests = append(requests, r)
+		case r := <-l.reports:
+			reports = append(reports, r)
+		default:
+			return reports, requests
+		}
+	}
+	return reports, requests
+}
+
+// turn does steps 2 to 6 of the package comment.
+func (l *loop) turn(ctx context.Context, now time.Time, reports []*crawlv1.FetchReport, requests []*request) error {
+	for _, r := range reports {
+		l.f.Report(now, frontier.LeaseID(r.GetLease()), exchangeFromReport(r))
+	}
+	l.m.reports.Add(float64(len(reports)))
+	for _, r := range requests {
+		if err := r.run(l, now); err != nil || r.read {
+			r.done <- err
+			continue
+		}
+		l.answered = append(l.answered, r)
+	}
+	if err := l.wake(ctx, now); err != nil {
+		return err
+	}
+	l.reap(now)
+	l.lease(now)
+	if err := l.write(ctx); err != nil {
+		return err
+	}
+	for range fillRounds {
+		wants := l.f.Wants()
+		if len(wants) == 0 {
+			break
+		}
+		for _, w := range wants {
+			filling, err := l.store.Window(ctx, w)
+			if err != nil {
+				return err
+			}
+			l.f.Fill(now, w, filling)
+		}
+		l.lease(now)
+		if err := l.write(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wake queues the delayed URLs that are due.
+func (l *loop) wake(ctx context.Context, now time.Time) error {
+	due := l.f.DueAt()
+	if due.IsZero() || due.After(now) {
+		return nil
+	}
+	// The store must know what was applied before it is asked what is due.
+	if err := l.write(ctx); err != nil {
+		return err
+	}
+	items, next, err := l.store.Due(ctx, now, dueBatch)
+	if err != nil {
+		return err
+	}
+	refs := l.scratch.refs[:0]
+	for _, it := range items {
+		refs = append(refs, it.Ref)
+	}
+	l.scratch.refs = refs
+	if err := l.admit(ctx, now, refs); err != nil {
+		return err
+	}
+	l.f.Wake(now, items, next)
+	return nil
+}
+
+// reap hands leases without a result to the reaper, which asks the bus about
+// them.
+func (l *loop) reap(now time.Time) {
+	if l.reaping {
+		return
+	}
+	if ids := l.f.Expired(now); len(ids) > 0 {
+		l.reaping = true
+		l.expired <- ids
+	}
+}
+
+// lease takes what may be fetched now and hands it to the publisher.
+func (l *loop) lease(now time.Time) {
+	if l.draining || now.Before(l.holdUntil) {
+		return
+	}
+	for _, lease := range l.f.Next(now, l.window) {
+		select {
+		case l.tasks <- lease:
+		default:
+			// The publisher is stuck behind a bus that does not answer.
+			l.f.Return(now, lease.ID)
+			l.holdUntil = now.Add(refusedPause)
+		}
+	}
+}
+
+// write makes everything that changed visible and sends it on its way to the
+// disk; those who wait for it are answered when it is there.
+func (l *loop) write(ctx context.Context) error {
+	changed := append(l.f.Changes(), l.touched...)
+	l.touched = nil
+	batch := l.f.Flush()
+	if batch == nil && len(l.answered) == 0 && len(changed) == 0 {
+		return nil
+	}
+	p := pendingCommit{since: l.now(), waiting: l.answered, changed: changed}
+	l.answered = nil
+	if batch != nil {
+		commit, err := l.store.Apply(batch)
+		if err != nil {
+			return err
+		}
+		p.commit = commit
+	}
+	select {
+	case l.commits <- p:
+		return nil
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// wakeIn returns how long the loop may wait without an event.
+func (l *loop) wakeIn() time.Duration {
+	const idle = time.Minute
+	now := l.now()
+	at := l.f.WakeAt(now)
+	if at.IsZero() || l.draining {
+		return idle
+	}
+	if at.Before(l.holdUntil) {
+		at = l.holdUntil
+	}
+	return min(max(at.Sub(now), 0), idle)
+}
+
+// finish waits for the commits in order and answers those who wait for them.
+func (l *loop) finish(notify func([]frontier.CrawlNo)) error {
+	var failed error
+	for p := range l.commits {
+		if p.commit != nil && failed == nil {
+			failed = p.commit.Wait()
+			l.m.commit.Observe(l.now().Sub(p.since).Seconds())
+		}
+		for _, r := range p.waiting {
+			r.done <- failed
+		}
+		if failed != nil {
+			// Go on only to answer; the loop is stopped by the error.
+			continue
+		}
+		if len(p.changed) > 0 {
+			notify(p.changed)
+		}
+	}
+	return failed
+}

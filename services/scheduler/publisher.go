@@ -1,0 +1,158 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/weircrawl/weir/internal/bus"
+	"github.com/weircrawl/weir/internal/crawl"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
+)
+
+// sent is a task on its way to the bus.
+type sent struct {
+	lease   frontier.Lease
+	message bus.Message
+	pending bus.Pending
+}
+
+// publish sends a task for each lease of the loop until ctx ends. Leases that it
+// could not send then are on no stream and return at the next start.
+func (s *Service) publish(ctx context.Context) error {
+	// As many as may be unacked; sending stops when the server does not keep up.
+	acks := make(chan sent, 256)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for t := range acks {
+			s.awaitAck(ctx, t)
+		}
+	}()
+	defer func() {
+		close(acks)
+		<-done
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case lease := <-s.loop.tasks:
+			e := s.crawls.number(lease.Ref.Crawl)
+			if e == nil {
+				continue // its crawl was deleted meanwhile
+			}
+			m := bus.Task(Pool, taskFromLease(lease, e.meta.GetId(), s.deps.Now()))
+			acks <- sent{lease, m, s.deps.Bus.Publish(ctx, m)}
+		}
+	}
+}
+
+// awaitAck sees a task safely onto the stream, or gives the lease back.
+func (s *Service) awaitAck(ctx context.Context, t sent) {
+	err := t.pending.Wait(ctx)
+	if err == nil {
+		s.m.dispatched.Inc()
+		return
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	if !errors.Is(err, bus.ErrFull) && crawl.KindOf(err) == crawl.Unavailable {
+		// It may be on the stream or not. Its id makes a second try harmless.
+		if err = s.deps.Bus.PublishAll(ctx, t.message); err == nil {
+			s.m.dispatched.Inc()
+			return
+		}
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	if !errors.Is(err, bus.ErrFull) {
+		s.deps.Log.Warn("publish task", "url", t.lease.Item.URL.String(), "err", err)
+	}
+	s.m.returned.WithLabelValues("refused").Inc()
+	// When the loop has stopped, the lease is found missing at the next start.
+	_ = s.do(ctx, func(l *loop, now time.Time) error {
+		l.f.Return(now, t.lease.ID)
+		l.holdUntil = now.Add(refusedPause)
+		return nil
+	})
+}
+
+// reaper asks the bus about leases past their time: those whose messages are
+// still on a stream are extended, since a slow stage is no reason to fetch
+// twice; the others return to their queues.
+func (s *Service) reaper(ctx context.Context) error {
+	for {
+		var ids []frontier.LeaseID
+		select {
+		case <-ctx.Done():
+			return nil
+		case ids = <-s.loop.expired:
+		}
+		inFlight, err := s.deps.Bus.InFlight(ctx)
+		if err != nil {
+			s.deps.Log.Warn("look for overdue leases on the bus", "leases", len(ids), "err", err)
+		}
+		lost := 0
+		_ = s.do(ctx, func(l *loop, now time.Time) error {
+			l.reaping = false
+			for _, id := range ids {
+				if _, ok := inFlight[uint64(id)]; ok || err != nil {
+					l.f.Extend(now, id)
+					continue
+				}
+				l.f.Return(now, id)
+				lost++
+			}
+			return nil
+		})
+		s.m.returned.WithLabelValues("expired").Add(float64(lost))
+	}
+}
+
+// announce writes the public state of changed crawls to the KV until ctx ends.
+func (s *Service) announce(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.dirty.wake:
+		}
+		for _, no := range s.dirty.take() {
+			err := s.announceCrawl(ctx, no)
+			if err == nil || ctx.Err() != nil {
+				continue
+			}
+			s.deps.Log.Warn("announce crawl", "crawl", no, "err", err)
+			s.dirty.add([]frontier.CrawlNo{no})
+			select { // before the next try
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+		}
+	}
+}
+
+func (s *Service) announceCrawl(ctx context.Context, no frontier.CrawlNo) error {
+	e := s.crawls.number(no)
+	if e == nil {
+		return nil
+	}
+	c, err := s.view(ctx, e)
+	if err != nil {
+		return err
+	}
+	return s.deps.Bus.PutCrawl(ctx, public(c))
+}
+
+// public leaves out what other services do not need and what changes all the time.
+func public(c *crawlv1.Crawl) *crawlv1.Crawl {
+	out := proto.CloneOf(c)
+	out.Stats = nil
+	return out
+}

@@ -1,0 +1,214 @@
+package scheduler
+
+import (
+	"context"
+	"time"
+
+	"github.com/weircrawl/weir/internal/weburl"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
+)
+
+// scratch is memory that the loop uses again in each turn.
+type scratch struct {
+	refs    []frontier.Ref
+	known   []bool
+	missing []frontier.HostRef
+	records []frontier.Record
+	needs   []frontier.Ref
+}
+
+// visit is a result that was read and resolved, ready for the loop.
+type visit struct {
+	c frontier.Completion
+	e *entry
+	// links and redirect as URLs; the loop makes them into candidates.
+	robots   bool
+	body     []byte
+	redirect weburl.URL
+}
+
+// readResult turns a message into a visit; ok is false when it is about a crawl
+// or URL that cannot be known here. Runs outside the loop.
+func (r *roster) readResult(m *crawlv1.Result) (v visit, ok bool) {
+	ref := m.GetRef()
+	e := r.id(ref.GetCrawlId())
+	if e == nil {
+		return visit{}, false
+	}
+	u, err := weburl.FromCanonical(ref.GetUrl())
+	if err != nil {
+		return visit{}, false
+	}
+	v = visit{e: e, body: m.GetRobots(), robots: ref.GetKind() == crawlv1.TaskKind_TASK_KIND_ROBOTS}
+	v.c = frontier.Completion{
+		URL:        u,
+		Lease:      frontier.LeaseID(ref.GetLease()),
+		Generation: ref.GetGeneration(),
+		Exchange:   exchangeFromResult(m),
+		EndedAt:    m.GetEndedAt().AsTime(),
+		Items:      int(m.GetItems()),
+		Rejected:   int(m.GetRejectedItems()),
+		Bytes:      m.GetBytes(),
+	}
+	if t := m.GetRedirectUrl(); t != "" {
+		v.redirect, _ = weburl.FromCanonical(t)
+	}
+	if v.robots {
+		return v, true
+	}
+	if !v.redirect.IsZero() {
+		v.judgeRedirect(ref)
+	}
+	v.c.Links = make([]frontier.Candidate, 0, len(m.GetOutlinks()))
+	for _, o := range m.GetOutlinks() {
+		// The parser has made them canonical and judged their scope.
+		if lu, err := weburl.FromCanonical(o.GetUrl()); err == nil {
+			v.c.Links = append(v.c.Links, frontier.Candidate{URL: lu, Depth: int(o.GetDepth()), Priority: o.GetPriority()})
+		}
+	}
+	return v, true
+}
+
+// judgeRedirect decides what becomes of a redirect's target: it is queued if it
+// is in scope, and the chain ends with an error where it turns in a circle or
+// grows too long.
+func (v *visit) judgeRedirect(ref *crawlv1.TaskRef) {
+	if v.redirect.String() == ref.GetUrl() || ref.GetRedirects() >= v.e.spec.Spec.GetFetch().GetMaxRedirects() {
+		v.c.Exchange.Class = classFromProto(crawlv1.ErrorClass_ERROR_CLASS_REDIRECT_LOOP)
+		return
+	}
+	depth := int(ref.GetDepth())
+	if !v.e.spec.Scope.Judge(v.redirect, depth).Accept {
+		return
+	}
+	v.c.Redirect = &frontier.Candidate{
+		URL:       v.redirect,
+		Depth:     depth,
+		Priority:  v.e.spec.Priority(v.redirect.String()),
+		Redirects: int(ref.GetRedirects()) + 1,
+		Next:      true,
+	}
+}
+
+// complete applies a batch of visits.
+func (l *loop) complete(ctx context.Context, now time.Time, vs []visit) error {
+	l.m.batch.Observe(float64(len(vs)))
+	refs := l.refs(vs)
+	if err := l.admit(ctx, now, refs); err != nil {
+		return err
+	}
+	known := grow(&l.scratch.known, len(refs))
+	if err := l.store.Known(ctx, refs, known); err != nil {
+		return err
+	}
+	records, err := l.records(ctx, vs)
+	if err != nil {
+		return err
+	}
+	next := 0
+	for i := range vs {
+		v := &vs[i]
+		if v.robots {
+			l.f.CompleteRobots(now, v.c.Lease, v.c.Exchange, v.body, v.redirect)
+			l.m.results.WithLabelValues("robots").Inc()
+			continue
+		}
+		next++ // the URL itself
+		v.c.Known = known[next : next+len(v.c.Links)]
+		next += len(v.c.Links)
+		if v.c.Redirect != nil {
+			v.c.RedirectKnown = known[next]
+			next++
+		}
+		l.m.results.WithLabelValues(outcomeLabel(l.f.Complete(now, v.c, records[i]))).Inc()
+	}
+	return nil
+}
+
+// refs finds where the URLs of the visits are kept: for each page visit the URL
+// itself, its links, then the redirect's target.
+func (l *loop) refs(vs []visit) []frontier.Ref {
+	refs := l.scratch.refs[:0]
+	for i := range vs {
+		v := &vs[i]
+		if v.robots {
+			continue
+		}
+		no := v.e.no
+		v.c.Ref = l.f.Ref(no, v.c.URL)
+		refs = append(refs, v.c.Ref)
+		for j := range v.c.Links {
+			c := &v.c.Links[j]
+			c.Ref = l.f.Ref(no, c.URL)
+			refs = append(refs, c.Ref)
+		}
+		if c := v.c.Redirect; c != nil {
+			c.Ref = l.f.Ref(no, c.URL)
+			refs = append(refs, c.Ref)
+		}
+	}
+	l.scratch.refs = refs
+	return refs
+}
+
+// records reads the records of the visits whose leases are not in memory.
+func (l *loop) records(ctx context.Context, vs []visit) ([]frontier.Record, error) {
+	out := make([]frontier.Record, len(vs))
+	needs := l.scratch.needs[:0]
+	var at []int
+	for i := range vs {
+		if v := &vs[i]; !v.robots && l.f.NeedsRecord(v.c.Ref, v.c.Lease) {
+			needs, at = append(needs, v.c.Ref), append(at, i)
+		}
+	}
+	l.scratch.needs = needs
+	if len(needs) == 0 {
+		return out, nil
+	}
+	recs := grow(&l.scratch.records, len(needs))
+	if err := l.store.Lookup(ctx, needs, recs); err != nil {
+		return nil, err
+	}
+	for i, n := range at {
+		out[n] = recs[i]
+	}
+	return out, nil
+}
+
+// admit brings the hosts of refs into memory.
+func (l *loop) admit(ctx context.Context, now time.Time, refs []frontier.Ref) error {
+	l.scratch.missing = l.f.Missing(l.scratch.missing[:0], refs)
+	if len(l.scratch.missing) == 0 {
+		return nil
+	}
+	hosts, err := l.store.Hosts(ctx, l.scratch.missing)
+	if err != nil {
+		return err
+	}
+	l.f.Admit(now, hosts)
+	return nil
+}
+
+// grow returns *s with length n and zero values.
+func grow[T any](s *[]T, n int) []T {
+	if cap(*s) < n {
+		*s = make([]T, n)
+	}
+	*s = (*s)[:n]
+	clear(*s)
+	return *s
+}
+
+func outcomeLabel(o frontier.Outcome) string {
+	switch o {
+	case frontier.Done:
+		return "done"
+	case frontier.Delayed:
+		return "delayed"
+	case frontier.FailedURL:
+		return "failed"
+	default:
+		return "duplicate"
+	}
+}
