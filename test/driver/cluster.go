@@ -1,0 +1,265 @@
+package driver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Cluster is the ring in split mode: a NATS server, one scheduler, one storage,
+// and any number of fetchers and parsers, each a process of its own.
+type Cluster struct {
+	// Dir holds the services' data and logs.
+	Dir string
+
+	bin      Binaries
+	commands map[string]Command
+	admin    map[string]string // admin address by process
+	procs    map[string]*Proc
+	order    []string // in which they were first started
+	nats     string   // address
+	server   string   // the scheduler's gRPC address
+	storage  string   // the storage's gRPC address
+}
+
+// startTime bounds how long a process may take to be ready on a busy machine.
+const startTime = 60 * time.Second
+
+// StartCluster starts all processes and waits until they are ready.
+func StartCluster(ctx context.Context, b Binaries, dir string, fetchers, parsers int) (*Cluster, error) {
+	c := &Cluster{
+		Dir: dir, bin: b,
+		commands: map[string]Command{}, admin: map[string]string{}, procs: map[string]*Proc{},
+	}
+	addrs, err := freeAddrs(3)
+	if err != nil {
+		return nil, err
+	}
+	c.nats, c.server, c.storage = addrs[0], addrs[1], addrs[2]
+	host, port, err := net.SplitHostPort(c.nats)
+	if err != nil {
+		return nil, err
+	}
+	c.add(Command{Name: "nats", Path: b.NATS, Args: []string{"-a", host, "-p", port, "-js", "-sd", filepath.Join(dir, "nats")}})
+	names := []string{"storage", "scheduler"}
+	for i := range fetchers {
+		names = append(names, fmt.Sprintf("fetcher-%d", i+1))
+	}
+	for i := range parsers {
+		names = append(names, fmt.Sprintf("parser-%d", i+1))
+	}
+	admins, err := freeAddrs(len(names))
+	if err != nil {
+		return nil, err
+	}
+	for i, name := range names {
+		c.admin[name] = admins[i]
+		c.add(Command{Name: name, Path: b.Weir, Args: c.serviceArgs(name)})
+	}
+	for _, name := range c.order {
+		if err := c.Start(name); err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+	}
+	for _, name := range c.order {
+		if err := c.Ready(ctx, name); err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+	}
+	return c, nil
+}
+
+func (c *Cluster) add(cmd Command) {
+	cmd.Dir, cmd.Logs = c.Dir, c.Dir
+	c.commands[cmd.Name] = cmd
+	c.order = append(c.order, cmd.Name)
+}
+
+// serviceArgs are the arguments of one service.
+func (c *Cluster) serviceArgs(name string) []string {
+	service, _, _ := strings.Cut(name, "-")
+	args := []string{service, "--nats.url", "nats://" + c.nats, "--admin.listen", c.admin[name]}
+	switch service {
+	case "scheduler":
+		args = append(args, "--data", filepath.Join(c.Dir, name), "--grpc.listen", c.server)
+	case "storage":
+		args = append(args, "--data", filepath.Join(c.Dir, name), "--grpc.listen", c.storage)
+	case "fetcher":
+		args = append(args, "--storage", c.storage, "--allow-net", Loopback)
+	case "parser":
+		args = append(args, "--storage", c.storage)
+	}
+	return args
+}
+
+// Names of all processes, NATS first.
+func (c *Cluster) Names() []string { return slices.Clone(c.order) }
+
+// Proc is the current or last process of a name.
+func (c *Cluster) Proc(name string) *Proc { return c.procs[name] }
+
+// Start starts a process, again if it has ended.
+func (c *Cluster) Start(name string) error {
+	p, err := Start(c.commands[name])
+	if err != nil {
+		return err
+	}
+	c.procs[name] = p
+	return nil
+}
+
+// Wrap puts a program before the command of a process that is started later, for
+// example taskset.
+func (c *Cluster) Wrap(name string, argv ...string) {
+	cmd := c.commands[name]
+	cmd.Args = append(append(argv[1:len(argv):len(argv)], cmd.Path), cmd.Args...)
+	cmd.Path = argv[0]
+	c.commands[name] = cmd
+}
+
+// Ready waits until a process answers.
+func (c *Cluster) Ready(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	p := c.procs[name]
+	err := Await(ctx, name, func() (bool, error) {
+		if !p.Running() {
+			return false, fmt.Errorf("it ended\n%s", p.Tail())
+		}
+		if name == "nats" {
+			return dials(ctx, c.nats), nil
+		}
+		return answers(ctx, "http://"+c.admin[name]+"/readyz"), nil
+	})
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, p.Tail())
+	}
+	return nil
+}
+
+// Weir runs a client command of the program and returns what it wrote.
+func (c *Cluster) Weir(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, c.bin.Weir, args...)
+	cmd.Env = append(os.Environ(), "WEIR_SERVER="+c.server)
+	cmd.Dir = c.Dir
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return stdout.String(), fmt.Errorf("weir %s: %w\n%s", strings.Join(args, " "), err, stderr.String())
+	}
+	return stdout.String(), nil
+}
+
+// Submit hands in a job that takes no further seeds and returns its id.
+func (c *Cluster) Submit(ctx context.Context, job Job) (string, error) {
+	spec := filepath.Join(c.Dir, "spec.yaml")
+	if err := os.WriteFile(spec, []byte(job.Spec), 0o644); err != nil {
+		return "", fmt.Errorf("write spec: %w", err)
+	}
+	args := []string{"submit", spec}
+	for _, s := range job.Sets {
+		args = append(args, "--set", s)
+	}
+	out, err := c.Weir(ctx, args...)
+	if err != nil {
+		return "", err
+	}
+	id, _, _ := strings.Cut(strings.TrimSpace(out), "\n")
+	if _, err := c.Weir(ctx, "close", id); err != nil {
+		return "", err
+	}
+	return id, nil
+}
+
+// Status is the summary of a crawl now.
+func (c *Cluster) Status(ctx context.Context, id string) (Summary, error) {
+	out, err := c.Weir(ctx, "status", id, "--json")
+	if err != nil {
+		return Summary{}, err
+	}
+	return ParseSummary(out)
+}
+
+// Finish waits for the end of a crawl and exports its items.
+func (c *Cluster) Finish(ctx context.Context, id string) (Result, error) {
+	if _, err := c.Weir(ctx, "wait", id); err != nil {
+		return Result{}, c.explain(err)
+	}
+	var res Result
+	var err error
+	if res.Summary, err = c.Status(ctx, id); err != nil {
+		return res, c.explain(err)
+	}
+	file := filepath.Join(c.Dir, "items.jsonl")
+	if _, err := c.Weir(ctx, "export", id, "-o", file); err != nil {
+		return res, c.explain(err)
+	}
+	res.Items, err = ReadItems(file)
+	return res, err
+}
+
+// explain adds what the processes wrote to an error.
+func (c *Cluster) explain(err error) error {
+	for _, name := range c.order {
+		err = fmt.Errorf("%w\n%s", err, c.procs[name].Tail())
+	}
+	return err
+}
+
+// Close stops all processes, the consumers first and NATS last.
+func (c *Cluster) Close() error {
+	var errs []error
+	for _, name := range slices.Backward(c.order) {
+		if p := c.procs[name]; p != nil && p.Running() {
+			errs = append(errs, p.Stop(20*time.Second))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// freeAddrs finds addresses that nobody listens on. Another process may take one
+// before it is used, which shows as a service that cannot start.
+func freeAddrs(n int) ([]string, error) {
+	var out []string
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		defer l.Close()
+		out = append(out, l.Addr().String())
+	}
+	return out, nil
+}
+
+func dials(ctx context.Context, addr string) bool {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return false
+	}
+	return conn.Close() == nil
+}
+
+func answers(ctx context.Context, url string) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return false
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	_ = resp.Body.Close() // only the status counts
+	return resp.StatusCode == http.StatusOK
+}
