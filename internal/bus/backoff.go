@@ -25,6 +25,7 @@ var (
 	connectBackoff = backoff{50 * time.Millisecond, time.Second}
 	publishBackoff = backoff{20 * time.Millisecond, time.Second}
 	retryBackoff   = backoff{50 * time.Millisecond, 5 * time.Second}
+	bindBackoff    = backoff{20 * time.Millisecond, time.Second}
 )
 
 // random is where jitter comes from.

@@ -11,7 +11,8 @@ import (
 type BatchOptions struct {
 	// Max is the number of messages in a batch. At least 1.
 	Max int
-	// Bytes ends a batch when its messages are as long together. 0 for no bound.
+	// Bytes ends a batch when its messages are as long together; a single message
+	// may be longer. 0 for no bound.
 	Bytes int
 	// Age ends a batch when its first message has waited so long. 0 hands over
 	// what is there whenever the handler is free.
@@ -20,7 +21,66 @@ type BatchOptions struct {
 	SoftStop time.Duration
 }
 
-// ConsumeBatch calls h with batches.
+// ConsumeBatch calls h with the messages of several consumers in batches, one
+// call at a time, until ctx ends. While h works the next batch is gathered; no
+// more than two batches are in hand (with several consumers their open pulls may
+// bring two more). Messages of one consumer keep their order unless they are
+// delivered again.
+//
+// What h returns decides about the whole batch as in Consume, save that after
+// Invalid, NotFound, Conflict or Internal from a batch of several h is called again with
+// each message alone, so that one bad message does not take others with it. The
+// slice is h's only until it returns.
 func (b *Bus) ConsumeBatch(ctx context.Context, cs []Consumer, opt BatchOptions, h func(context.Context, []Delivery) error) error {
-	return crawl.Errorf(crawl.Unavailable, "consume: not yet written")
+	if opt.Max < 1 || len(cs) == 0 {
+		return crawl.Errorf(crawl.Internal, "consume batches of %d from %d consumers", opt.Max, len(cs))
+	}
+	s := b.newSession(cs[0])
+	s.workers = 1
+	s.softStop = opt.SoftStop
+	s.target = 2 * opt.Max
+	s.bytesLimit = 2 * opt.Bytes
+	s.unit = func(now time.Time, _ int) int { return s.batch(opt, now) }
+	s.wake = func() time.Time { return s.waiting[0].arrived.Add(opt.Age) }
+	s.handle = func(hctx context.Context, u []*delivery) { s.many(hctx, u, h) }
+	return s.run(ctx, cs)
+}
+
+// batch returns how many of the waiting make a batch now, 0 for none yet.
+func (s *session) batch(opt BatchOptions, now time.Time) int {
+	n, bytes := 0, 0
+	for _, d := range s.waiting {
+		bytes += len(d.Data)
+		if n == opt.Max || n > 0 && opt.Bytes > 0 && bytes > opt.Bytes {
+			return n // full
+		}
+		n++
+	}
+	if n == opt.Max || now.Sub(s.waiting[0].arrived) >= opt.Age || opt.Bytes > 0 && bytes >= opt.Bytes {
+		return n
+	}
+	return 0
+}
+
+// many handles and settles a batch.
+func (s *session) many(ctx context.Context, u []*delivery, h func(context.Context, []Delivery) error) {
+	ds := make([]Delivery, len(u))
+	for i, d := range u {
+		ds[i] = d.Delivery
+	}
+	what, err := s.call(ctx, u[0].src.consumer.label, func(ctx context.Context) error { return h(ctx, ds) })
+	if len(u) == 1 || err == nil || what == release {
+		for _, d := range u {
+			s.settle(ctx, d, what, err)
+		}
+		return
+	}
+	s.log.Debug("batch failed, handling its messages one by one", "messages", len(u), "err", err)
+	for i, d := range u {
+		if s.stop.Err() != nil {
+			s.settle(ctx, d, release, nil) // the rest can be somebody else's
+			continue
+		}
+		s.one(ctx, d, func(ctx context.Context) error { return h(ctx, ds[i:i+1:i+1]) })
+	}
 }

@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -53,6 +54,8 @@ type Bus struct {
 	nc  *nats.Conn
 	js  jetstream.JetStream
 	m   *metrics
+
+	buffers sync.Pool // of *[]byte, for marshalling
 }
 
 // Connect dials the server and waits until it answers, at most

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/weircrawl/weir/internal/crawl"
@@ -31,8 +32,84 @@ type Options struct {
 	SoftStop time.Duration
 }
 
+// prefetch returns the number that Prefetch stands for.
+func (o Options) prefetch() int {
+	switch {
+	case o.Prefetch < 0:
+		return 0
+	case o.Prefetch > 0:
+		return o.Prefetch
+	default:
+		return min(16, max(1, o.Concurrency/2))
+	}
+}
+
 // Consume calls h for the messages of a consumer until ctx ends, with
 // Options.Concurrency workers: a free one takes the next message at once.
+// Messages in hand are kept alive however long h takes. The consumer need not
+// exist yet, and the server may go away and come back.
+//
+// What h returns decides about the message:
+//
+//	nil, Conflict, Precondition, Throttled   acked
+//	Invalid, NotFound                        moved to the dead letters
+//	Unavailable                              h is called again with back-off; nothing is pulled meanwhile
+//	Internal, any other error, a panic       delivered again, a dead letter after MaxDeliver
+//
+// When ctx ends, messages not started are given back at once; handlers go on
+// under a context of their own for Options.SoftStop, after which that ends with
+// cause run.ErrStopping and their messages are given back too. Consume returns
+// nil then; an error only when the connection was closed for good.
 func (b *Bus) Consume(ctx context.Context, c Consumer, opt Options, h func(context.Context, Delivery) error) error {
-	return crawl.Errorf(crawl.Unavailable, "consume: not yet written")
+	if opt.Concurrency < 1 {
+		return crawl.Errorf(crawl.Internal, "consume %s: concurrency is %d", c, opt.Concurrency)
+	}
+	s := b.newSession(c)
+	s.workers = opt.Concurrency
+	s.softStop = opt.SoftStop
+	s.target = opt.Concurrency + opt.prefetch()
+	s.bytesLimit = opt.MaxBytes
+	s.unit = func(time.Time, int) int { return 1 }
+	s.wake = time.Now
+	s.handle = func(hctx context.Context, u []*delivery) {
+		s.one(hctx, u[0], func(ctx context.Context) error { return h(ctx, u[0].Delivery) })
+	}
+	return s.run(ctx, []Consumer{c})
+}
+
+// newSession fills what all sessions have.
+func (b *Bus) newSession(c Consumer) *session {
+	return &session{b: b, nc: b.nc, log: b.log.With(slog.String("consumer", c.label))}
+}
+
+// one handles and settles a message alone.
+func (s *session) one(ctx context.Context, d *delivery, h func(context.Context) error) {
+	what, err := s.call(ctx, d.src.consumer.label, h)
+	s.settle(ctx, d, what, err)
+}
+
+// call calls a handler until a part that is down has come back, and returns what
+// is to become of its messages. While it waits, the session pulls nothing.
+func (s *session) call(ctx context.Context, label string, h func(context.Context) error) (disposition, error) {
+	for n := 0; ; n++ {
+		begin := time.Now()
+		err := guard(func() error { return h(ctx) })
+		s.b.m.seconds.WithLabelValues(label).Observe(time.Since(begin).Seconds())
+		what := dispositionOf(err)
+		switch {
+		case err != nil && what != ack && ctx.Err() != nil:
+			return release, err // cancelled at a stop: no failure of the message
+		case what != retry:
+			return what, err
+		}
+		if n == 2 {
+			s.log.Warn("a part is down, holding messages until it is back", "err", err)
+		}
+		s.hold.Add(1)
+		alive := sleep(s.stop, retryBackoff.Delay(n, random))
+		s.hold.Add(-1)
+		if !alive {
+			return release, err
+		}
+	}
 }

@@ -1,1 +1,89 @@
 package bus
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/weircrawl/weir/internal/crawl"
+)
+
+// disposition is what becomes of a message after its handler.
+type disposition uint8
+
+const (
+	// ack: the work is done, or somebody else did it.
+	ack disposition = iota
+	// dead: the message can never be handled; it goes to WEIR_DEAD.
+	dead
+	// retry: a part of ours is down; the message stays in hand.
+	retry
+	// nak: a bug; the server delivers the message again.
+	nak
+	// release: the process stops; another one gets the message at once.
+	release
+)
+
+// String returns the outcome as metrics have it.
+func (d disposition) String() string {
+	return [...]string{"ack", "dead", "retry", "bug", "released"}[d]
+}
+
+// dispositionOf is the one table of kinds and dispositions.
+func dispositionOf(err error) disposition {
+	if err == nil {
+		return ack
+	}
+	switch crawl.KindOf(err) {
+	case crawl.Conflict, crawl.Precondition, crawl.Throttled:
+		return ack
+	case crawl.Invalid, crawl.NotFound:
+		return dead
+	case crawl.Unavailable:
+		return retry
+	default:
+		return nak
+	}
+}
+
+// guard calls a handler and turns a panic into an error of kind Internal, so
+// that no message can bring the process down.
+func guard(h func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = crawl.Errorf(crawl.Internal, "panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return h()
+}
+
+// nakDelay is the wait before a message that met a bug is delivered again: some
+// bugs are races, and a message without a limit of deliveries must not spin.
+func nakDelay(number uint64) time.Duration {
+	return min(10*time.Second, 100*time.Millisecond<<min(number, 10))
+}
+
+// settle does with one message what its handler's error asks for. ctx ends with
+// the handler's.
+func (s *session) settle(ctx context.Context, d *delivery, what disposition, err error) {
+	if what == dead {
+		if e := s.bury(ctx, d, err); e != nil {
+			s.log.Warn("dead letter could not be kept", "subject", d.Subject, "err", e)
+			what = nak
+		}
+	}
+	switch what {
+	case ack:
+		d.reply(s.nc, bodyAck)
+	case dead:
+		s.log.Warn("message given up", "consumer", d.src.consumer.label, "subject", d.Subject, "err", err)
+		d.reply(s.nc, termBody(err))
+	case release, retry:
+		d.reply(s.nc, bodyNak)
+	case nak:
+		s.log.Error("handler failed", "consumer", d.src.consumer.label, "subject", d.Subject, "delivery", d.Number, "err", err)
+		d.reply(s.nc, fmt.Appendf(nil, "-NAK {\"delay\": %d}", nakDelay(d.Number).Nanoseconds()))
+	}
+	s.b.m.consumed.WithLabelValues(d.src.consumer.label, what.String()).Inc()
+}

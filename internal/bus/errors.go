@@ -39,5 +39,8 @@ func unavailable(what string, err error) error {
 	if err == nil {
 		return nil
 	}
+	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
+		return crawl.Errorf(crawl.Unavailable, "%s: %w; start nats-server with -js", what, err)
+	}
 	return crawl.Errorf(crawl.Unavailable, "%s: %w", what, err)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -37,7 +36,7 @@ func (b *Bus) publish(ctx context.Context, msg Message) *pending {
 		p.err = crawl.Errorf(crawl.Invalid, "publish %q: not a subject", msg.Subject)
 		return p
 	}
-	buf := getBuffer()
+	buf := b.getBuffer()
 	data, err := proto.MarshalOptions{}.MarshalAppend((*buf)[:0], msg.Body)
 	if err != nil {
 		p.err = crawl.Errorf(crawl.Invalid, "marshal for %s: %w", msg.Subject, err)
@@ -56,7 +55,7 @@ func (b *Bus) publish(ctx context.Context, msg Message) *pending {
 	// switched off it never looks at the message again.
 	m.Data = nil
 	*buf = data
-	putBuffer(buf)
+	b.putBuffer(buf)
 	return p
 }
 
@@ -70,6 +69,10 @@ var publishOptions = []jetstream.PublishOpt{
 // send waits for room among the messages in flight.
 func (b *Bus) send(ctx context.Context, m *nats.Msg) (jetstream.PubAckFuture, error) {
 	for {
+		if !b.nc.IsConnected() {
+			// It would wait in the connection's buffer, which is for acks.
+			return nil, crawl.Errorf(crawl.Unavailable, "publish %s: %w", m.Subject, nats.ErrDisconnected)
+		}
 		f, err := b.js.PublishMsgAsync(m, publishOptions...)
 		if !errors.Is(err, jetstream.ErrTooManyStalledMsgs) {
 			return f, publishError(m.Subject, err)
@@ -146,8 +149,11 @@ func waitAll(ctx context.Context, msgs []Message, pendings []*pending) (left []M
 // SendReport tells the scheduler that an exchange is over. It does not wait, and
 // the report may be lost; the error says only that it could not be sent.
 func (b *Bus) SendReport(partition uint32, r *crawlv1.FetchReport) error {
-	buf := getBuffer()
-	defer putBuffer(buf)
+	if !b.nc.IsConnected() {
+		return crawl.Errorf(crawl.Unavailable, "send report: %w", nats.ErrDisconnected)
+	}
+	buf := b.getBuffer()
+	defer b.putBuffer(buf)
 	data, err := proto.MarshalOptions{}.MarshalAppend((*buf)[:0], r)
 	if err != nil {
 		return crawl.Errorf(crawl.Invalid, "marshal report: %w", err)
@@ -189,19 +195,16 @@ func (b *Bus) Reports(ctx context.Context, handle func(*crawlv1.FetchReport)) er
 // maxPooled bounds what the pool of buffers keeps.
 const maxPooled = mib
 
-// buffers holds *[]byte for marshalling: no state, only memory.
-var buffers sync.Pool
-
-func getBuffer() *[]byte {
-	if b, ok := buffers.Get().(*[]byte); ok {
-		return b
+func (b *Bus) getBuffer() *[]byte {
+	if buf, ok := b.buffers.Get().(*[]byte); ok {
+		return buf
 	}
-	b := make([]byte, 0, 4096)
-	return &b
+	buf := make([]byte, 0, 4096)
+	return &buf
 }
 
-func putBuffer(b *[]byte) {
-	if cap(*b) <= maxPooled {
-		buffers.Put(b)
+func (b *Bus) putBuffer(buf *[]byte) {
+	if cap(*buf) <= maxPooled {
+		b.buffers.Put(buf)
 	}
 }

@@ -1,0 +1,241 @@
+package bus
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/run"
+)
+
+// session takes messages from consumers, keeps them alive and gives them to
+// workers in units: single messages or batches.
+//
+//	server ─pull─► waiting ─unit─► worker ─ack─► server
+//	               └── in hand: heart-beats every AckWait/3 ──┘
+//
+// One goroutine, run's, owns all state; workers only handle and settle.
+type session struct {
+	b   *Bus
+	nc  *nats.Conn
+	log *slog.Logger
+
+	// Set before run.
+	workers    int
+	softStop   time.Duration
+	target     int                                // messages in hand at most, save what a batch of sources overshoots
+	bytesLimit int                                // of messages in hand, 0 for none
+	unit       func(now time.Time, all int) int   // how many of the waiting make a unit now
+	wake       func() time.Time                   // when unit may say more without a message coming
+	handle     func(context.Context, []*delivery) // handles and settles
+
+	// Owned by run.
+	sources  []*source
+	bySub    map[*nats.Subscription]*source
+	share    int // of target, for each source
+	ch       chan *nats.Msg
+	inHand   []*delivery
+	waiting  []*delivery
+	bytes    int
+	running  int // units
+	stopping bool
+	every    time.Duration // between heart-beats
+
+	// hold counts workers that wait for a part of ours to come back: while there
+	// is one, nothing new is pulled.
+	hold atomic.Int32
+	// stop ends when the caller's context does: workers give up waiting.
+	stop context.Context //nolint:containedctx // lives as long as run
+}
+
+// channel between NATS and a session: the loop never blocks, so a burst of one
+// read is what it must hold; nats.go drops what does not fit.
+const channelRoom = 1024
+
+// defaultSoftStop is how long handlers may go on after a stop.
+const defaultSoftStop = 10 * time.Second
+
+// run pulls and hands out until ctx ends, then drains.
+func (s *session) run(ctx context.Context, consumers []Consumer) error {
+	if s.softStop <= 0 {
+		s.softStop = defaultSoftStop
+	}
+	s.share = (s.target + len(consumers) - 1) / len(consumers)
+	s.stop = ctx
+	// At most every source's share twice (a lost pull is repeated), and statuses.
+	s.ch = make(chan *nats.Msg, 2*s.target+16*len(consumers)+channelRoom)
+	s.bySub = make(map[*nats.Subscription]*source, len(consumers))
+	defer s.unsubscribe()
+	for _, c := range consumers {
+		if err := s.subscribe(c); err != nil {
+			return err
+		}
+	}
+	status := s.nc.StatusChanged(nats.RECONNECTING, nats.CONNECTED, nats.CLOSED)
+	defer s.nc.RemoveStatusListener(status)
+
+	// Detached: handlers in hand outlive ctx for a while.
+	hctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(run.ErrStopping)
+	work, done := make(chan []*delivery, s.workers), make(chan []*delivery, s.workers)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer close(work)
+	for range s.workers {
+		wg.Go(func() {
+			for u := range work {
+				s.handle(hctx, u)
+				done <- u
+			}
+		})
+	}
+	err := s.loop(ctx, status, work, done)
+	s.drain(done, cancel)
+	return err
+}
+
+// subscribe opens the inbox of a consumer.
+func (s *session) subscribe(c Consumer) error {
+	sub, err := s.nc.ChanSubscribe(s.nc.NewInbox(), s.ch)
+	if err != nil {
+		return unavailable("subscribe for "+c.String(), err)
+	}
+	src := &source{consumer: c, sub: sub, subject: "$JS.API.CONSUMER.MSG.NEXT." + c.stream + "." + c.name}
+	s.sources = append(s.sources, src)
+	s.bySub[sub] = src
+	wait := s.b.settings(c).AckWait / 3
+	if s.every == 0 || wait < s.every {
+		s.every = wait
+	}
+	return nil
+}
+
+func (s *session) unsubscribe() {
+	for _, src := range s.sources {
+		_ = src.sub.Unsubscribe()
+	}
+}
+
+// loop is the session's life until ctx ends or the connection is closed for good.
+func (s *session) loop(ctx context.Context, status <-chan nats.Status, work chan<- []*delivery, done <-chan []*delivery) error {
+	// Often enough that a heart-beat is never later than half of AckWait.
+	tick := time.NewTicker(max(10*time.Millisecond, min(s.every/2, 250*time.Millisecond)))
+	defer tick.Stop()
+	wake := time.NewTimer(0)
+	defer wake.Stop()
+	for {
+		now := time.Now()
+		s.hand(now, work)
+		s.demand(now)
+		if len(s.waiting) > 0 && s.running < s.workers {
+			wake.Reset(time.Until(s.wake()))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case m := <-s.ch:
+			s.receive(m)
+			s.receiveMore()
+		case u := <-done:
+			s.finished(u)
+		case <-wake.C:
+		case <-tick.C:
+			s.beat()
+		case st := <-status:
+			s.forget()
+			if st == nats.CLOSED {
+				return crawl.Errorf(crawl.Unavailable, "the connection to NATS was closed")
+			}
+		}
+	}
+}
+
+// receive takes a message or a status off the channel.
+func (s *session) receive(m *nats.Msg) {
+	src := s.bySub[m.Sub]
+	now := time.Now()
+	if len(m.Data) == 0 && m.Header.Get("Status") != "" {
+		s.status(src, m, now)
+		return
+	}
+	src.heard = now
+	src.outstanding = max(0, src.outstanding-1)
+	s.succeeded(src)
+	number, seq, ok := ackTokens(m.Reply)
+	if !ok {
+		s.log.Warn("not a message of a stream", "subject", m.Subject)
+		return
+	}
+	d := &delivery{
+		Delivery: Delivery{Subject: m.Subject, Data: m.Data, Number: number},
+		src:      src, sequence: seq, replyTo: m.Reply, arrived: now, beat: now, index: len(s.inHand),
+	}
+	s.inHand = append(s.inHand, d)
+	s.waiting = append(s.waiting, d)
+	s.bytes += len(d.Data)
+}
+
+// receiveMore takes what else one read of the connection brought, so that the
+// loop's other work is done once for all of it.
+func (s *session) receiveMore() {
+	for range channelRoom {
+		select {
+		case m := <-s.ch:
+			s.receive(m)
+		default:
+			return
+		}
+	}
+}
+
+// hand gives units to free workers.
+func (s *session) hand(now time.Time, work chan<- []*delivery) {
+	for s.running < s.workers && len(s.waiting) > 0 {
+		n := s.unit(now, len(s.waiting))
+		if n == 0 {
+			return
+		}
+		u := make([]*delivery, n)
+		copy(u, s.waiting)
+		clear(s.waiting[:n])
+		s.waiting = s.waiting[n:]
+		s.running++
+		work <- u // has room for all workers
+	}
+}
+
+// finished takes a unit out of hand.
+func (s *session) finished(u []*delivery) {
+	s.running--
+	for _, d := range u {
+		s.drop(d)
+	}
+}
+
+// drop takes a message out of hand, moving the last one into its place.
+func (s *session) drop(d *delivery) {
+	last := len(s.inHand) - 1
+	s.inHand[d.index] = s.inHand[last]
+	s.inHand[d.index].index = d.index
+	s.inHand[last] = nil
+	s.inHand = s.inHand[:last]
+	s.bytes -= len(d.Data)
+}
+
+// beat keeps alive what is in hand.
+func (s *session) beat() {
+	now := time.Now()
+	if !s.nc.IsConnected() {
+		return // heart-beats would only push acks out of the connection's buffer
+	}
+	for _, d := range s.inHand {
+		d.progress(s.nc, now, s.every)
+	}
+	s.checkSilence(now)
+	s.b.m.inHand.WithLabelValues(s.sources[0].consumer.label).Set(float64(len(s.inHand)))
+}
