@@ -1,0 +1,217 @@
+// Package client is the command line's side of the gRPC API: it names crawls,
+// streams seeds, follows crawls, and turns errors of the connection into
+// sentences that say what to do.
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/rpc"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	fetcherv1 "github.com/weircrawl/weir/proto/weir/fetcher/v1"
+	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
+	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
+)
+
+// Client calls the services of a running Weir. Close it.
+type Client struct {
+	// Crawls, Storage and Fetcher are the services themselves.
+	Crawls  schedulerv1.CrawlServiceClient
+	Storage storagev1.StorageServiceClient
+	Fetcher fetcherv1.FetcherServiceClient
+
+	conns []*grpc.ClientConn
+}
+
+// Config says where the services are.
+type Config struct {
+	// Server is the scheduler, or a server that has all services.
+	Server string
+	// StorageServer is the storage service. Default: Server.
+	StorageServer string
+	// FetcherServer is a fetcher. Default: Server.
+	FetcherServer string
+}
+
+// Dial returns a client; it connects with the first call.
+func Dial(cfg Config) (*Client, error) {
+	c := &Client{}
+	conns := map[string]*grpc.ClientConn{}
+	dial := func(addr, flag string) (*grpc.ClientConn, error) {
+		if addr == "" {
+			addr = cfg.Server
+		}
+		if cc, ok := conns[addr]; ok {
+			return cc, nil
+		}
+		explain := explainer{addr: addr, flag: flag}
+		cc, err := rpc.Dial(addr, grpc.WithChainUnaryInterceptor(explain.unary), grpc.WithChainStreamInterceptor(explain.stream))
+		if err != nil {
+			return nil, crawl.Errorf(crawl.Invalid, "address %q: %w", addr, err)
+		}
+		conns[addr] = cc
+		c.conns = append(c.conns, cc)
+		return cc, nil
+	}
+	scheduler, err := dial(cfg.Server, "--server or WEIR_SERVER")
+	if err != nil {
+		return nil, err
+	}
+	storage, err := dial(cfg.StorageServer, "--storage-server or WEIR_STORAGE_SERVER")
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	fetcher, err := dial(cfg.FetcherServer, "--fetcher-server or WEIR_FETCHER_SERVER")
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	c.use(scheduler, storage, fetcher)
+	return c, nil
+}
+
+// Over returns a client of a server that has all services, over a connection
+// that stays the caller's.
+func Over(cc grpc.ClientConnInterface) *Client {
+	c := &Client{}
+	c.use(cc, cc, cc)
+	return c
+}
+
+func (c *Client) use(scheduler, storage, fetcher grpc.ClientConnInterface) {
+	c.Crawls = schedulerv1.NewCrawlServiceClient(scheduler)
+	c.Storage = storagev1.NewStorageServiceClient(storage)
+	c.Fetcher = fetcherv1.NewFetcherServiceClient(fetcher)
+}
+
+// Close closes the connections that Dial made.
+func (c *Client) Close() error {
+	var errs []error
+	for _, cc := range c.conns {
+		errs = append(errs, cc.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Get reads a crawl by id or name.
+func (c *Client) Get(ctx context.Context, name string) (*crawlv1.Crawl, error) {
+	resp, err := c.Crawls.GetCrawl(ctx, &schedulerv1.GetCrawlRequest{Crawl: name})
+	if err != nil {
+		return nil, err
+	}
+	return resp.GetCrawl(), nil
+}
+
+// ID turns a crawl's name into its id, which storage wants.
+func (c *Client) ID(ctx context.Context, name string) (string, error) {
+	crawl, err := c.Get(ctx, name)
+	return crawl.GetId(), err
+}
+
+// List reads all crawls, newest first.
+func (c *Client) List(ctx context.Context) ([]*crawlv1.Crawl, error) {
+	var all []*crawlv1.Crawl
+	for token := ""; ; {
+		resp, err := c.Crawls.ListCrawls(ctx, &schedulerv1.ListCrawlsRequest{PageToken: token})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, resp.GetCrawls()...)
+		if token = resp.GetNextPageToken(); token == "" {
+			return all, nil
+		}
+	}
+}
+
+// Watch calls f with the crawl now and after changes, at most every interval,
+// and returns it once it has ended. A stream that breaks is opened again.
+func (c *Client) Watch(ctx context.Context, name string, interval time.Duration, f func(*schedulerv1.WatchCrawlResponse)) (*crawlv1.Crawl, error) {
+	for tries := 0; ; tries++ {
+		last, seen, err := c.watch(ctx, name, interval, f)
+		if err == nil {
+			return last, nil
+		}
+		if seen {
+			tries = 0
+		}
+		if ctx.Err() != nil || crawl.KindOf(err) != crawl.Unavailable || tries >= 5 {
+			return last, err
+		}
+		wait := time.NewTimer(time.Second)
+		select {
+		case <-ctx.Done():
+		case <-wait.C:
+		}
+		wait.Stop()
+	}
+}
+
+func (c *Client) watch(ctx context.Context, name string, interval time.Duration, f func(*schedulerv1.WatchCrawlResponse)) (last *crawlv1.Crawl, seen bool, err error) {
+	stream, err := c.Crawls.WatchCrawl(ctx, &schedulerv1.WatchCrawlRequest{Crawl: name, Interval: durationpb.New(interval)})
+	if err != nil {
+		return nil, false, err
+	}
+	for {
+		resp, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			if last == nil {
+				return nil, false, crawl.Errorf(crawl.Unavailable, "the server ended the watch of %s without an answer", name)
+			}
+			return last, true, nil
+		}
+		if err != nil {
+			return last, last != nil, err
+		}
+		last = resp.GetCrawl()
+		f(resp)
+	}
+}
+
+// explainer adds what to do to errors of a connection.
+type explainer struct{ addr, flag string }
+
+func (e explainer) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, call grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	return e.explain(call(ctx, method, req, reply, cc, opts...))
+}
+
+func (e explainer) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	s, err := open(ctx, desc, cc, method, opts...)
+	if err != nil {
+		return nil, e.explain(err)
+	}
+	return &explained{s, e}, nil
+}
+
+// explained explains the errors that a stream meets on its way.
+type explained struct {
+	grpc.ClientStream
+	e explainer
+}
+
+// RecvMsg implements grpc.ClientStream.
+func (s *explained) RecvMsg(m any) error { return s.e.explain(s.ClientStream.RecvMsg(m)) }
+
+func (e explainer) explain(err error) error {
+	if err == nil || errors.Is(err, io.EOF) {
+		return err
+	}
+	// The text is all that grpc tells of why a connection could not be made.
+	text := err.Error()
+	if i := strings.Index(text, "dial tcp"); i >= 0 || strings.Contains(text, "name resolver error") {
+		why := text[max(i, 0):]
+		why = strings.TrimSuffix(why[strings.LastIndex(why, ": ")+1:], `"`)
+		return crawl.Errorf(crawl.Unavailable, "no weir server at %s (%s): start one with `weir up`, or set %s", e.addr, strings.TrimSpace(why), e.flag)
+	}
+	if strings.Contains(text, "unknown service") {
+		return crawl.Errorf(crawl.Precondition, "the server at %s does not have this service: set %s (%s)", e.addr, e.flag, fmt.Sprint(text))
+	}
+	return err
+}
