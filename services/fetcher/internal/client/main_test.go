@@ -1,0 +1,150 @@
+package client_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/flate"
+	"go.uber.org/goleak"
+
+	"github.com/weircrawl/weir/internal/weburl"
+	"github.com/weircrawl/weir/services/fetcher/internal/body"
+	"github.com/weircrawl/weir/services/fetcher/internal/budget"
+	"github.com/weircrawl/weir/services/fetcher/internal/client"
+	"github.com/weircrawl/weir/services/fetcher/internal/guard"
+	"github.com/weircrawl/weir/services/fetcher/internal/inflate"
+	"github.com/weircrawl/weir/services/fetcher/internal/resolve"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// bench is a client with its budget.
+type bench struct {
+	client *client.Client
+	budget *budget.Budget
+}
+
+func testConfig() client.Config {
+	return client.Config{DialTimeout: 10 * time.Second, TLSTimeout: 10 * time.Second, MaxIdle: 64, MaxIdlePerHost: 64, IdleTimeout: time.Minute}
+}
+
+func setup(t testing.TB, tlsConfig *tls.Config, lookup resolve.Lookup, allow ...string) *bench {
+	t.Helper()
+	var nets []netip.Prefix
+	for _, a := range allow {
+		nets = append(nets, netip.MustParsePrefix(a))
+	}
+	cfg := testConfig()
+	cfg.TLS = tlsConfig
+	c := client.New(cfg, guard.New(nets), resolve.New(resolve.DefaultConfig(), lookup))
+	t.Cleanup(c.Close)
+	return &bench{client: c, budget: budget.New(64 << 20)}
+}
+
+// local answers every name with the loopback address.
+func local(context.Context, string) ([]netip.Addr, error) {
+	return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
+}
+
+func options() *client.Options {
+	return &client.Options{
+		Header: http.Header{
+			"User-Agent":      {"Weir/test"},
+			"Accept-Encoding": {inflate.AcceptEncoding},
+		},
+		Timeout: 30 * time.Second,
+		MaxBody: 1 << 20,
+		Canon:   weburl.New(weburl.Options{}),
+	}
+}
+
+func (b *bench) do(t testing.TB, url string, opts *client.Options) client.Result {
+	t.Helper()
+	u, err := opts.Canon.Parse(url)
+	if err != nil {
+		t.Fatalf("parse %s: %v", url, err)
+	}
+	acc, err := b.budget.Open(t.Context(), client.BaseWeight)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer acc.Close()
+	res, err := b.client.Do(t.Context(), u, opts, acc)
+	if err != nil {
+		t.Fatalf("fetch %s: %v", url, err)
+	}
+	if res.Duration > opts.Timeout+5*time.Second {
+		t.Errorf("took %s with a timeout of %s", res.Duration, opts.Timeout)
+	}
+	return res
+}
+
+// text decompresses a body.
+func text(t testing.TB, b body.Body) string {
+	t.Helper()
+	if len(b.Segments) == 0 {
+		return ""
+	}
+	r := flate.NewReader(bytes.NewReader(b.Bytes()))
+	out, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatalf("inflate the kept body: %v", err)
+	}
+	return string(out)
+}
+
+// rawServer hands every connection to serve, which ends when stop is closed.
+func rawServer(t testing.TB, serve func(c net.Conn, stop <-chan struct{})) (addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer c.Close()
+				serve(c, stop)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		close(stop)
+		_ = l.Close()
+		wg.Wait()
+	})
+	return l.Addr().String()
+}
+
+// readRequest reads a request's header.
+func readRequest(c net.Conn) string {
+	var got []byte
+	one := make([]byte, 1)
+	for !bytes.HasSuffix(got, []byte("\r\n\r\n")) {
+		if _, err := c.Read(one); err != nil {
+			return string(got)
+		}
+		got = append(got, one[0])
+	}
+	return string(got)
+}
+
+// lines joins header lines as HTTP wants them.
+func lines(l ...string) string { return strings.Join(l, "\r\n") + "\r\n" }
+
+func newBudget(n int64) *budget.Budget { return budget.New(n) }

@@ -1,0 +1,150 @@
+package client
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/services/fetcher/internal/inflate"
+)
+
+// maxRetryAfter bounds what a site may ask for.
+const maxRetryAfter = 24 * time.Hour
+
+// receive reads a response into the result.
+func (c *Client) receive(ex *exchange, resp *http.Response) {
+	ex.res.Status = resp.StatusCode
+	ex.res.Protocol = oneLine(resp.Proto)
+	ex.res.Header = headerList(resp)
+	if resp.StatusCode < 200 || resp.StatusCode > 599 {
+		_ = resp.Body.Close()
+		ex.fail(crawl.ClassBadResponse, fmt.Sprintf("status %d is not a final status of HTTP", resp.StatusCode))
+		return
+	}
+	c.readBody(ex, resp)
+	ex.judge(resp)
+}
+
+func (c *Client) readBody(ex *exchange, resp *http.Response) {
+	// Closing before the end drops the connection, which is what a cut body needs.
+	defer resp.Body.Close()
+	lim := inflate.Limits{Max: ex.opts.MaxBody + codedSlack, Reserve: ex.grow}
+	src, err := c.inflate.NewReader(resp.Body, resp.Header["Content-Encoding"], lim)
+	if err != nil {
+		ex.bodyTrouble(err)
+		return
+	}
+	defer src.Close()
+	b, err := c.body.Read(src, ex.opts.MaxBody, ex.grow)
+	ex.res.Body = b
+	switch {
+	case err != nil:
+		ex.bodyTrouble(err)
+	case b.Cut:
+		ex.res.Truncated = true
+		ex.res.Detail = fmt.Sprintf("body cut at %d bytes (fetch.max_body)", b.Size)
+	case src.Coded():
+		// The coded stream may end before the body does, by a last chunk or so.
+		_, _ = io.CopyN(io.Discard, resp.Body, maxDrain)
+	}
+}
+
+// judge adds what the status means. A status says more than the trouble of a body
+// that nobody was going to read.
+func (ex *exchange) judge(resp *http.Response) {
+	status := resp.StatusCode
+	if status >= 300 {
+		ex.res.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
+	}
+	switch {
+	case status == http.StatusTooManyRequests:
+		ex.fail(crawl.ClassStatus429, statusLine(status))
+	case status >= 500:
+		ex.fail(crawl.ClassStatus5xx, statusLine(status))
+	case status >= 400:
+		ex.fail(crawl.ClassStatus4xx, statusLine(status))
+	case status >= 300:
+		ex.redirect(status, resp.Header.Get("Location"))
+	}
+}
+
+func (ex *exchange) redirect(status int, location string) {
+	ex.fail(crawl.ClassNone, "")
+	if location == "" || status == http.StatusNotModified {
+		ex.fail(crawl.ClassBadResponse, statusLine(status)+" without a Location to go to")
+		return
+	}
+	base, err := ex.opts.Canon.Base(ex.url.String())
+	if err != nil {
+		ex.fail(crawl.ClassOther, fmt.Sprintf("base %s: %v", ex.url, err))
+		return
+	}
+	target, err := base.Resolve(location)
+	if err != nil {
+		ex.fail(crawl.ClassBadResponse, fmt.Sprintf("redirect to %q: %v", shorten(location), err))
+		return
+	}
+	ex.res.Redirect = target.String()
+	if target.String() == ex.url.String() {
+		ex.fail(crawl.ClassRedirectLoop, "redirect to itself")
+	}
+}
+
+func statusLine(status int) string {
+	if text := http.StatusText(status); text != "" {
+		return strconv.Itoa(status) + " " + text
+	}
+	return "status " + strconv.Itoa(status)
+}
+
+func shorten(s string) string {
+	if len(s) > 100 {
+		return s[:100] + "…"
+	}
+	return s
+}
+
+// headerList lists the fields by name. The transport takes the framing out of the
+// header; the archive wants to know of it.
+func headerList(resp *http.Response) []Header {
+	n := len(resp.TransferEncoding)
+	for _, v := range resp.Header {
+		n += len(v)
+	}
+	list := make([]Header, 0, n)
+	for name, values := range resp.Header {
+		for _, v := range values {
+			list = append(list, Header{name, v})
+		}
+	}
+	for _, v := range resp.TransferEncoding {
+		list = append(list, Header{"Transfer-Encoding", v})
+	}
+	slices.SortStableFunc(list, func(a, b Header) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+// retryAfter reads both forms of the header, seconds and a date; 0 for neither.
+func retryAfter(v string, now time.Time) time.Duration {
+	v = strings.TrimSpace(v)
+	if v == "" {
+		return 0
+	}
+	if strings.Trim(v, "0123456789") == "" {
+		n, err := strconv.ParseInt(v, 10, 64)
+		if err != nil || n > int64(maxRetryAfter/time.Second) {
+			return maxRetryAfter
+		}
+		return time.Duration(n) * time.Second
+	}
+	t, err := http.ParseTime(v)
+	if err != nil {
+		return 0
+	}
+	return min(max(t.Sub(now), 0), maxRetryAfter)
+}
