@@ -1,0 +1,60 @@
+package parser
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/weircrawl/weir/internal/bus"
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/spec"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+)
+
+// specs finds the compiled spec of a crawl; *bus.Crawls is one.
+type specs interface {
+	Get(ctx context.Context, crawlID string) (*spec.Compiled, error)
+}
+
+// handle takes one page from the stream.
+func (s *Service) handle(ctx context.Context, specs specs, d bus.Delivery) error {
+	var p crawlv1.Page
+	if err := proto.Unmarshal(d.Data, &p); err != nil {
+		return crawl.Errorf(crawl.Invalid, "decode page: %w", err)
+	}
+	rec, err := s.record(ctx, specs, &p)
+	if err != nil {
+		return err
+	}
+	return s.publish(ctx, rec)
+}
+
+// record makes the record of a page.
+func (s *Service) record(ctx context.Context, specs specs, p *crawlv1.Page) (*crawlv1.Record, error) {
+	c, err := specs.Get(ctx, p.GetRef().GetCrawlId())
+	if err != nil {
+		return nil, fmt.Errorf("spec of crawl %s: %w", p.GetRef().GetCrawlId(), err)
+	}
+	in, err := inputOf(p)
+	if err != nil {
+		return nil, err
+	}
+	data, release, err := s.deflated(ctx, p.GetBody())
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	if data == nil {
+		data = []byte{} // a page without a body, which is no DEFLATE stream either
+	}
+	j := &job{crawl: s.crawls.get(c), in: in, deflated: data}
+	if len(data) == 0 {
+		j.deflated = nil
+	}
+	result, err := s.read(ctx, j)
+	if err != nil {
+		return nil, err
+	}
+	return &crawlv1.Record{Ref: p.GetRef(), Fetch: p.GetFetch(), Body: p.GetBody(), Parsed: result}, nil
+}

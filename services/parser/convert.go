@@ -1,0 +1,74 @@
+package parser
+
+import (
+	"net/textproto"
+	"strings"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/weburl"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	"github.com/weircrawl/weir/services/parser/internal/page"
+)
+
+// inputOf takes the facts of a page from its message; the body comes later.
+func inputOf(p *crawlv1.Page) (page.Input, error) {
+	u, err := weburl.FromCanonical(p.GetRef().GetUrl())
+	if err != nil {
+		return page.Input{}, crawl.Errorf(crawl.Invalid, "page of crawl %s: URL %q: %w", p.GetRef().GetCrawlId(), p.GetRef().GetUrl(), err)
+	}
+	in := page.Input{
+		URL: u, Depth: p.GetRef().GetDepth(), FetchedAt: p.GetFetch().GetStartedAt().AsTime(),
+		Status: p.GetFetch().GetStatus(), Size: p.GetBody().GetSize(),
+	}
+	for _, h := range p.GetFetch().GetResponseHeaders() {
+		switch textproto.CanonicalMIMEHeaderKey(h.GetName()) {
+		case "Content-Type":
+			// The last one counts, as for browsers.
+			in.ContentType = string(h.GetValue())
+		case "Content-Language":
+			// Several languages are no language of the page.
+			if v := strings.TrimSpace(string(h.GetValue())); !strings.Contains(v, ",") {
+				in.ContentLanguage = strings.ToValidUTF8(v, "\ufffd")
+			}
+		case "X-Robots-Tag":
+			in.Robots = append(in.Robots, string(h.GetValue()))
+		case "Link":
+			in.Links = append(in.Links, string(h.GetValue()))
+		}
+	}
+	return in, nil
+}
+
+// resultOf makes the message of what was found. It copies what the parser reuses.
+func resultOf(out *page.Output, depth uint32) *crawlv1.ParseResult {
+	r := &crawlv1.ParseResult{
+		Title: out.Title, ContentType: strings.ToValidUTF8(out.ContentType, "\ufffd"), Charset: out.Charset,
+		RejectedItems: out.Items.Rejected, Warning: strings.ToValidUTF8(strings.Join(out.Warnings, "; "), "\ufffd"),
+	}
+	if n := len(out.Links.Outlinks); n > 0 {
+		// One block of memory for all links instead of one for each.
+		block := make([]crawlv1.Outlink, n)
+		r.Outlinks = make([]*crawlv1.Outlink, n)
+		for i, l := range out.Links.Outlinks {
+			o := &block[i]
+			o.Url, o.Depth, o.Priority = l.URL, depth+1, l.Priority
+			r.Outlinks[i] = o
+		}
+	}
+	if len(out.Links.Rejected) > 0 {
+		r.RejectedLinks = make(map[string]uint32, len(out.Links.Rejected))
+		for reason, n := range out.Links.Rejected {
+			r.RejectedLinks[string(reason)] = n
+		}
+	}
+	if n := len(out.Items.Items); n > 0 {
+		block := make([]crawlv1.Item, n)
+		r.Items = make([]*crawlv1.Item, n)
+		for i, it := range out.Items.Items {
+			m := &block[i]
+			m.Rule, m.Index, m.Json = it.Rule, it.Index, it.JSON
+			r.Items[i] = m
+		}
+	}
+	return r
+}

@@ -1,0 +1,62 @@
+package parser
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/rpc"
+	"github.com/weircrawl/weir/internal/spec"
+	"github.com/weircrawl/weir/internal/weburl"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	parserv1 "github.com/weircrawl/weir/proto/weir/parser/v1"
+	"github.com/weircrawl/weir/services/parser/internal/page"
+)
+
+// maxRequestBody is the longest body that Parse takes.
+const maxRequestBody = 10 << 20
+
+// Parse reads one page under a spec. It publishes and keeps nothing.
+func (s *Service) Parse(ctx context.Context, req *parserv1.ParseRequest) (*parserv1.ParseResponse, error) {
+	j, err := s.jobOf(req)
+	if err != nil {
+		return nil, rpc.Status(err)
+	}
+	result, err := s.read(ctx, j)
+	if err != nil {
+		return nil, rpc.Status(err)
+	}
+	return &parserv1.ParseResponse{Result: result}, nil
+}
+
+// jobOf checks a request.
+func (s *Service) jobOf(req *parserv1.ParseRequest) (*job, error) {
+	if len(req.GetBody()) > maxRequestBody {
+		return nil, crawl.Errorf(crawl.Invalid, "body: %d bytes, at most %d are taken", len(req.GetBody()), maxRequestBody)
+	}
+	u, err := weburl.New(weburl.Options{}).Parse(req.GetUrl())
+	if err != nil {
+		return nil, crawl.Errorf(crawl.Invalid, "url: %w", err)
+	}
+	given := req.GetSpec()
+	if given == nil {
+		given = &crawlv1.CrawlSpec{}
+	}
+	c, err := spec.Compile(&crawlv1.Crawl{Spec: given, SeedHosts: []string{u.HostPort()}})
+	if err != nil {
+		return nil, fmt.Errorf("spec: %w", err)
+	}
+	if err := CheckSpec(given); err != nil {
+		return nil, fmt.Errorf("spec: %w", err)
+	}
+	if u, err = c.Canon.Parse(req.GetUrl()); err != nil {
+		return nil, crawl.Errorf(crawl.Invalid, "url: %w", err)
+	}
+	return &job{
+		crawl: ready(c, s.cfg.MaxOutlinks),
+		in: page.Input{
+			URL: u, FetchedAt: s.deps.Now(), Status: 200, ContentType: req.GetContentType(),
+			Body: req.GetBody(), Size: uint64(len(req.GetBody())),
+		},
+	}, nil
+}

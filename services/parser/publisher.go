@@ -1,0 +1,63 @@
+package parser
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/weircrawl/weir/internal/bus"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+)
+
+// headerRoom is what a message needs beside its body: subject, id and headers.
+const headerRoom = 4 << 10
+
+// publish sends a record and waits until it is kept.
+func (s *Service) publish(ctx context.Context, rec *crawlv1.Record) error {
+	if err := s.fit(ctx, rec, s.deps.Bus.MaxPayload()-headerRoom); err != nil {
+		return err
+	}
+	return s.deps.Bus.PublishAll(ctx, bus.Record(rec))
+}
+
+// fit makes a record fit a message: a page with thousands of links or long items
+// may take more than the server allows. The body moves to storage; where that is
+// not enough, links from the end of the page go, then items, with a warning.
+func (s *Service) fit(ctx context.Context, rec *crawlv1.Record, limit int) error {
+	if proto.Size(rec) <= limit {
+		return nil
+	}
+	if data := rec.GetBody().GetDeflate(); len(data) > 0 && s.deps.Storage != nil {
+		ref, err := s.putBody(ctx, rec.GetRef().GetCrawlId(), data)
+		if err != nil {
+			return err
+		}
+		old := rec.GetBody()
+		rec.Body = &crawlv1.Body{
+			Data: &crawlv1.Body_Ref{Ref: ref}, Size: old.GetSize(), Sha256: old.GetSha256(), Crc32: old.GetCrc32(),
+		}
+		s.m.cut.WithLabelValues("body").Inc()
+	}
+	p := rec.GetParsed()
+	if n := len(p.GetOutlinks()); proto.Size(rec) > limit && n > 0 {
+		// Links first: other pages may have them too, items are nowhere else.
+		p.Outlinks = shorten(p.GetOutlinks(), proto.Size(rec)-limit, func(l *crawlv1.Outlink) int { return proto.Size(l) + 3 })
+		p.Warning = join(p.GetWarning(), "the page has more links than fit a message")
+		s.m.cut.WithLabelValues("links").Inc()
+	}
+	if n := len(p.GetItems()); proto.Size(rec) > limit && n > 0 {
+		p.Items = shorten(p.GetItems(), proto.Size(rec)-limit, func(i *crawlv1.Item) int { return proto.Size(i) + 3 })
+		p.Warning = join(p.GetWarning(), "the page has more items than fit a message")
+		s.m.cut.WithLabelValues("items").Inc()
+	}
+	return nil
+}
+
+// shorten drops elements from the end until they made excess bytes less, and 128
+// more for the warning.
+func shorten[T any](list []T, excess int, size func(T) int) []T {
+	for excess += 128; excess > 0 && len(list) > 0; list = list[:len(list)-1] {
+		excess -= size(list[len(list)-1])
+	}
+	return list
+}
