@@ -55,8 +55,13 @@ func (c *Catalogue) Pages(ctx context.Context, crawlID string, after, last uint6
 	return all, c.wrap("list pages", rows.Err())
 }
 
+// maxItemBytes ends an answer of Items early, so that its memory is bounded
+// whatever the length of the items.
+const maxItemBytes = 1 << 20
+
 // Items returns up to limit items of a crawl behind a cursor, in the order of
 // their commit, up to the row last (0: all); only those of a rule if it is given.
+// An answer may be shorter than limit; it is empty only at the end.
 func (c *Catalogue) Items(ctx context.Context, crawlID, rule string, after, last uint64, limit int) ([]Item, error) {
 	rows, err := c.read.QueryContext(ctx, "SELECT i.id, p.url, i.rule, i.idx, i.json FROM items i JOIN pages p ON p.id = i.page "+
 		"WHERE i.crawl = (SELECT crawl FROM crawls WHERE crawl_id = ?) AND i.id > ? AND i.id <= ? AND (? = '' OR i.rule = ?) ORDER BY i.id LIMIT ?",
@@ -66,12 +71,16 @@ func (c *Catalogue) Items(ctx context.Context, crawlID, rule string, after, last
 	}
 	defer rows.Close()
 	var all []Item
+	size := 0
 	for rows.Next() {
 		var it Item
 		if err := rows.Scan(&it.ID, &it.URL, &it.Rule, &it.Index, &it.JSON); err != nil {
 			return nil, c.wrap("list items", err)
 		}
 		all = append(all, it)
+		if size += len(it.JSON); size >= maxItemBytes {
+			break
+		}
 	}
 	return all, c.wrap("list items", rows.Err())
 }

@@ -1,0 +1,82 @@
+package storage
+
+import (
+	"errors"
+	"flag"
+	"time"
+)
+
+// Config is the configuration of a storage. Its zero value is not usable; start
+// from DefaultConfig.
+type Config struct {
+	// Dir is the data directory: catalogue.db, warc/ and bodies/ are made in it.
+	// Required; made when absent.
+	Dir string
+	// Batch is how many records one commit takes at most. Default 256.
+	Batch int
+	// BatchBytes bounds the records of one commit, in bytes. Default 8 MiB.
+	BatchBytes int
+	// BatchAge is how long the first record of a batch waits for others. Default 20ms.
+	BatchAge time.Duration
+	// SegmentSize is the length in bytes after which a WARC file is finished.
+	// Default 1 GiB.
+	SegmentSize int64
+	// SegmentAge is the time after which a WARC file is finished. Default 24h.
+	SegmentAge time.Duration
+	// MinFree is the free space in bytes below which nothing is committed: the
+	// catalogue still has room to close in order, and so has everything else on
+	// that disk. 0 turns the guard off. Default 256 MiB.
+	MinFree int64
+	// BodyAge is how long a long body waits for its record. Default 24h.
+	BodyAge time.Duration
+	// MaxBody bounds one long body, compressed, in bytes. Default 300 MiB.
+	MaxBody int64
+}
+
+// DefaultConfig returns the defaults named in Config's comments.
+func DefaultConfig() Config {
+	return Config{
+		Batch:       256,
+		BatchBytes:  8 << 20,
+		BatchAge:    20 * time.Millisecond,
+		SegmentSize: 1 << 30,
+		SegmentAge:  24 * time.Hour,
+		MinFree:     256 << 20,
+		BodyAge:     24 * time.Hour,
+		MaxBody:     300 << 20,
+	}
+}
+
+// RegisterFlags adds the fields to fs, each name after prefix; the values that c
+// has are the defaults.
+func (c *Config) RegisterFlags(prefix string, fs *flag.FlagSet) {
+	fs.StringVar(&c.Dir, prefix+"dir", c.Dir, "data directory: catalogue.db, warc/ and bodies/ are made in it")
+	fs.IntVar(&c.Batch, prefix+"batch", c.Batch, "records in one commit at most")
+	fs.IntVar(&c.BatchBytes, prefix+"batch-bytes", c.BatchBytes, "bytes of records in one commit at most")
+	fs.DurationVar(&c.BatchAge, prefix+"batch-age", c.BatchAge, "how long the first record of a batch waits for others")
+	fs.Int64Var(&c.SegmentSize, prefix+"segment-size", c.SegmentSize, "bytes after which a WARC file is finished")
+	fs.DurationVar(&c.SegmentAge, prefix+"segment-age", c.SegmentAge, "time after which a WARC file is finished")
+	fs.Int64Var(&c.MinFree, prefix+"min-free", c.MinFree, "free bytes on the disk below which nothing is committed; 0 is off")
+	fs.DurationVar(&c.BodyAge, prefix+"body-age", c.BodyAge, "how long a long body waits for its record")
+	fs.Int64Var(&c.MaxBody, prefix+"max-body", c.MaxBody, "bytes of one long body, compressed, at most")
+}
+
+// Validate reports every field that cannot work.
+func (c Config) Validate() error {
+	var errs []error
+	check := func(ok bool, message string) {
+		if !ok {
+			errs = append(errs, errors.New(message))
+		}
+	}
+	check(c.Dir != "", "storage.dir: required")
+	check(c.Batch >= 1, "storage.batch: must be at least 1")
+	check(c.BatchBytes >= 0, "storage.batch-bytes: must not be negative")
+	check(c.BatchAge >= 0, "storage.batch-age: must not be negative")
+	check(c.SegmentSize >= 1, "storage.segment-size: must be at least 1")
+	check(c.SegmentAge > 0, "storage.segment-age: must be above 0")
+	check(c.MinFree >= 0, "storage.min-free: must not be negative")
+	check(c.BodyAge >= time.Minute, "storage.body-age: must be at least 1m, or bodies are deleted under their records")
+	check(c.MaxBody >= 1, "storage.max-body: must be at least 1")
+	return errors.Join(errs...)
+}

@@ -1,0 +1,246 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/weircrawl/weir/internal/bus"
+	"github.com/weircrawl/weir/internal/crawl"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	"github.com/weircrawl/weir/services/storage/internal/archive"
+	"github.com/weircrawl/weir/services/storage/internal/catalogue"
+)
+
+// handle stores a batch of records and publishes their results. Everything that
+// can be wrong with a record is found before anything is written, so that a batch
+// with a bad record is refused whole; the bus then hands over each alone.
+func (s *Service) handle(ctx context.Context, ds []bus.Delivery) error {
+	b, err := s.decode(ds)
+	if err != nil {
+		s.m.records.WithLabelValues("invalid").Inc()
+		return err
+	}
+	defer b.close()
+	if err := s.space.check(); err != nil {
+		return err
+	}
+	if err := s.store(ctx, b); err != nil {
+		return err
+	}
+	results := make([]bus.Message, len(b.entries))
+	for i, e := range b.entries {
+		r, err := s.result(ctx, e)
+		if err != nil {
+			return err
+		}
+		results[i] = bus.Result(r)
+	}
+	return s.deps.Bus.PublishAll(ctx, results...)
+}
+
+// batch is what one commit is made of.
+type batch struct {
+	entries []*entry
+	bytes   int // of the messages
+}
+
+// entry is a record on its way into the stores.
+type entry struct {
+	rec   *crawlv1.Record
+	page  *catalogue.Page
+	known bool // stored already: by an earlier delivery, or earlier in the batch
+	body  io.Closer
+}
+
+func (b *batch) close() {
+	for _, e := range b.entries {
+		if e.body != nil {
+			_ = e.body.Close() // read only
+			e.body = nil
+		}
+	}
+}
+
+func (s *Service) decode(ds []bus.Delivery) (*batch, error) {
+	b := &batch{entries: make([]*entry, len(ds))}
+	for i := range ds {
+		rec := &crawlv1.Record{}
+		if err := proto.Unmarshal(ds[i].Data, rec); err != nil {
+			return nil, crawl.Errorf(crawl.Invalid, "read a record on %s: %w", ds[i].Subject, err)
+		}
+		if err := check(rec); err != nil {
+			return nil, crawl.Errorf(crawl.Invalid, "record of %.200q: %w", rec.GetRef().GetUrl(), err)
+		}
+		b.entries[i] = &entry{rec: rec, page: pageOf(rec)}
+		b.bytes += len(ds[i].Data)
+	}
+	return b, nil
+}
+
+// store commits what is not known yet: the archive first, then the catalogue, in
+// whose transaction the archive's new size is.
+func (s *Service) store(ctx context.Context, b *batch) error {
+	start := time.Now()
+	if err := s.markKnown(ctx, b.entries); err != nil {
+		return err
+	}
+	commit := &catalogue.Batch{ArchiveBytes: map[string]int64{}}
+	var exchanges []*archive.Exchange
+	var archived []*entry
+	for _, e := range b.entries {
+		if e.known {
+			continue
+		}
+		commit.Pages = append(commit.Pages, e.page)
+		if e.rec.GetFetch().GetStatus() == 0 {
+			continue // no response, nothing to archive
+		}
+		x := exchangeOf(e.rec)
+		if err := s.attachBody(e, x); err != nil {
+			return err
+		}
+		exchanges, archived = append(exchanges, x), append(archived, e)
+	}
+	if len(commit.Pages) > 0 {
+		if err := s.commit(ctx, commit, exchanges, archived); err != nil {
+			return err
+		}
+		s.m.commit.Observe(time.Since(start).Seconds())
+	}
+	s.m.batch.Observe(float64(len(b.entries)))
+	s.m.records.WithLabelValues("stored").Add(float64(len(commit.Pages)))
+	s.m.records.WithLabelValues("duplicate").Add(float64(len(b.entries) - len(commit.Pages)))
+	s.dropBodies(b.entries)
+	return nil
+}
+
+func (s *Service) commit(ctx context.Context, c *catalogue.Batch, xs []*archive.Exchange, archived []*entry) error {
+	r, err := s.arch.Append(ctx, s.deps.Now(), xs)
+	if err != nil {
+		return err
+	}
+	c.Segment, c.SegmentSize = r.Segment, r.Size
+	var total int64
+	for i, e := range archived {
+		e.page.Place = r.Places[i]
+		c.ArchiveBytes[e.page.Crawl] += r.Bytes[i]
+		total += r.Bytes[i]
+	}
+	if err := s.ledger.Commit(ctx, c); err != nil {
+		return err
+	}
+	s.arch.Keep(r)
+	s.m.archive.Add(float64(total))
+	for _, p := range c.Pages {
+		s.m.items.Add(float64(len(p.Items)))
+	}
+	return nil
+}
+
+// markKnown finds the attempts that need not be stored, in the catalogue and
+// among the batch itself.
+func (s *Service) markKnown(ctx context.Context, entries []*entry) error {
+	keys := make([]catalogue.Key, len(entries))
+	for i, e := range entries {
+		keys[i] = e.page.Key
+	}
+	known, err := s.ledger.Known(ctx, keys)
+	if err != nil {
+		return err
+	}
+	inBatch := make(map[catalogue.Key]struct{}, len(entries))
+	for i, e := range entries {
+		_, twice := inBatch[keys[i]]
+		e.known = known[i] || twice
+		inBatch[keys[i]] = struct{}{}
+	}
+	return nil
+}
+
+// attachBody gives an exchange its body in the form that the archive takes.
+func (s *Service) attachBody(e *entry, x *archive.Exchange) error {
+	switch d := e.rec.GetBody().GetData().(type) {
+	case *crawlv1.Body_Deflate:
+		trimmed, resynced, err := trim(d.Deflate, x.Body.Sum)
+		if err != nil {
+			return crawl.Errorf(crawl.Invalid, "record of %.200q: %w", e.page.CanonicalURL, err)
+		}
+		if resynced {
+			s.m.resync.Inc()
+		}
+		x.Body.Deflate = trimmed
+	case *crawlv1.Body_Ref:
+		body, err := s.spool.Open(d.Ref)
+		if crawl.KindOf(err) == crawl.NotFound {
+			// Swept, or put at another storage: the page can only be fetched again.
+			return crawl.Errorf(crawl.Invalid, "record of %.200q: its body is gone: %w", e.page.CanonicalURL, err)
+		}
+		if err != nil {
+			return s.space.wrap(err)
+		}
+		e.body, x.Body.Stream = body, body.Trimmed()
+	}
+	return nil
+}
+
+// dropBodies deletes the long bodies of a committed batch. One that stays is
+// swept later.
+func (s *Service) dropBodies(entries []*entry) {
+	for _, e := range entries {
+		ref := e.rec.GetBody().GetRef()
+		if ref == "" {
+			continue
+		}
+		if err := s.spool.Delete(ref); err != nil {
+			s.deps.Log.Warn("delete a long body", "crawl", e.page.Crawl, "url", e.page.CanonicalURL, "err", err)
+			continue
+		}
+		if !e.known {
+			s.m.bodies.WithLabelValues("archived").Inc()
+		}
+	}
+}
+
+// result makes what the frontier must know of a committed record. It is made of
+// the record alone, so that a redelivered one has the same result.
+func (s *Service) result(ctx context.Context, e *entry) (*crawlv1.Result, error) {
+	r := resultOf(e.rec)
+	if !wantsRobots(e.rec) {
+		return r, nil
+	}
+	var err error
+	if r.Robots, err = s.robots(ctx, e); err != nil {
+		return nil, fmt.Errorf("robots.txt of %.200q: %w", e.page.CanonicalURL, err)
+	}
+	return r, nil
+}
+
+// robots returns the body of a robots.txt, from wherever it is by now.
+func (s *Service) robots(ctx context.Context, e *entry) ([]byte, error) {
+	switch d := e.rec.GetBody().GetData().(type) {
+	case *crawlv1.Body_Deflate:
+		return inflate(d.Deflate, maxRobots)
+	case *crawlv1.Body_Ref:
+		// The file was deleted after the commit, this one or an earlier one.
+		place := e.page.Place
+		if place.Segment == 0 {
+			p, err := s.library.Newest(ctx, e.page.Crawl, e.page.CanonicalURL, true)
+			if err != nil {
+				return nil, err
+			}
+			place = p.Place
+		}
+		body, err := s.arch.Body(place)
+		if err != nil {
+			return nil, err
+		}
+		data, err := io.ReadAll(io.LimitReader(body, maxRobots))
+		return data, errors.Join(err, body.Close())
+	}
+	return nil, nil
+}

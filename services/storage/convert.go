@@ -1,0 +1,224 @@
+package storage
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/klauspost/compress/flate"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/warc"
+	"github.com/weircrawl/weir/internal/weburl"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
+	"github.com/weircrawl/weir/services/storage/internal/archive"
+	"github.com/weircrawl/weir/services/storage/internal/catalogue"
+)
+
+// maxRobots is how much of a robots.txt is read (RFC 9309 §2.5).
+const maxRobots = 500 << 10
+
+// check reports what keeps a record from being stored.
+func check(rec *crawlv1.Record) error {
+	ref, fetch, body := rec.GetRef(), rec.GetFetch(), rec.GetBody()
+	switch {
+	case ref.GetCrawlId() == "":
+		return errors.New("no crawl id")
+	case ref.GetUrl() == "":
+		return errors.New("no URL")
+	case len(ref.GetUrlKey()) != len(weburl.Key{}):
+		return fmt.Errorf("URL key of %d bytes", len(ref.GetUrlKey()))
+	case ref.GetKind() != crawlv1.TaskKind_TASK_KIND_PAGE && ref.GetKind() != crawlv1.TaskKind_TASK_KIND_ROBOTS:
+		return fmt.Errorf("task kind %v", ref.GetKind())
+	case fetch == nil:
+		return errors.New("no fetch")
+	case fetch.GetStatus() > 999:
+		return fmt.Errorf("status %d", fetch.GetStatus())
+	case body.GetSize() > 1<<40:
+		return fmt.Errorf("body of %d bytes", body.GetSize())
+	case body.GetSize() > 0 && body.GetData() == nil:
+		return errors.New("a size but no body")
+	case len(body.GetSha256()) != 0 && len(body.GetSha256()) != sha256.Size:
+		return fmt.Errorf("digest of %d bytes", len(body.GetSha256()))
+	}
+	return nil
+}
+
+func pageOf(rec *crawlv1.Record) *catalogue.Page {
+	ref, fetch, parsed := rec.GetRef(), rec.GetFetch(), rec.GetParsed()
+	p := &catalogue.Page{
+		Key: catalogue.Key{
+			Crawl: ref.GetCrawlId(), URL: weburl.Key(ref.GetUrlKey()), Generation: ref.GetGeneration(),
+			Attempt: ref.GetAttempt(), Kind: catalogue.Kind(ref.GetKind()),
+		},
+		CanonicalURL:  ref.GetUrl(),
+		Depth:         ref.GetDepth(),
+		FetchedAt:     fetch.GetStartedAt().AsTime(),
+		Duration:      fetch.GetDuration().AsDuration(),
+		Status:        fetch.GetStatus(),
+		Error:         crawl.Class(fetch.GetError()),
+		ErrorDetail:   fetch.GetErrorDetail(),
+		ContentType:   parsed.GetContentType(),
+		Title:         parsed.GetTitle(),
+		Size:          rec.GetBody().GetSize(),
+		SHA256:        rec.GetBody().GetSha256(),
+		RedirectURL:   fetch.GetRedirectUrl(),
+		Truncated:     fetch.GetTruncated(),
+		Outlinks:      uint32(len(parsed.GetOutlinks())),
+		RejectedItems: parsed.GetRejectedItems(),
+		Warning:       parsed.GetWarning(),
+	}
+	if p.ContentType == "" {
+		p.ContentType = mediaType(fetch.GetResponseHeaders())
+	}
+	for _, it := range parsed.GetItems() {
+		p.Items = append(p.Items, catalogue.Item{Rule: it.GetRule(), Index: it.GetIndex(), JSON: it.GetJson()})
+	}
+	return p
+}
+
+// mediaType is the Content-Type of a response that was not parsed.
+func mediaType(hs []*crawlv1.Header) string {
+	for _, h := range hs {
+		if h.GetName() == "Content-Type" {
+			v, _, _ := bytes.Cut(h.GetValue(), []byte(";"))
+			return string(bytes.ToValidUTF8(bytes.ToLower(bytes.TrimSpace(v)), nil))
+		}
+	}
+	return ""
+}
+
+func exchangeOf(rec *crawlv1.Record) *archive.Exchange {
+	ref, fetch, body := rec.GetRef(), rec.GetFetch(), rec.GetBody()
+	x := &archive.Exchange{
+		ID:        exchangeID(ref),
+		URL:       ref.GetUrl(),
+		At:        fetch.GetStartedAt().AsTime(),
+		Protocol:  fetch.GetProtocol(),
+		Status:    int(fetch.GetStatus()),
+		Request:   headers(fetch.GetRequestHeaders()),
+		Response:  headers(fetch.GetResponseHeaders()),
+		Truncated: fetch.GetTruncated(),
+		Class:     crawl.Class(fetch.GetError()),
+		Body: archive.Body{
+			Sum:    warc.Sum{Size: int64(body.GetSize()), CRC32: body.GetCrc32()},
+			SHA256: body.GetSha256(),
+		},
+	}
+	if ap, err := netip.ParseAddrPort(fetch.GetRemoteAddr()); err == nil {
+		x.Remote = ap.Addr()
+	}
+	return x
+}
+
+// exchangeID names an attempt's response record; crawl ids are unique in the world.
+func exchangeID(ref *crawlv1.TaskRef) warc.ID {
+	var buf [96]byte
+	b := append(buf[:0], ref.GetCrawlId()...)
+	b = append(b, ref.GetUrlKey()...)
+	b = binary.BigEndian.AppendUint32(b, ref.GetGeneration())
+	b = binary.BigEndian.AppendUint32(b, ref.GetAttempt())
+	b = append(b, byte(ref.GetKind()))
+	sum := sha256.Sum256(b)
+	return archive.NewID(sum[:])
+}
+
+func headers(hs []*crawlv1.Header) []archive.Header {
+	out := make([]archive.Header, len(hs))
+	for i, h := range hs {
+		out[i] = archive.Header{Name: h.GetName(), Value: h.GetValue()}
+	}
+	return out
+}
+
+// trim brings a body into the form that the archive takes. One that does not end
+// as warc.Trim wants it is compressed again, and its sum checked on the way.
+func trim(deflate []byte, sum warc.Sum) (trimmed []byte, resynced bool, err error) {
+	if len(deflate) == 0 {
+		if sum.Size > 0 {
+			return nil, false, errors.New("a size but no body")
+		}
+		return nil, false, nil
+	}
+	if t, ok := warc.Trim(deflate); ok {
+		return t, false, nil
+	}
+	var out bytes.Buffer
+	got, err := warc.Resync(&out, bytes.NewReader(deflate))
+	if err != nil {
+		return nil, true, err
+	}
+	if got != sum {
+		return nil, true, fmt.Errorf("body has %d bytes and checksum %08x, the record says %d and %08x", got.Size, got.CRC32, sum.Size, sum.CRC32)
+	}
+	t, _ := warc.Trim(out.Bytes())
+	return t, true, nil
+}
+
+// inflate returns at most limit bytes of a body.
+func inflate(deflate []byte, limit int64) ([]byte, error) {
+	r := flate.NewReader(bytes.NewReader(deflate))
+	data, err := io.ReadAll(io.LimitReader(r, limit))
+	if err != nil {
+		return nil, crawl.Errorf(crawl.Invalid, "inflate: %w", err)
+	}
+	return data, nil
+}
+
+func wantsRobots(rec *crawlv1.Record) bool {
+	status := rec.GetFetch().GetStatus()
+	return rec.GetRef().GetKind() == crawlv1.TaskKind_TASK_KIND_ROBOTS && status >= 200 && status < 300
+}
+
+func resultOf(rec *crawlv1.Record) *crawlv1.Result {
+	fetch, parsed := rec.GetFetch(), rec.GetParsed()
+	r := &crawlv1.Result{
+		Ref:           rec.GetRef(),
+		Duration:      fetch.GetDuration(),
+		Status:        fetch.GetStatus(),
+		Error:         fetch.GetError(),
+		ErrorDetail:   fetch.GetErrorDetail(),
+		RetryAfter:    fetch.GetRetryAfter(),
+		RedirectUrl:   fetch.GetRedirectUrl(),
+		Outlinks:      parsed.GetOutlinks(),
+		Items:         uint32(len(parsed.GetItems())),
+		RejectedItems: parsed.GetRejectedItems(),
+		Bytes:         rec.GetBody().GetSize(),
+	}
+	if start := fetch.GetStartedAt(); start != nil {
+		r.EndedAt = timestamppb.New(start.AsTime().Add(fetch.GetDuration().AsDuration()))
+	}
+	return r
+}
+
+func pageInfo(p *catalogue.Page) *storagev1.PageInfo {
+	return &storagev1.PageInfo{
+		Cursor:         p.ID,
+		Url:            p.CanonicalURL,
+		Depth:          p.Depth,
+		Attempt:        p.Attempt,
+		FetchedAt:      timestamppb.New(p.FetchedAt),
+		DurationMicros: uint64(max(0, p.Duration) / time.Microsecond),
+		Status:         p.Status,
+		Error:          crawlv1.ErrorClass(p.Error),
+		ErrorDetail:    p.ErrorDetail,
+		ContentType:    p.ContentType,
+		Title:          p.Title,
+		Size:           p.Size,
+		Sha256:         p.SHA256,
+		RedirectUrl:    p.RedirectURL,
+		Truncated:      p.Truncated,
+		WarcFile:       p.Place.File,
+		WarcOffset:     uint64(p.Place.Offset),
+		Outlinks:       p.Outlinks,
+		Items:          p.ItemCount,
+		Kind:           crawlv1.TaskKind(p.Kind),
+	}
+}

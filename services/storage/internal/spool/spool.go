@@ -1,0 +1,210 @@
+// Package spool keeps bodies that are too long for a message, as files, from
+// their upload until the record that refers to them is committed.
+//
+// A body is complete and durable from the moment it has a reference. It is kept
+// in the form that the archive can place without compressing again (warc.Trim).
+package spool
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/warc"
+)
+
+// part ends the names of files that are still being written.
+const part = ".part"
+
+// Spool is a folder of bodies. Safe for concurrent use.
+type Spool struct {
+	dir      string
+	maxBytes int64
+}
+
+// Open opens the folder, creating it. maxBytes bounds one body as stored.
+func Open(dir string, maxBytes int64) (*Spool, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("open body folder: %w", err)
+	}
+	return &Spool{dir: dir, maxBytes: maxBytes}, nil
+}
+
+// Put stores a raw DEFLATE stream and returns its reference; the body is durable
+// then. An error of src is returned wrapped, and leaves nothing behind.
+func (s *Spool) Put(src io.Reader) (ref string, err error) {
+	var id [16]byte
+	if _, err := rand.Read(id[:]); err != nil {
+		return "", err
+	}
+	ref = hex.EncodeToString(id[:])
+	tmp := s.path(ref) + part
+	f, err := os.OpenFile(tmp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return "", fmt.Errorf("store a body: %w", err)
+	}
+	defer func() {
+		err = errors.Join(err, f.Close())
+		if err != nil {
+			_ = os.Remove(tmp) // swept later if it cannot be removed now
+		}
+	}()
+	n, err := io.Copy(f, io.LimitReader(src, s.maxBytes+1))
+	if err != nil {
+		return "", fmt.Errorf("store a body: %w", err)
+	}
+	if n > s.maxBytes {
+		return "", crawl.Errorf(crawl.Invalid, "body over %d bytes", s.maxBytes)
+	}
+	if err := s.trimmable(f, n); err != nil {
+		return "", err
+	}
+	if err := f.Sync(); err != nil {
+		return "", fmt.Errorf("store a body: %w", err)
+	}
+	if err := os.Rename(tmp, s.path(ref)); err != nil {
+		return "", fmt.Errorf("store a body: %w", err)
+	}
+	return ref, s.syncDir()
+}
+
+// trimmable rewrites a stream that cannot be placed into the archive as it is.
+func (s *Spool) trimmable(f *os.File, n int64) error {
+	ok, err := endsTrimmable(f, n)
+	if ok || err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(s.dir, "*"+part)
+	if err != nil {
+		return fmt.Errorf("store a body: %w", err)
+	}
+	defer func() {
+		_ = tmp.Close()
+		_ = os.Remove(tmp.Name())
+	}()
+	if _, err := warc.Resync(tmp, io.NewSectionReader(f, 0, n)); err != nil {
+		if _, ok := errors.AsType[*fs.PathError](err); ok {
+			return fmt.Errorf("store a body: %w", err)
+		}
+		return crawl.Errorf(crawl.Invalid, "body is not a DEFLATE stream: %w", err)
+	}
+	if err := errors.Join(f.Truncate(0), seek(f), seek(tmp)); err != nil {
+		return fmt.Errorf("store a body: %w", err)
+	}
+	if _, err := io.Copy(f, tmp); err != nil {
+		return fmt.Errorf("store a body: %w", err)
+	}
+	return nil
+}
+
+func seek(f *os.File) error {
+	_, err := f.Seek(0, io.SeekStart)
+	return err
+}
+
+func endsTrimmable(f *os.File, n int64) (bool, error) {
+	if n < int64(warc.TailSize) {
+		return false, nil
+	}
+	var tail [warc.TailSize]byte
+	if _, err := f.ReadAt(tail[:], n-int64(len(tail))); err != nil {
+		return false, fmt.Errorf("read a body: %w", err)
+	}
+	return warc.Trimmable(tail[:]), nil
+}
+
+// Body is an open body.
+type Body struct {
+	*os.File
+	// Size of the stream.
+	Size int64
+}
+
+// Trimmed returns a reader of the stream in the form that the archive takes.
+func (b *Body) Trimmed() io.Reader { return io.NewSectionReader(b.File, 0, b.Size-warc.FinalBlock) }
+
+// Open opens a body; crawl.NotFound for one that is not there (any more). The
+// caller closes it. A body that is deleted meanwhile can be read to its end.
+func (s *Spool) Open(ref string) (*Body, error) {
+	if !valid(ref) {
+		return nil, crawl.Errorf(crawl.NotFound, "no body %.40q", ref)
+	}
+	f, err := os.Open(s.path(ref))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, crawl.Errorf(crawl.NotFound, "no body %s", ref)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open a body: %w", err)
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open a body: %w", err), f.Close())
+	}
+	return &Body{File: f, Size: st.Size()}, nil
+}
+
+// Delete removes a body; one that is not there is no error.
+func (s *Spool) Delete(ref string) error {
+	if !valid(ref) {
+		return nil
+	}
+	if err := os.Remove(s.path(ref)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("delete a body: %w", err)
+	}
+	return nil
+}
+
+// Sweep deletes what was written before a time: bodies whose record never came,
+// and uploads that broke off. It returns their number.
+func (s *Spool) Sweep(before time.Time) (int, error) {
+	list, err := os.ReadDir(s.dir)
+	if err != nil {
+		return 0, fmt.Errorf("sweep bodies: %w", err)
+	}
+	n := 0
+	for _, e := range list {
+		if !valid(strings.TrimSuffix(e.Name(), part)) && !strings.HasSuffix(e.Name(), part) {
+			continue // not ours
+		}
+		info, err := e.Info()
+		if err != nil || !info.ModTime().Before(before) {
+			continue // gone meanwhile, or young
+		}
+		if err := os.Remove(filepath.Join(s.dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return n, fmt.Errorf("sweep bodies: %w", err)
+		}
+		n++
+	}
+	return n, nil
+}
+
+// valid keeps a reference from naming anything else: it comes from outside.
+func valid(ref string) bool {
+	if len(ref) != 32 {
+		return false
+	}
+	for i := range len(ref) {
+		if c := ref[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Spool) path(ref string) string { return filepath.Join(s.dir, ref) }
+
+func (s *Spool) syncDir() error {
+	d, err := os.Open(s.dir)
+	if err != nil {
+		return fmt.Errorf("store a body: %w", err)
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,197 @@
+package storage
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+
+	"github.com/weircrawl/weir/internal/bus"
+	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
+	"github.com/weircrawl/weir/services/storage/internal/archive"
+	"github.com/weircrawl/weir/services/storage/internal/catalogue"
+	"github.com/weircrawl/weir/services/storage/internal/spool"
+)
+
+// Deps are what a Service is given.
+type Deps struct {
+	// Bus carries records and results. The caller closes it after Run.
+	Bus *bus.Bus
+	// Log takes what an operator should know.
+	Log *slog.Logger
+	// Registry takes the metrics.
+	Registry prometheus.Registerer
+	// Version goes into the WARC files, with the program's name. Default "dev".
+	Version string
+	// Now is the wall clock. Default: time.Now.
+	Now func() time.Time
+}
+
+// ledger is where commits go.
+type ledger interface {
+	// Known reports for each key whether its attempt is committed.
+	Known(ctx context.Context, keys []catalogue.Key) ([]bool, error)
+	// Commit stores a batch whose attempts are not known; durable on return.
+	Commit(ctx context.Context, b *catalogue.Batch) error
+}
+
+// library is where answers come from; safe for concurrent use.
+type library interface {
+	Newest(ctx context.Context, crawlID, canonicalURL string, archived bool) (*catalogue.Page, error)
+	Pages(ctx context.Context, crawlID string, after, last uint64, limit int) ([]*catalogue.Page, error)
+	Items(ctx context.Context, crawlID, rule string, after, last uint64, limit int) ([]catalogue.Item, error)
+	Last(ctx context.Context) (page, item uint64, err error)
+	Stats(ctx context.Context, crawlID string) (catalogue.Stats, error)
+}
+
+// Service stores what crawls bring in.
+type Service struct {
+	storagev1.UnimplementedStorageServiceServer
+
+	cfg   Config
+	deps  Deps
+	m     *metrics
+	space *space
+
+	lock    *os.File
+	cat     *catalogue.Catalogue
+	ledger  ledger
+	library library
+	arch    *archive.Archive
+	spool   *spool.Spool
+
+	closing sync.Once
+	closed  error
+	stopped chan struct{} // closed with the stores
+}
+
+// New opens the stores under cfg.Dir and cuts off what a crash left unfinished.
+// It starts nothing; Run does, and closes the stores at its end. A service that
+// is never run must be closed with Close.
+func New(cfg Config, deps Deps) (*Service, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	if deps.Version == "" {
+		deps.Version = "dev"
+	}
+	s := &Service{cfg: cfg, deps: deps, stopped: make(chan struct{})}
+	if err := s.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open storage in %s: %w", cfg.Dir, err), s.Close())
+	}
+	s.m = newMetrics(deps.Registry)
+	s.space = &space{dir: cfg.Dir, min: cfg.MinFree, m: s.m}
+	return s, nil
+}
+
+func (s *Service) open() (err error) {
+	if err := os.MkdirAll(s.cfg.Dir, 0o755); err != nil {
+		return err
+	}
+	if s.lock, err = lockDir(filepath.Join(s.cfg.Dir, "storage.lock")); err != nil {
+		return err
+	}
+	if s.spool, err = spool.Open(filepath.Join(s.cfg.Dir, "bodies"), s.cfg.MaxBody); err != nil {
+		return err
+	}
+	ctx := context.Background() // opening is not interrupted: it is short
+	if s.cat, err = catalogue.Open(ctx, s.cfg.Dir); err != nil {
+		return err
+	}
+	s.ledger, s.library = s.cat, s.cat
+	segments, err := s.cat.Segments(ctx)
+	if err != nil {
+		return err
+	}
+	s.arch, err = archive.Open(ctx, archive.Config{
+		Dir:      filepath.Join(s.cfg.Dir, "warc"),
+		MaxSize:  s.cfg.SegmentSize,
+		MaxAge:   s.cfg.SegmentAge,
+		Suffix:   strings.ToLower(rand.Text()[:6]),
+		Software: "Weir/" + s.deps.Version,
+	}, s.cat, segments, s.deps.Log)
+	return err
+}
+
+// RegisterGRPC adds StorageService to a server.
+func (s *Service) RegisterGRPC(r grpc.ServiceRegistrar) { storagev1.RegisterStorageServiceServer(r, s) }
+
+// Ready returns nil while the stores can be read and the bus is connected. A full
+// disk does not make it unready: what is stored can still be read.
+func (s *Service) Ready(ctx context.Context) error {
+	select {
+	case <-s.stopped:
+		return errStopped
+	default:
+	}
+	return errors.Join(s.cat.Ping(ctx), s.deps.Bus.Healthy())
+}
+
+// Run stores records until ctx ends; then it finishes the batch in hand, closes
+// the stores and returns nil.
+func (s *Service) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, s.Close()) }()
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		opt := bus.BatchOptions{Max: s.cfg.Batch, Bytes: s.cfg.BatchBytes, Age: s.cfg.BatchAge}
+		return s.deps.Bus.ConsumeBatch(gctx, []bus.Consumer{bus.StoreConsumer()}, opt, s.handle)
+	})
+	g.Go(func() error { return s.sweep(gctx) })
+	if err := g.Wait(); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// Close closes the stores of a service that was not run. Calls that are being
+// answered fail.
+func (s *Service) Close() error {
+	s.closing.Do(func() {
+		close(s.stopped)
+		if s.arch != nil {
+			s.closed = errors.Join(s.closed, s.arch.Close())
+		}
+		if s.cat != nil {
+			s.closed = errors.Join(s.closed, s.cat.Close())
+		}
+		if s.lock != nil {
+			s.closed = errors.Join(s.closed, s.lock.Close())
+		}
+	})
+	return s.closed
+}
+
+// sweep deletes long bodies whose record never came. It begins an hour after the
+// start: after a long stop the records that refer to old bodies come first.
+func (s *Service) sweep(ctx context.Context) error {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		n, err := s.spool.Sweep(s.deps.Now().Add(-s.cfg.BodyAge))
+		s.m.bodies.WithLabelValues("swept").Add(float64(n))
+		if err != nil {
+			s.deps.Log.Warn("sweep long bodies", "err", err)
+		}
+		if n > 0 {
+			s.deps.Log.Info("deleted long bodies whose records never came", "bodies", n)
+		}
+	}
+}
