@@ -1,0 +1,70 @@
+package crawl
+
+import "testing"
+
+func TestClasses(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		class                 Class
+		number                uint8
+		name                  string
+		retry, burns, snoozes bool
+	}{
+		{ClassNone, 0, "none", false, false, false},
+		{ClassDNSNXDomain, 1, "dns_nxdomain", false, true, true},
+		{ClassDNSTemporary, 2, "dns_temporary", true, true, true},
+		{ClassConnectRefused, 3, "connect_refused", true, true, true},
+		{ClassConnectTimeout, 4, "connect_timeout", true, true, true},
+		{ClassTLS, 5, "tls", true, true, true},
+		{ClassReset, 6, "reset", true, true, false},
+		{ClassTimeoutHeaders, 7, "timeout_headers", true, true, false},
+		{ClassTimeoutBody, 8, "timeout_body", true, true, false},
+		{ClassTooLarge, 9, "too_large", false, true, false},
+		{ClassBadResponse, 10, "bad_response", false, true, false},
+		{ClassRedirectLoop, 11, "redirect_loop", false, true, false},
+		{ClassAddressDenied, 12, "address_denied", false, true, false},
+		{ClassRobotsUnreachable, 13, "robots_unreachable", false, true, false},
+		{ClassStatus429, 14, "status_429", true, false, true},
+		{ClassStatus4xx, 15, "status_4xx", false, true, false},
+		{ClassStatus5xx, 16, "status_5xx", true, true, false},
+		{ClassDeadLetter, 17, "dead_letter", false, true, false},
+		{ClassOther, 18, "other", true, true, false},
+		{Class(200), 200, "other", true, true, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := tt.class
+			if uint8(c) != tt.number || c.String() != tt.name {
+				t.Errorf("class %d %q, want %d %q", c, c, tt.number, tt.name)
+			}
+			if c.Retry() != tt.retry || c.BurnsAttempt() != tt.burns || c.SnoozesHost() != tt.snoozes {
+				t.Errorf("%s: retry %v, burns %v, snoozes %v, want %v, %v, %v",
+					c, c.Retry(), c.BurnsAttempt(), c.SnoozesHost(), tt.retry, tt.burns, tt.snoozes)
+			}
+		})
+	}
+	if int(classCount) != len(tests)-1 {
+		t.Errorf("%d classes, %d tested", classCount, len(tests)-1)
+	}
+}
+
+func TestClassOfStatus(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		status int
+		want   Class
+		retry  bool
+	}{
+		{200, ClassNone, false}, {204, ClassNone, false}, {301, ClassNone, false}, {304, ClassNone, false}, {100, ClassNone, false},
+		{400, ClassStatus4xx, false}, {404, ClassStatus4xx, false}, {410, ClassStatus4xx, false}, {499, ClassStatus4xx, false},
+		{408, ClassStatus4xx, true}, {425, ClassStatus4xx, true}, {429, ClassStatus429, true},
+		{500, ClassStatus5xx, true}, {503, ClassStatus5xx, true}, {599, ClassStatus5xx, true},
+		{0, ClassBadResponse, false}, {99, ClassBadResponse, false}, {600, ClassBadResponse, false}, {999, ClassBadResponse, false}, {-1, ClassBadResponse, false},
+	}
+	for _, tt := range tests {
+		if got := ClassOfStatus(tt.status); got != tt.want || RetryStatus(tt.status) != tt.retry {
+			t.Errorf("status %d: %s, retry %v, want %s, %v", tt.status, got, RetryStatus(tt.status), tt.want, tt.retry)
+		}
+	}
+}
