@@ -1,0 +1,457 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/weircrawl/weir/internal/bus"
+	"github.com/weircrawl/weir/internal/crawl"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
+)
+
+func TestCrawlVisitsEveryPageOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	w := newWorld(t, b.bus, graph(300))
+	w.run(8)
+	c := b.wait(t, b.create(t, testSpec("graph", pageURL(0)), true).GetId())
+	balanced(t, c)
+	if c.GetState() != crawlv1.CrawlState_CRAWL_STATE_FINISHED || c.GetReason() != "done" {
+		t.Errorf("state is %s (%s), want finished (done)", c.GetState(), c.GetReason())
+	}
+	if got := c.GetStats().GetLedger().GetDone(); got != 300 {
+		t.Errorf("done is %d, want 300", got)
+	}
+	if got := c.GetStats().GetItems(); got != 300 {
+		t.Errorf("items are %d, want 300", got)
+	}
+	visits := w.visited()
+	for u, n := range visits {
+		if n != 1 {
+			t.Errorf("%s was visited %d times", u, n)
+		}
+	}
+	if len(visits) != 300 {
+		t.Errorf("%d pages were visited, want 300", len(visits))
+	}
+}
+
+// A scheduler that is stopped again and again goes on where it was.
+func TestRestartLosesNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var visits atomic.Int64
+	reached := make(chan struct{}, 4)
+	site := graph(400)
+	w := newWorld(t, b.bus, func(ref *crawlv1.TaskRef) *crawlv1.Result {
+		if visits.Add(1)%90 == 0 {
+			reached <- struct{}{}
+		}
+		return site(ref)
+	})
+	w.run(8)
+	id := b.create(t, testSpec("graph", pageURL(0)), true).GetId()
+	for range 3 {
+		<-reached
+		if err := b.stop(); err != nil {
+			t.Fatalf("run: %v", err)
+		}
+		b.start(t)
+	}
+	c := b.wait(t, id)
+	balanced(t, c)
+	if got := c.GetStats().GetLedger().GetDone(); got != 400 {
+		t.Errorf("done is %d, want 400: %v", got, c.GetStats())
+	}
+	if got := c.GetStats().GetItems(); got != 400 {
+		t.Errorf("items are %d, want 400", got)
+	}
+}
+
+// Leases whose tasks are on no stream come back at the next start, at once.
+func TestStartReturnsLostLeases(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id := b.create(t, testSpec("lost", pageURL(0)), true).GetId()
+	awaitLeased(t, b, id, 1)
+	if err := b.stop(); err != nil {
+		t.Fatalf("run: %v", err)
+	}
+	// The bus loses everything it has.
+	if err := b.bus.PurgeCrawl(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	b.start(t)
+	newWorld(t, b.bus, graph(1)).run(1)
+	if c := b.wait(t, id); c.GetStats().GetLedger().GetDone() != 1 {
+		t.Errorf("the crawl ended with %v", c.GetStats())
+	}
+}
+
+// awaitLeased waits until n URLs of a crawl are leased.
+func awaitLeased(t *testing.T, b *bundle, id string, n uint64) {
+	t.Helper()
+	stream, err := b.client.WatchCrawl(t.Context(), &schedulerv1.WatchCrawlRequest{Crawl: id, Interval: durationpb.New(leastInterval)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		m, err := stream.Recv()
+		if err != nil {
+			t.Fatalf("watch: %v", err)
+		}
+		if m.GetCrawl().GetStats().GetLedger().GetLeased() >= n {
+			return
+		}
+	}
+}
+
+// A result that comes again changes nothing.
+func TestDuplicateResultsChangeNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	site := graph(50)
+	w := newWorld(t, b.bus, nil)
+	w.answer = func(ref *crawlv1.TaskRef) *crawlv1.Result {
+		twin := site(ref)
+		twin.Ref = ref
+		m := bus.Result(twin)
+		m.ID += "-again"
+		if err := b.bus.PublishAll(context.Background(), m, m); err != nil {
+			t.Errorf("publish: %v", err)
+		}
+		return site(ref)
+	}
+	w.run(4)
+	c := b.wait(t, b.create(t, testSpec("twice", pageURL(0)), true).GetId())
+	balanced(t, c)
+	if s := c.GetStats(); s.GetLedger().GetDone() != 50 || s.GetItems() != 50 || s.GetPages() != 50 {
+		t.Errorf("counted twice: %v", s)
+	}
+}
+
+func TestFailuresAreRetriedThenFail(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	newWorld(t, b.bus, func(ref *crawlv1.TaskRef) *crawlv1.Result {
+		switch {
+		case strings.HasSuffix(ref.GetUrl(), "/0"):
+			return page(0, pageURL(1), pageURL(2))
+		case strings.HasSuffix(ref.GetUrl(), "/1") && ref.GetAttempt() == 1:
+			return &crawlv1.Result{Error: crawlv1.ErrorClass_ERROR_CLASS_RESET}
+		case strings.HasSuffix(ref.GetUrl(), "/1"):
+			return page(1)
+		default:
+			return &crawlv1.Result{Status: 404, Error: crawlv1.ErrorClass_ERROR_CLASS_STATUS_4XX}
+		}
+	}).run(2)
+	c := b.wait(t, b.create(t, testSpec("flaky", pageURL(0)), true).GetId())
+	balanced(t, c)
+	s := c.GetStats()
+	if s.GetLedger().GetDone() != 2 || s.GetLedger().GetFailed() != 1 {
+		t.Errorf("ledger is %v, want 2 done and 1 failed", s.GetLedger())
+	}
+	if s.GetErrors()["reset"] != 1 || s.GetErrors()["status_4xx"] != 1 || s.GetStatuses()[404] != 1 {
+		t.Errorf("errors are %v, statuses %v", s.GetErrors(), s.GetStatuses())
+	}
+}
+
+func TestRedirectsGoThroughTheFrontier(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	w := newWorld(t, b.bus, func(ref *crawlv1.TaskRef) *crawlv1.Result {
+		target := map[string]string{
+			pageURL(0): pageURL(1),                // in scope
+			pageURL(1): "http://other.example/",   // out of scope
+			pageURL(2): pageURL(2),                // a circle
+			pageURL(3): "http://site.example/3/x", // an endless chain
+		}[ref.GetUrl()]
+		if strings.HasPrefix(ref.GetUrl(), pageURL(3)+"/") {
+			target = ref.GetUrl() + "x"
+		}
+		return &crawlv1.Result{Status: 302, RedirectUrl: target}
+	})
+	w.run(2)
+	s := testSpec("redirects", pageURL(0), pageURL(2), pageURL(3))
+	s.Fetch = &crawlv1.Fetch{MaxRedirects: proto.Uint32(3)}
+	c := b.wait(t, b.create(t, s, true).GetId())
+	balanced(t, c)
+	l := c.GetStats().GetLedger()
+	// Done: 0, 1, 3 and the first two of its chain; failed: 2 and the chain's end.
+	if l.GetDiscovered() != 7 || l.GetFailed() != 2 || l.GetDone() != 5 {
+		t.Errorf("ledger is %v, errors %v, visited %v", l, c.GetStats().GetErrors(), w.visited())
+	}
+	if got := c.GetStats().GetErrors()["redirect_loop"]; got != 2 {
+		t.Errorf("redirect_loop is %d, want 2", got)
+	}
+}
+
+func TestDeadLetterFailsItsURL(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	stop := newWorld(t, b.bus, graph(1)).run(1)
+	stop()
+	id := b.create(t, testSpec("dead", pageURL(0)), true).GetId()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		done <- b.bus.Consume(ctx, bus.FetchConsumer(Pool), bus.Options{Concurrency: 1}, func(context.Context, bus.Delivery) error {
+			return crawl.Errorf(crawl.Invalid, "nobody can read this")
+		})
+	}()
+	c := b.wait(t, id)
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("consume: %v", err)
+	}
+	balanced(t, c)
+	if c.GetStats().GetLedger().GetFailed() != 1 || c.GetStats().GetErrors()["dead_letter"] != 1 {
+		t.Errorf("stats are %v", c.GetStats())
+	}
+}
+
+func TestAddURLs(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	w := newWorld(t, b.bus, graph(10))
+	w.run(2)
+	id := b.create(t, testSpec("open"), false).GetId()
+	stream, err := b.client.AddURLs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(urls ...string) *schedulerv1.AddURLsResponse {
+		t.Helper()
+		if err := stream.Send(&schedulerv1.AddURLsRequest{Crawl: id, Urls: urls}); err != nil {
+			t.Fatal(err)
+		}
+		r, err := stream.Recv()
+		if err != nil {
+			t.Fatalf("add: %v", err)
+		}
+		return r
+	}
+	if r := send(pageURL(0), "http://SITE.example:80/0#x", "mailto:x@site.example", "::"); r.GetAdded() != 1 || r.GetKnown() != 1 || len(r.GetRefused()) != 2 {
+		t.Errorf("first answer is %v, want 1 added, 1 known, 2 refused", r)
+	}
+	// A new host among the seeds belongs to the crawl from now on.
+	if r := send("http://second.example/"); r.GetAdded() != 1 || r.GetBatches() != 2 {
+		t.Errorf("second answer is %v, want 1 more added in batch 2", r)
+	}
+	if err := stream.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
+		t.Errorf("after the last batch: %v, want EOF", err)
+	}
+	if _, err := b.client.CloseCrawl(t.Context(), &schedulerv1.CloseCrawlRequest{Crawl: "open"}); err != nil {
+		t.Fatal(err)
+	}
+	c := b.wait(t, id)
+	if l := c.GetStats().GetLedger(); l.GetDone() != 10 || l.GetFailed() != 1 {
+		t.Errorf("ledger is %v, want 10 done and the second host's 404", l)
+	}
+	if len(c.GetSeedHosts()) != 2 || c.GetRevision() < 2 {
+		t.Errorf("seed hosts %v, revision %d", c.GetSeedHosts(), c.GetRevision())
+	}
+	stream, err = b.client.AddURLs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(&schedulerv1.AddURLsRequest{Crawl: id, Urls: []string{pageURL(11)}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); crawl.KindOf(err) != crawl.Precondition {
+		t.Errorf("adding to a finished crawl: %v, want a precondition error", err)
+	}
+}
+
+func TestPauseResumeCancel(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	site := graph(200)
+	ten := make(chan struct{})
+	var n atomic.Int64
+	w := newWorld(t, b.bus, func(ref *crawlv1.TaskRef) *crawlv1.Result {
+		if n.Add(1) == 10 {
+			close(ten)
+		}
+		return site(ref)
+	})
+	w.run(1)
+	id := b.create(t, testSpec("pause", pageURL(0)), true).GetId()
+	<-ten
+	p, err := b.client.PauseCrawl(t.Context(), &schedulerv1.PauseCrawlRequest{Crawl: id})
+	if err != nil || p.GetCrawl().GetState() != crawlv1.CrawlState_CRAWL_STATE_PAUSED {
+		t.Fatalf("pause: %v %v", p.GetCrawl().GetState(), err)
+	}
+	r, err := b.client.WaitCrawl(t.Context(), &schedulerv1.WaitCrawlRequest{Crawl: id, Timeout: durationpb.New(50 * time.Millisecond)})
+	if err != nil || r.GetDone() {
+		t.Fatalf("wait on a paused crawl: done %v, %v", r.GetDone(), err)
+	}
+	if _, err := b.client.CancelCrawl(t.Context(), &schedulerv1.CancelCrawlRequest{Crawl: id}); err != nil {
+		t.Fatal(err)
+	}
+	c := b.wait(t, id)
+	balanced(t, c)
+	if c.GetState() != crawlv1.CrawlState_CRAWL_STATE_CANCELLED || c.GetStats().GetLedger().GetLeased() != 0 {
+		t.Errorf("cancelled crawl is %s, %v", c.GetState(), c.GetStats().GetLedger())
+	}
+	if _, err := b.client.ResumeCrawl(t.Context(), &schedulerv1.ResumeCrawlRequest{Crawl: id}); err != nil {
+		t.Fatal(err)
+	}
+	c = b.wait(t, id)
+	balanced(t, c)
+	if c.GetStats().GetLedger().GetDone() != 200 {
+		t.Errorf("after the resume: %v", c.GetStats().GetLedger())
+	}
+}
+
+func TestPageLimitIsExact(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	newWorld(t, b.bus, graph(500)).run(8)
+	s := testSpec("limit", pageURL(0))
+	s.Limits = &crawlv1.Limits{Pages: 37}
+	c := b.wait(t, b.create(t, s, true).GetId())
+	balanced(t, c)
+	if c.GetReason() != "limit:pages" || c.GetStats().GetPages() != 37 {
+		t.Errorf("reason %q, %d pages, want limit:pages and 37", c.GetReason(), c.GetStats().GetPages())
+	}
+}
+
+func TestCreateIsIdempotentAndListed(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	req := &schedulerv1.CreateCrawlRequest{Spec: testSpec("", "http://www.site.example/a"), RequestId: "r1"}
+	first, err := b.client.CreateCrawl(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := b.client.CreateCrawl(t.Context(), req)
+	if err != nil || second.GetCrawl().GetId() != first.GetCrawl().GetId() {
+		t.Errorf("the second call made %s, want %s (%v)", second.GetCrawl().GetId(), first.GetCrawl().GetId(), err)
+	}
+	if got := first.GetCrawl().GetSpec().GetName(); got != "www-site-example" {
+		t.Errorf("name is %q", got)
+	}
+	b.create(t, testSpec("b", pageURL(0)), false)
+	newest := b.create(t, testSpec("b", pageURL(0)), false)
+	got, err := b.client.GetCrawl(t.Context(), &schedulerv1.GetCrawlRequest{Crawl: "b"})
+	if err != nil || got.GetCrawl().GetId() != newest.GetId() {
+		t.Errorf("the name means %s, want the newest %s (%v)", got.GetCrawl().GetId(), newest.GetId(), err)
+	}
+	var ids []string
+	for token := ""; ; {
+		l, err := b.client.ListCrawls(t.Context(), &schedulerv1.ListCrawlsRequest{PageSize: 2, PageToken: token})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range l.GetCrawls() {
+			ids = append(ids, c.GetId())
+		}
+		if token = l.GetNextPageToken(); token == "" {
+			break
+		}
+	}
+	if len(ids) != 3 || ids[0] != newest.GetId() || ids[2] != first.GetCrawl().GetId() {
+		t.Errorf("listed %v", ids)
+	}
+}
+
+func TestBadRequests(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	foreign := testSpec("x", "http://b.example/")
+	foreign.Scope = &crawlv1.Scope{Hosts: []string{"a.example"}}
+	create := func(s *crawlv1.CrawlSpec) error {
+		_, err := b.client.CreateCrawl(t.Context(), &schedulerv1.CreateCrawlRequest{Spec: s})
+		return err
+	}
+	tests := []struct {
+		name string
+		err  error
+		kind crawl.Kind
+		text string
+	}{
+		{"a seed that is no URL", create(testSpec("x", "http://")), crawl.Invalid, "seeds.urls[0]"},
+		{"a seed out of scope", create(foreign), crawl.Invalid, "out of the crawl's own scope"},
+		{"a bad name", create(testSpec("No Good", pageURL(0))), crawl.Invalid, "name"},
+		{"an unknown crawl", second(b.client.GetCrawl(t.Context(), &schedulerv1.GetCrawlRequest{Crawl: "nope"})), crawl.NotFound, "nope"},
+		{"no crawl", second(b.client.PauseCrawl(t.Context(), &schedulerv1.PauseCrawlRequest{})), crawl.Invalid, "missing"},
+		{"a made-up token", second(b.client.ListCrawls(t.Context(), &schedulerv1.ListCrawlsRequest{PageToken: "x"})), crawl.Invalid, "page_token"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if crawl.KindOf(tt.err) != tt.kind || !strings.Contains(tt.err.Error(), tt.text) {
+				t.Errorf("error is %v (%s), want kind %s and %q in it", tt.err, crawl.KindOf(tt.err), tt.kind, tt.text)
+			}
+		})
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	newWorld(t, b.bus, graph(3)).run(1)
+	s := testSpec("explain", pageURL(0))
+	s.Scope = &crawlv1.Scope{Hosts: []string{"site.example"}, Rules: []*crawlv1.ScopeRule{
+		{Action: &crawlv1.ScopeRule_Reject{Reject: "*/private/*"}},
+	}}
+	id := b.wait(t, b.create(t, s, true).GetId()).GetId()
+	explain := func(u string) *schedulerv1.ExplainURLResponse {
+		t.Helper()
+		r, err := b.client.ExplainURL(t.Context(), &schedulerv1.ExplainURLRequest{Crawl: id, Url: u})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	if r := explain("http://site.EXAMPLE:80/1?utm_source=x#y"); r.GetState() != schedulerv1.URLState_URL_STATE_DONE || r.GetCanonicalUrl() != pageURL(1) || r.GetDepth() != 1 || r.GetStatus() != 200 {
+		t.Errorf("a visited URL: %v", r)
+	}
+	if r := explain("http://site.example/private/a"); r.GetInScope() || !strings.Contains(r.GetScopeRule(), "*/private/*") {
+		t.Errorf("a rejected URL: %v", r)
+	}
+	if r := explain(pageURL(99)); !r.GetInScope() || r.GetState() != schedulerv1.URLState_URL_STATE_UNSPECIFIED {
+		t.Errorf("an unknown URL: %v", r)
+	}
+}
+
+func TestDrainWaitsForWhatIsInHand(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	started, release := make(chan struct{}), make(chan struct{})
+	newWorld(t, b.bus, func(ref *crawlv1.TaskRef) *crawlv1.Result {
+		close(started)
+		<-release
+		return page(0, pageURL(1))
+	}).run(1)
+	id := b.create(t, testSpec("drain", pageURL(0)), true).GetId()
+	<-started
+	drained := make(chan error, 1)
+	go func() { drained <- b.svc.Drain(context.Background()) }()
+	close(release)
+	if err := <-drained; err != nil {
+		t.Fatal(err)
+	}
+	c, err := b.client.GetCrawl(t.Context(), &schedulerv1.GetCrawlRequest{Crawl: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := c.GetCrawl().GetStats().GetLedger(); l.GetDone() != 1 || l.GetQueued() != 1 || l.GetLeased() != 0 {
+		t.Errorf("after the drain: %v, want 1 done and its link queued", l)
+	}
+}
