@@ -103,10 +103,10 @@ type reference struct {
 }
 
 // Bounds of what is handed to the WHATWG parser, whose cost grows with the square
-// of these counts: no page has such links for its readers.
+// of these: no page has such links for its readers.
 const (
-	maxSlashes = 2048
-	maxAts     = 256
+	maxSlashes  = 2048 // slashes and backslashes
+	maxUserinfo = 1024 // bytes of an authority with user information
 )
 
 // prepare trims a URL, drops its fragment and refuses what need not be parsed.
@@ -127,14 +127,31 @@ func prepare(raw string) (reference, error) {
 	if len(ref.bare) > maxRaw {
 		return reference{}, ErrTooLong
 	}
-	if len(ref.bare) <= maxAts {
+	if len(ref.bare) <= maxUserinfo {
 		return ref, nil
 	}
-	slashes := strings.Count(ref.bare, "/") + strings.Count(ref.bare, `\`)
-	if slashes > maxSlashes || strings.Count(ref.bare, "@") > maxAts {
-		return reference{}, fmt.Errorf("%w: too many separators", ErrInvalid)
+	if strings.Count(ref.bare, "/")+strings.Count(ref.bare, `\`) > maxSlashes {
+		return reference{}, fmt.Errorf("%w: too many slashes", ErrInvalid)
+	}
+	if len(userinfo(ref.bare)) > maxUserinfo {
+		return reference{}, fmt.Errorf("%w: user information is too long", ErrInvalid)
 	}
 	return ref, nil
+}
+
+// userinfo returns what stands in front of the last "@" of the authority, if the
+// URL has both.
+func userinfo(s string) string {
+	_, rest, absolute := splitScheme(s)
+	auth := strings.TrimLeft(rest, "/\\\t\n\r")
+	lead := rest[:len(rest)-len(auth)]
+	if !absolute && len(strings.Trim(lead, "\t\n\r")) < 2 {
+		return "" // a path
+	}
+	if i := strings.IndexAny(auth, `/\?`); i >= 0 {
+		auth = auth[:i]
+	}
+	return auth[:max(strings.LastIndexByte(auth, '@'), 0)]
 }
 
 // splitScheme splits "scheme:rest". Tabs and newlines inside the scheme, which

@@ -100,7 +100,10 @@ func TestLimits(t *testing.T) {
 		{"absurd with odd bytes", "http://h/é" + strings.Repeat("a", maxRaw), "TOO LONG"},
 		{"slashes", "http://h/é" + strings.Repeat("/", maxSlashes), "INVALID"},
 		{"backslashes", "http://h/" + strings.Repeat(`\`, maxSlashes), "INVALID"},
-		{"at signs", "http://" + strings.Repeat("@", maxAts+1) + "h/", "INVALID"},
+		{"at signs", "http://" + strings.Repeat("@", maxUserinfo+2) + "h/", "INVALID"},
+		{"user information", "http://" + strings.Repeat("a", maxUserinfo) + "@h/", "http://h/"},
+		{"long user information", "http:" + strings.Repeat("a", maxUserinfo+1) + "@h/", "INVALID"},
+		{"at sign far down the path", "http://h/" + strings.Repeat("a", maxUserinfo) + "@", "http://h/" + strings.Repeat("a", maxUserinfo) + "@"},
 		{"long data URL", "data:," + strings.Repeat("a", 10*maxRaw), "SCHEME"},
 	}
 	c := New(Options{})
