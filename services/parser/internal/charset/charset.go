@@ -125,8 +125,11 @@ func valid(b []byte) []byte {
 	return bytes.ToValidUTF8(b, []byte("\ufffd"))
 }
 
+// fewBytes outside ASCII say nothing about an encoding.
+const fewBytes = 4
+
 // plausible reports whether a body that is declared as UTF-8 may be it: a few
-// broken characters among many good ones are a page's own mistake.
+// broken characters are a page's own mistake.
 func plausible(body []byte) bool {
 	if utf8.Valid(body) {
 		return true
@@ -142,13 +145,13 @@ func plausible(body []byte) bool {
 		case r != utf8.RuneError || n > 1:
 			good++
 		case !utf8.FullRune(body[i:]): // the page was cut inside a character
-			return bad <= good
+			return bad <= good || bad < fewBytes
 		default:
 			bad++
 		}
 		i += n
 	}
-	return bad <= good
+	return bad <= good || bad < fewBytes
 }
 
 // label returns the charset parameter of a Content-Type.

@@ -19,6 +19,9 @@ func guess(body []byte) string {
 		return name
 	}
 	s := sample(body)
+	if bytes.IndexByte(s, 0x1b) < 0 && countHigh(s) < fewBytes {
+		return "windows-1252"
+	}
 	results, err := chardet.NewHtmlDetector().DetectAll(s)
 	if err != nil {
 		return "windows-1252"
@@ -89,4 +92,15 @@ func decodesCleanly(s []byte, name string) bool {
 	}
 	bad := bytes.Count(text, []byte("\ufffd"))
 	return bad <= 1+len(s)/200
+}
+
+// countHigh counts the bytes outside ASCII.
+func countHigh(s []byte) int {
+	n := 0
+	for _, c := range s {
+		if c >= utf8.RuneSelf {
+			n++
+		}
+	}
+	return n
 }
