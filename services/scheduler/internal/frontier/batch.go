@@ -133,6 +133,8 @@ type LeaseRow struct {
 	Host   HostID
 	Key    Key
 	Robots bool
+	// Void and Reserve as in Lease: no URL, and whether a page is held.
+	Void, Reserve bool
 	// QKey, Attempts and Generation of the item.
 	QKey       QKey
 	Attempts   int

@@ -1,6 +1,8 @@
 package frontier
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/weircrawl/weir/internal/weburl"
@@ -37,7 +39,108 @@ type HostActivity struct {
 }
 
 // Explain tells what is known of a URL; rec is its record.
-func (f *Frontier) Explain(now time.Time, no CrawlNo, u weburl.URL, rec Record) View { return View{} }
+func (f *Frontier) Explain(now time.Time, no CrawlNo, u weburl.URL, rec Record) View {
+	t := f.at(now)
+	v := View{Record: rec, Reason: rec.Reason, NotBefore: rec.NotBefore, Verdict: VerdictUnknown}
+	c := f.crawls[no]
+	if c == nil {
+		return v
+	}
+	ref := f.Ref(no, u)
+	if i, ok := f.urlIdx[ref]; ok {
+		v.Record = f.out.URLs[i].Record
+	}
+	q := f.queueOf(ref.Host, no)
+	f.explainRobots(&v, c, q, u, t)
+	if q == nil {
+		return v
+	}
+	if q.findLease(ref.Key) != nil {
+		v.Record.State = URLLeased
+	}
+	if v.Record.State == URLQueued {
+		f.explainQueued(&v, q, t)
+	}
+	return v
+}
 
-// Busiest returns the n hosts of a crawl with the most leases, then URLs.
-func (f *Frontier) Busiest(no CrawlNo, n int) []HostActivity { return nil }
+// explainRobots fills in what robots.txt says, as far as memory knows.
+func (f *Frontier) explainRobots(v *View, c *crawlState, q *queue, u weburl.URL, t tick) {
+	if !c.ObeyRobots {
+		v.Verdict = VerdictIgnored
+		return
+	}
+	if q == nil || !q.h.robots.fresh(t) {
+		return
+	}
+	if q.h.robots.state == RobotsUnreachable {
+		v.Verdict = VerdictUnreachable
+		return
+	}
+	g := f.groupOf(q)
+	if g == nil {
+		return
+	}
+	ok, line := g.Allowed(u.PathQuery())
+	if v.RobotsRule = line.Text; ok {
+		v.Verdict = VerdictAllowed
+	} else {
+		v.Verdict = VerdictDenied
+	}
+}
+
+// explainQueued says what a queued URL waits for.
+func (f *Frontier) explainQueued(v *View, q *queue, t tick) {
+	c, h := q.c, q.h
+	switch {
+	case !c.State.Active():
+		v.Reason = "crawl is " + c.State.String()
+		return
+	case c.ending != "":
+		v.Reason = c.ending
+		return
+	case !c.dispatchable():
+		v.Reason = "waits for pages under " + ReasonPages
+	case c.ObeyRobots && !h.robots.fresh(t):
+		v.Reason = "waits for robots.txt"
+	case h.pace.snoozeUntil > t:
+		v.Reason = "host is snoozed"
+	case h.inflight >= h.slots():
+		v.Reason = "host is being visited"
+	case h.nextAt > t:
+		v.Reason = "host's delay"
+	}
+	at := max(h.nextAt, t)
+	if c.ObeyRobots && h.robots.state == RobotsUnknown {
+		at = max(at, h.robots.until)
+	}
+	v.NotBefore = f.wall(at)
+}
+
+// Busiest returns the n hosts of a crawl with the most leases, then URLs. It looks
+// at every host in memory.
+func (f *Frontier) Busiest(no CrawlNo, n int) []HostActivity {
+	c := f.crawls[no]
+	if c == nil || n <= 0 {
+		return nil
+	}
+	var top []HostActivity
+	for _, q := range f.queues {
+		if q == nil || q.c != c || q.rows == 0 {
+			continue
+		}
+		a := HostActivity{Origin: q.h.origin, Leased: len(q.leased), Queued: q.pending()}
+		i, _ := slices.BinarySearchFunc(top, a, compareActivity)
+		if i >= n {
+			continue
+		}
+		top = slices.Insert(top, i, a)
+		top = top[:min(len(top), n)]
+	}
+	return top
+}
+
+// compareActivity puts the busiest host first.
+func compareActivity(a, b HostActivity) int {
+	return cmp.Or(cmp.Compare(b.Leased, a.Leased), cmp.Compare(b.Queued, a.Queued), cmp.Compare(a.Origin, b.Origin))
+}

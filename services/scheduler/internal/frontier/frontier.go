@@ -1,115 +1,271 @@
 package frontier
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/weircrawl/weir/internal/weburl"
 )
 
+// tick is a time inside a Frontier: nanoseconds since it was made. Differences of
+// what the caller passes are taken by the monotonic clock, so that a step of the
+// wall clock neither hurries nor holds up a host.
+type tick int64
+
+const (
+	// never is a time that does not come.
+	never = tick(1<<63 - 1)
+	// longAgo is before anything; far enough from the ends to take differences.
+	longAgo = tick(-1 << 60)
+)
+
 // Frontier decides. It belongs to one goroutine.
-type Frontier struct{ cfg Config }
+type Frontier struct {
+	cfg   Config
+	start time.Time
+	now   tick
+
+	crawls map[CrawlNo]*crawlState
+	byID   map[string]CrawlNo
+	order  []*crawlState // by number
+	active []*crawlState // those that hand out work
+	vtime  float64       // of the crawl that was served last
+
+	hosts     map[HostID]*host
+	queues    []*queue // by idx; nil where free
+	pos       []int32  // place in its crawl's heap, by idx
+	free      []int32
+	idle      []idleMark
+	inWindows int // items in all windows
+	wants     []*queue
+	origins   map[string]place
+	missing   map[HostRef]struct{}
+
+	leases     map[LeaseID]*lease
+	deadlines  []deadline
+	nextLease  LeaseID
+	unreported int
+
+	seq, seqLimit uint64
+	dueAt         time.Time // of the first delayed URL, zero for none
+	dueAdded      time.Time // of the first one delayed since the last Wake
+
+	out, spare *Batch
+	urlIdx     map[Ref]int32 // URLs in out
+	dirtyQ     []*queue
+	dirtyH     []*host
+	dirtyC     []*crawlState
+	changes    []CrawlNo
+}
+
+// place is where an origin's URLs are kept.
+type place struct {
+	host      HostID
+	partition uint32
+}
+
+// maxOrigins bounds the cache of origins; it is emptied when full.
+const maxOrigins = 8192
 
 // New makes a frontier from what its store has; see Store.Load. Hosts with work
 // are taken as just visited, so that a restart never shortens a delay.
-func New(cfg Config, s *Snapshot, now time.Time) *Frontier { return &Frontier{cfg: cfg} }
+func New(cfg Config, s *Snapshot, now time.Time) *Frontier {
+	f := &Frontier{
+		cfg: cfg, start: now,
+		crawls: make(map[CrawlNo]*crawlState), byID: make(map[string]CrawlNo),
+		hosts: make(map[HostID]*host), origins: make(map[string]place),
+		missing: make(map[HostRef]struct{}), leases: make(map[LeaseID]*lease),
+		nextLease: LeaseID(s.Epoch) << 40,
+		seq:       s.Seq, seqLimit: s.Seq,
+		dueAt: s.DueAt,
+		out:   &Batch{}, spare: &Batch{}, urlIdx: make(map[Ref]int32),
+	}
+	for _, c := range s.Crawls {
+		f.addCrawl(c)
+	}
+	for _, row := range s.Stats {
+		if c := f.crawls[row.No]; c != nil {
+			c.stats = row.Stats.Clone()
+		}
+	}
+	f.activate()
+	f.restoreHosts(s)
+	for _, row := range s.Leases {
+		f.restoreLease(row)
+	}
+	slices.SortFunc(f.deadlines, func(a, b deadline) int { return int(a.at.Sub(b.at)) })
+	for _, h := range f.hosts {
+		f.placeAll(h)
+	}
+	return f
+}
 
-// NextCrawlNo returns the number for a new crawl.
-func (f *Frontier) NextCrawlNo() CrawlNo { return 0 }
+// restoreHosts takes the hosts with work from a snapshot.
+func (f *Frontier) restoreHosts(s *Snapshot) {
+	rows := make(map[HostID]*HostRow, len(s.Hosts))
+	for i := range s.Hosts {
+		rows[s.Hosts[i].Host] = &s.Hosts[i]
+	}
+	for _, r := range s.Ready {
+		st := HostState{Ready: r, Host: HostRow{Partition: r.Partition, Host: r.Host}}
+		if row := rows[r.Host]; row != nil {
+			st.Host = *row
+		}
+		f.admit(st)
+	}
+}
 
-// PutCrawl adds a crawl or replaces everything of it but its State, Reason,
-// Closed and EndedAt, which only SetState and the frontier itself change.
-func (f *Frontier) PutCrawl(now time.Time, c Crawl) {}
+// Sub returns the time from o to t, without overflow for never.
+func (t tick) Sub(o tick) time.Duration { return time.Duration(t - o) }
 
-// SetState changes the state of a crawl: Paused, Running (resume: leads back to
-// Closing when the crawl was closed), Closing, Cancelled (its leases go back to
-// the queue; results that come all the same still count) or Failed. The error
-// is of kind crawl.NotFound or crawl.Precondition.
-func (f *Frontier) SetState(now time.Time, no CrawlNo, s State, reason string) error { return nil }
+// at enters a method: it takes the caller's time, which never goes back.
+func (f *Frontier) at(now time.Time) tick {
+	f.now = max(f.now, tick(now.Sub(f.start)))
+	return f.now
+}
 
-// Crawl returns a copy of a crawl and its counters.
-func (f *Frontier) Crawl(no CrawlNo) (Crawl, Stats, bool) { return Crawl{}, Stats{}, false }
+// tickOf turns a stored wall-clock time into a tick; zero is long ago.
+func (f *Frontier) tickOf(t time.Time) tick {
+	if t.IsZero() {
+		return longAgo
+	}
+	return max(tick(t.Sub(f.start)), longAgo)
+}
 
-// CrawlByID returns the number of a crawl.
-func (f *Frontier) CrawlByID(id string) (CrawlNo, bool) { return 0, false }
-
-// Crawls returns the numbers of all crawls, ascending.
-func (f *Frontier) Crawls() []CrawlNo { return nil }
+// wall turns a tick into a time as it is stored.
+func (f *Frontier) wall(t tick) time.Time {
+	if t <= longAgo {
+		return time.Time{}
+	}
+	return f.start.Add(time.Duration(t)).Round(0).Truncate(time.Millisecond)
+}
 
 // Ref returns where a URL is kept. It is cheap for hosts in use.
-func (f *Frontier) Ref(no CrawlNo, u weburl.URL) Ref { return Ref{} }
+func (f *Frontier) Ref(no CrawlNo, u weburl.URL) Ref {
+	p, ok := f.origins[u.Origin()]
+	if !ok {
+		if len(f.origins) >= maxOrigins {
+			clear(f.origins)
+		}
+		p = place{host: u.HostID(), partition: weburl.Partition(u.Site(), f.cfg.Partitions)}
+		f.origins[strings.Clone(u.Origin())] = p
+	}
+	return Ref{Crawl: no, Partition: p.partition, Host: p.host, Key: u.Key()}
+}
 
 // Missing appends to dst the hosts of refs that are not in memory, each once.
 // Read them with Store.Hosts and hand them to Admit before Add, Complete or Wake
 // is called for these refs, without a Flush between.
-func (f *Frontier) Missing(dst []HostRef, refs []Ref) []HostRef { return dst }
-
-// Admit takes hosts that Missing asked for.
-func (f *Frontier) Admit(now time.Time, hosts []HostState) {}
-
-// Add queues the candidates that are new: known tells which the store has a
-// record of, and those added since the last Flush are known too. It returns how
-// many were added. Candidates of a crawl that is not known are ignored.
-func (f *Frontier) Add(now time.Time, no CrawlNo, cs []Candidate, known []bool) int { return 0 }
-
-// Next hands out at most max visits that may start now.
-func (f *Frontier) Next(now time.Time, max int) []Lease { return nil }
-
-// Report takes the end of an exchange: it frees the host's slot and paces the
-// host. A second report, or one of an unknown lease, changes nothing.
-func (f *Frontier) Report(now time.Time, id LeaseID, x Exchange) {}
-
-// NeedsRecord reports whether Complete needs the URL's record: the lease is not
-// known, or came back from the store.
-func (f *Frontier) NeedsRecord(ref Ref, id LeaseID) bool { return true }
-
-// Complete takes the result of a visit. rec is the URL's record, which may be
-// zero when NeedsRecord said no.
-func (f *Frontier) Complete(now time.Time, c Completion, rec Record) Outcome { return Duplicate }
-
-// CompleteRobots takes the result of a visit of robots.txt; redirect is the
-// target if the response was one. A result of an unknown lease is ignored.
-func (f *Frontier) CompleteRobots(now time.Time, id LeaseID, x Exchange, body []byte, redirect weburl.URL) Outcome {
-	return Duplicate
+func (f *Frontier) Missing(dst []HostRef, refs []Ref) []HostRef {
+	if len(dst) == 0 {
+		clear(f.missing)
+	}
+	var last *queue
+	for i := range refs {
+		r := &refs[i]
+		if last != nil && last.h.id == r.Host && last.c.No == r.Crawl {
+			continue
+		}
+		if q := f.queueOf(r.Host, r.Crawl); q != nil {
+			last = q
+			continue
+		}
+		if f.crawls[r.Crawl] == nil {
+			continue
+		}
+		hr := HostRef{Partition: r.Partition, Crawl: r.Crawl, Host: r.Host}
+		if _, dup := f.missing[hr]; !dup {
+			f.missing[hr] = struct{}{}
+			dst = append(dst, hr)
+		}
+	}
+	return dst
 }
 
-// Return takes back a lease that nobody works on: the task was refused by the
-// bus, is in no stream, or was purged. No attempt is counted.
-func (f *Frontier) Return(now time.Time, id LeaseID) {}
-
-// Expired returns the leases past their deadline. The caller extends those whose
-// messages are still in flight and returns the others.
-func (f *Frontier) Expired(now time.Time) []LeaseID { return nil }
-
-// Extend gives a lease another LeaseTime.
-func (f *Frontier) Extend(now time.Time, id LeaseID) {}
+// Admit takes hosts that Missing asked for.
+func (f *Frontier) Admit(now time.Time, hosts []HostState) {
+	f.at(now)
+	for i := range hosts {
+		f.admit(hosts[i])
+	}
+}
 
 // Wants returns what the frontier needs from its store to go on; call it after
 // Apply of the last Flush (with unflushed changes it returns nil). Each Want is
 // returned once and must be answered by Fill.
-func (f *Frontier) Wants() []Want { return nil }
+func (f *Frontier) Wants() []Want {
+	if len(f.wants) == 0 || len(f.out.Queue) > 0 || len(f.out.Robots) > 0 {
+		return nil
+	}
+	ws := make([]Want, 0, len(f.wants))
+	for _, q := range f.wants {
+		w := Want{HostRef: q.ref(), After: q.tail, FromStart: !q.any}
+		if q.wanted && q.log == nil {
+			w.N = f.cfg.WindowSize
+			q.log = &loadLog{}
+		}
+		if h := q.h; h.robots.loading == loadWanted {
+			h.robots.loading = loadAsked
+			w.Robots = true
+		}
+		if w.N > 0 || w.Robots { // a queue may be listed for both
+			ws = append(ws, w)
+		}
+	}
+	f.wants = f.wants[:0]
+	return ws
+}
 
 // Fill answers a Want.
-func (f *Frontier) Fill(now time.Time, w Want, a Filling) {}
+func (f *Frontier) Fill(now time.Time, w Want, a Filling) {
+	f.at(now)
+	q := f.queueOf(w.Host, w.Crawl)
+	if q == nil {
+		return
+	}
+	if w.Robots {
+		f.fillRobots(q.h, a.Robots)
+	}
+	if w.N > 0 {
+		f.fill(q, a)
+	}
+	f.placeAll(q.h)
+}
 
 // DueAt returns when Store.Due should be asked, zero for never.
-func (f *Frontier) DueAt() time.Time { return time.Time{} }
-
-// Wake queues delayed URLs whose time has come; next is the due time of the
-// first one left. Flush and Apply before asking Store.Due again.
-func (f *Frontier) Wake(now time.Time, items []DueItem, next time.Time) {}
+func (f *Frontier) DueAt() time.Time { return f.dueAt }
 
 // WakeAt returns when Next, DueAt, Expired or a limit may have something new
 // without another event; zero for never.
-func (f *Frontier) WakeAt(now time.Time) time.Time { return time.Time{} }
+func (f *Frontier) WakeAt(now time.Time) time.Time {
+	t := f.at(now)
+	first := never
+	room := f.room() > 0
+	for _, c := range f.active {
+		if c.Limits.Duration > 0 && c.ending == "" {
+			first = min(first, f.tickOf(c.CreatedAt.Add(c.Limits.Duration)))
+		}
+		if e, ok := c.ready.top(); ok && room && c.dispatchable() {
+			first = min(first, e.at)
+		}
+	}
+	f.trimDeadlines()
+	if len(f.deadlines) > 0 {
+		first = min(first, f.deadlines[0].at)
+	}
+	if !f.dueAt.IsZero() {
+		first = min(first, f.tickOf(f.dueAt))
+	}
+	if first == never {
+		return time.Time{}
+	}
+	return f.start.Add(time.Duration(max(first, t)))
+}
 
 // Changes returns the crawls whose state changed by itself since the last call.
-func (f *Frontier) Changes() []CrawlNo { return nil }
-
-// Flush returns everything to be written since the last call, nil for nothing.
-func (f *Frontier) Flush() *Batch { return nil }
-
-// Leased returns the number of leases that count for the drain of a scheduler.
-func (f *Frontier) Leased() int { return 0 }
-
-// Leases returns all leases, ordered by id.
-func (f *Frontier) Leases() []Lease { return nil }
+func (f *Frontier) Changes() []CrawlNo {
+	c := f.changes
+	f.changes = nil
+	return c
+}

@@ -1,7 +1,9 @@
 package frontier
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -23,8 +25,327 @@ type Lease struct {
 	Item Item
 	// Robots says that the URL is a host's robots.txt, which is in no ledger.
 	Robots bool
+	// Void leases hold a slot or a page under a limit, and no URL: theirs was taken
+	// back while the fetch may still run, or another lease of it was completed.
+	Void bool
 	// Revision of the crawl when the lease was made.
 	Revision uint64
 	// Deadline after which Expired names the lease.
 	Deadline time.Time
+}
+
+// lease is a lease in memory.
+//
+//	valid ──Report──► valid, reported ──Complete──► gone
+//	  │ cancel, or a completion under another lease
+//	  ▼
+//	void: holds its slot until Report, and its page under a limit until the result
+type lease struct {
+	id       LeaseID
+	q        *queue
+	item     Item
+	deadline tick
+	reported bool
+	robots   bool
+	void     bool
+	reserve  bool // void, and its result may still become a page
+}
+
+// deadline is an entry of the list of deadlines, which is in order because
+// leases are made and extended for the same time. Entries of leases that are gone
+// or were extended are skipped.
+type deadline struct {
+	at tick
+	id LeaseID
+}
+
+// room is the number of leases that may be made now.
+func (f *Frontier) room() int {
+	return min(f.cfg.MaxLeases-len(f.leases), f.cfg.MaxUnreported-f.unreported)
+}
+
+// newLease makes a lease and takes a slot of the host.
+func (f *Frontier) newLease(q *queue, it Item, robots bool) *lease {
+	f.nextLease++
+	l := &lease{id: f.nextLease, q: q, item: it, robots: robots, deadline: f.now + tick(f.cfg.LeaseTime)}
+	f.hold(l)
+	if !robots {
+		q.leased = append(q.leased, l)
+	}
+	h := q.h
+	if h.slots() > 1 { // starts are spaced like ends; with one slot the end decides
+		h.nextAt = max(h.nextAt, f.now+tick(f.delay(h, true)))
+	}
+	f.charge(q)
+	f.writeLease(l)
+	return l
+}
+
+// charge accounts for one visit by start-time fair queueing, among the crawls and
+// among the queues of the host. Who had no work for a while gets one turn for it,
+// not all those that it missed.
+func (f *Frontier) charge(q *queue) {
+	cost := 1 / q.c.share()
+	f.vtime = max(f.vtime, q.c.vtime)
+	q.c.vtime = f.vtime + cost
+	q.h.turn = max(q.h.turn, q.turn)
+	q.turn = q.h.turn + cost
+}
+
+// hold enters a lease into the books of leases and slots.
+func (f *Frontier) hold(l *lease) {
+	f.leases[l.id] = l
+	f.deadlines = append(f.deadlines, deadline{l.deadline, l.id})
+	l.q.h.leases++
+	if !l.reported {
+		l.q.h.inflight++
+		f.unreported++
+	}
+}
+
+// export is a lease as the caller sees it.
+func (f *Frontier) export(l *lease) Lease {
+	return Lease{
+		ID: l.id, Item: l.item, Robots: l.robots, Void: l.void, Revision: l.q.c.Revision,
+		Ref:      Ref{Crawl: l.q.c.No, Partition: l.q.h.part, Host: l.q.h.id, Key: l.item.Key},
+		Deadline: f.start.Add(time.Duration(l.deadline)),
+	}
+}
+
+// Report takes the end of an exchange: it frees the host's slot and paces the
+// host. A second report, or one of an unknown lease, changes nothing.
+func (f *Frontier) Report(now time.Time, id LeaseID, x Exchange) {
+	t := f.at(now)
+	l := f.leases[id]
+	if l == nil || l.reported {
+		return
+	}
+	f.report(l, x, t)
+	if l.void && !l.reserve && !l.robots {
+		f.removeLease(l)
+	}
+	f.placeAll(l.q.h)
+}
+
+// report frees the slot of a lease and paces its host, once.
+func (f *Frontier) report(l *lease, x Exchange, t tick) {
+	if l.reported {
+		return
+	}
+	f.freeSlot(l)
+	f.pacing(l.q.h, l.q.c, x, t)
+}
+
+// freeSlot ends a lease's hold on its host.
+func (f *Frontier) freeSlot(l *lease) {
+	if l.reported {
+		return
+	}
+	l.reported = true
+	l.q.h.inflight--
+	f.unreported--
+}
+
+// removeLease takes a lease out of all books; its slot must be free.
+func (f *Frontier) removeLease(l *lease) {
+	delete(f.leases, l.id)
+	l.q.h.leases--
+	f.unreserve(l)
+	l.q.dropLease(l)
+	if l.q.h.robots.lease == l.id {
+		l.q.h.robots.lease = 0
+	}
+	f.out.Leases = append(f.out.Leases, LeaseRow{ID: l.id, Partition: l.q.h.part, Delete: true})
+	if f.markIdle(l.q); len(f.deadlines) > 4*len(f.leases)+1024 {
+		f.deadlines = slices.DeleteFunc(f.deadlines, f.stale)
+	}
+}
+
+// voidLease takes the URL from a lease. It stays while it holds a slot or a page.
+func (f *Frontier) voidLease(l *lease, reserve bool) {
+	l.q.dropLease(l)
+	l.void = true
+	if l.robots {
+		l.q.h.robots.lease = 0
+	}
+	if l.reported && !reserve {
+		f.removeLease(l)
+		return
+	}
+	if l.reserve = reserve; reserve {
+		l.q.reserved++
+		l.q.c.reserved++
+	}
+	f.writeLease(l)
+}
+
+// unreserve gives up the page that a void lease holds.
+func (f *Frontier) unreserve(l *lease) {
+	if l.reserve {
+		l.reserve = false
+		l.q.reserved--
+		l.q.c.reserved--
+	}
+}
+
+// voidLeases takes all URLs of a crawl back into their queues.
+func (f *Frontier) voidLeases(c *crawlState) {
+	for _, l := range f.leasesInOrder() {
+		if l.q.c != c || l.void {
+			continue
+		}
+		if l.robots {
+			f.voidLease(l, false)
+		} else {
+			f.voidLease(l, c.Limits.Pages > 0 || c.Limits.PagesPerHost > 0)
+			f.requeue(l)
+		}
+		f.placeAll(l.q.h)
+	}
+}
+
+// requeue puts the item of a lease that is no longer valid back into its queue.
+func (f *Frontier) requeue(l *lease) {
+	q := l.q
+	q.c.stats.Leased--
+	q.c.stats.Queued++
+	if !l.item.URL.IsZero() {
+		f.insert(q, l.item)
+		return
+	}
+	// A lease that came back from the store has no URL: let the store read the
+	// queue again from the item's place on.
+	if !q.beyond(l.item.QKey) {
+		f.cut(q, l.item.QKey)
+	} else if q.log != nil {
+		q.log.void = true
+	}
+}
+
+// Return takes back a lease that nobody works on: the task was refused by the
+// bus, is in no stream, or was purged. No attempt is counted. The host's delay
+// starts now, in case somebody did.
+func (f *Frontier) Return(now time.Time, id LeaseID) {
+	t := f.at(now)
+	l := f.leases[id]
+	if l == nil {
+		return
+	}
+	q := l.q
+	if !l.reported {
+		f.freeSlot(l)
+		q.h.nextAt = max(q.h.nextAt, t+tick(f.delay(q.h, true)))
+	}
+	page := !l.robots && !l.void
+	f.removeLease(l)
+	if page {
+		f.requeue(l)
+		f.settle(q.c)
+	}
+	f.placeAll(q.h)
+}
+
+// Expired returns the leases past their deadline. The caller extends those whose
+// messages are still in flight and returns the others.
+func (f *Frontier) Expired(now time.Time) []LeaseID {
+	t := f.at(now)
+	var ids []LeaseID
+	f.trimDeadlines()
+	for _, d := range f.deadlines {
+		if d.at > t {
+			break
+		}
+		if !f.stale(d) {
+			ids = append(ids, d.id)
+		}
+	}
+	return ids
+}
+
+// Extend gives a lease another LeaseTime from now.
+func (f *Frontier) Extend(now time.Time, id LeaseID) {
+	t := f.at(now)
+	l := f.leases[id]
+	if l == nil {
+		return
+	}
+	if d := t + tick(f.cfg.LeaseTime); d != l.deadline {
+		l.deadline = d
+		f.deadlines = append(f.deadlines, deadline{d, id})
+		f.writeLease(l)
+	}
+}
+
+// stale reports whether an entry says nothing any more.
+func (f *Frontier) stale(d deadline) bool {
+	l := f.leases[d.id]
+	return l == nil || l.deadline != d.at
+}
+
+// trimDeadlines drops stale entries from the front.
+func (f *Frontier) trimDeadlines() {
+	n := 0
+	for n < len(f.deadlines) && f.stale(f.deadlines[n]) {
+		n++
+	}
+	f.deadlines = f.deadlines[n:]
+}
+
+// Leased returns the number of URLs and robots.txt files that are handed out and
+// neither completed nor taken back.
+func (f *Frontier) Leased() int {
+	n := 0
+	for _, l := range f.leases {
+		if !l.void {
+			n++
+		}
+	}
+	return n
+}
+
+// Leases returns all leases, void ones included, ordered by id.
+func (f *Frontier) Leases() []Lease {
+	out := make([]Lease, 0, len(f.leases))
+	for _, l := range f.leasesInOrder() {
+		out = append(out, f.export(l))
+	}
+	return out
+}
+
+// leasesInOrder returns the leases by id, for the same result in every run.
+func (f *Frontier) leasesInOrder() []*lease {
+	ls := make([]*lease, 0, len(f.leases))
+	for _, l := range f.leases {
+		ls = append(ls, l)
+	}
+	slices.SortFunc(ls, func(a, b *lease) int { return cmp.Compare(a.id, b.id) })
+	return ls
+}
+
+// restoreLease takes a lease from a snapshot. Its exchange counts as under way.
+func (f *Frontier) restoreLease(r LeaseRow) {
+	q := f.queueOf(r.Host, r.Crawl)
+	if q == nil { // nothing is queued there, so it can only have been void
+		f.out.Leases = append(f.out.Leases, LeaseRow{ID: r.ID, Partition: r.Partition, Delete: true})
+		return
+	}
+	l := &lease{
+		id: r.ID, q: q, robots: r.Robots, void: r.Void,
+		deadline: min(f.tickOf(r.Deadline), f.now+tick(f.cfg.LeaseTime)),
+		item:     Item{Key: r.Key, QKey: r.QKey, Attempts: r.Attempts, Generation: r.Generation},
+	}
+	f.hold(l)
+	switch {
+	case l.void && r.Reserve:
+		l.reserve = true
+		q.reserved++
+		q.c.reserved++
+	case l.void:
+	case l.robots:
+		q.h.robots.lease = l.id
+	default:
+		q.leased = append(q.leased, l)
+		q.c.stats.Queued--
+		q.c.stats.Leased++
+	}
 }

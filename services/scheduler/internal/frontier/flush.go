@@ -1,0 +1,115 @@
+package frontier
+
+// Flush returns everything to be written since the last call, nil for nothing.
+// The batch is the caller's until the next Flush.
+func (f *Frontier) Flush() *Batch {
+	b := f.out
+	for _, q := range f.dirtyQ {
+		q.dirty = false
+		b.Ready = append(b.Ready, ReadyRow{HostRef: q.ref(), Rows: q.rows, Pages: q.pages})
+	}
+	for _, h := range f.dirtyH {
+		h.dirty = false
+		b.Hosts = append(b.Hosts, f.hostRow(h))
+	}
+	for _, c := range f.dirtyC {
+		f.flushCrawl(b, c)
+	}
+	f.dirtyQ, f.dirtyH, f.dirtyC = clearAll(f.dirtyQ), clearAll(f.dirtyH), clearAll(f.dirtyC)
+	f.evict()
+	b.Sync = len(b.URLs)+len(b.Queue)+len(b.Due)+len(b.Ready)+len(b.Robots)+len(b.Crawls)+len(b.Stats) > 0 || b.Seq > 0
+	if !b.Sync && len(b.Hosts)+len(b.Leases) == 0 {
+		return nil
+	}
+	clear(f.urlIdx)
+	f.out, f.spare = f.spare.reset(), b
+	return b
+}
+
+// flushCrawl adds a crawl's rows. Leased URLs are written as queued ones, so that
+// handing out writes leases only.
+func (f *Frontier) flushCrawl(b *Batch, c *crawlState) {
+	if c.redefined {
+		b.Crawls = append(b.Crawls, c.Crawl)
+	}
+	if c.dirty {
+		s := c.stats // shares the maps: the batch is written before the next change
+		s.Queued, s.Leased = s.Queued+s.Leased, 0
+		b.Stats = append(b.Stats, StatsRow{No: c.No, Stats: s})
+	}
+	c.dirty, c.redefined = false, false
+}
+
+// reset empties a batch for its next use, keeping the memory of its slices.
+func (b *Batch) reset() *Batch {
+	*b = Batch{
+		URLs: clearAll(b.URLs), Queue: clearAll(b.Queue), Due: clearAll(b.Due),
+		Ready: clearAll(b.Ready), Hosts: clearAll(b.Hosts), Robots: clearAll(b.Robots),
+		Crawls: clearAll(b.Crawls), Stats: clearAll(b.Stats), Leases: clearAll(b.Leases),
+	}
+	return b
+}
+
+// maxKept bounds the rows for which an empty batch keeps memory.
+const maxKept = 1 << 14
+
+// clearAll empties a slice and drops what it points to.
+func clearAll[T any](s []T) []T {
+	if cap(s) > maxKept {
+		return nil
+	}
+	clear(s)
+	return s[:0]
+}
+
+// writeURL adds or replaces the record of a URL in the batch.
+func (f *Frontier) writeURL(ref Ref, rec Record) {
+	if i, ok := f.urlIdx[ref]; ok {
+		f.out.URLs[i].Record = rec
+		return
+	}
+	f.urlIdx[ref] = int32(len(f.out.URLs))
+	f.out.URLs = append(f.out.URLs, URLRow{Ref: ref, Record: rec})
+}
+
+// writeLease adds a lease to the batch.
+func (f *Frontier) writeLease(l *lease) {
+	f.out.Leases = append(f.out.Leases, LeaseRow{
+		ID: l.id, Partition: l.q.h.part, Crawl: l.q.c.No, Host: l.q.h.id, Key: l.item.Key,
+		Robots: l.robots, Void: l.void, Reserve: l.reserve,
+		QKey: l.item.QKey, Attempts: l.item.Attempts, Generation: l.item.Generation,
+		Deadline: f.wall(l.deadline),
+	})
+}
+
+// touchQueue has a queue's counters written.
+func (f *Frontier) touchQueue(q *queue) {
+	if !q.dirty {
+		q.dirty = true
+		f.dirtyQ = append(f.dirtyQ, q)
+	}
+}
+
+// touchHost has a host's politeness written.
+func (f *Frontier) touchHost(h *host) {
+	if !h.dirty {
+		h.dirty = true
+		f.dirtyH = append(f.dirtyH, h)
+	}
+}
+
+// touch has a crawl's counters written.
+func (f *Frontier) touch(c *crawlState) {
+	if !c.dirty && !c.redefined {
+		f.dirtyC = append(f.dirtyC, c)
+	}
+	c.dirty = true
+}
+
+// define has a crawl's definition and state written.
+func (f *Frontier) define(c *crawlState) {
+	if !c.dirty && !c.redefined {
+		f.dirtyC = append(f.dirtyC, c)
+	}
+	c.redefined = true
+}

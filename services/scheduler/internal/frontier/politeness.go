@@ -1,0 +1,185 @@
+package frontier
+
+import (
+	"time"
+
+	"github.com/weircrawl/weir/internal/crawl"
+)
+
+// pace is what a host's answers taught about how to treat it.
+type pace struct {
+	snoozeUntil tick          // from 429, 503 and failures to connect
+	level       int           // back-offs by 429 and 503 in a row
+	lastBad     tick          // the last of them
+	fails       int           // failures to connect in a row
+	failClass   crawl.Class   // the last of them
+	deadUntil   tick          // queued URLs fail until then
+	adaptive    time.Duration // what latency asks for, 0 before the first answer
+	written     time.Duration // adaptive as the store has it
+}
+
+// slots is the number of fetches that the host bears at a time: what the crawls
+// with work on it agree on.
+func (h *host) slots() int {
+	n := 0
+	for _, q := range h.queues {
+		if q.rows == 0 || !q.c.State.Active() {
+			continue
+		}
+		if c := max(q.c.Concurrency, 1); n == 0 || c < n {
+			n = c
+		}
+	}
+	return max(n, 1)
+}
+
+// delay is the wait between two fetches of a host: the longest that any crawl with
+// work on it asks for, jitter included.
+func (f *Frontier) delay(h *host, jitter bool) time.Duration {
+	var d time.Duration
+	for _, q := range h.queues {
+		if q.rows > 0 && q.c.State.Active() {
+			d = max(d, f.queueDelay(q, jitter))
+		}
+	}
+	return d
+}
+
+// queueDelay is the wait that one crawl asks for.
+func (f *Frontier) queueDelay(q *queue, jitter bool) time.Duration {
+	c := q.c
+	d := c.Delay
+	if jitter && c.Jitter > 0 && d > 0 {
+		d = time.Duration(float64(d) * (1 + c.Jitter*(2*f.cfg.Rand()-1)))
+	}
+	if c.Adaptive {
+		d = max(d, c.bounded(q.h.pace.adaptive))
+	}
+	if c.ObeyRobots {
+		if g := f.groupOf(q); g != nil {
+			if cd, ok := g.CrawlDelay(); ok {
+				d = max(d, c.bounded(cd))
+			}
+		}
+	}
+	return d
+}
+
+// bounded applies MaxDelay, which never lowers Delay itself.
+func (c *crawlState) bounded(d time.Duration) time.Duration {
+	if c.MaxDelay > 0 {
+		return min(d, max(c.MaxDelay, c.Delay))
+	}
+	return d
+}
+
+// pacing takes the end of an exchange with a host at time t.
+func (f *Frontier) pacing(h *host, c *crawlState, x Exchange, t tick) {
+	f.adapt(h, x)
+	p := &h.pace
+	switch {
+	case x.Class == crawl.ClassStatus429 || x.Status == 429 || x.Status == 503:
+		p.fails = 0
+		f.throttled(h, c, x, t)
+	case x.Status == 0 && x.Class.SnoozesHost():
+		// Several fetches that were under way together fail together: that is one
+		// failure of the host.
+		if p.snoozeUntil <= t {
+			p.fails++
+		}
+		p.failClass = x.Class
+		if f.cfg.HostTries > 0 && p.fails >= f.cfg.HostTries {
+			p.deadUntil = t + tick(f.cfg.RobotsFailTTL)
+			p.fails = f.cfg.HostTries - 1 // one more try after that
+			f.touchHost(h)
+			break
+		}
+		f.snooze(h, t, c.bounded(f.cfg.HostBackoff.Delay(p.fails, f.cfg.Rand)))
+	case x.Status > 0 && p.fails > 0:
+		p.fails = 0
+		f.touchHost(h)
+	}
+	h.lastEnd = t
+	h.nextAt = max(h.nextAt, t+tick(f.delay(h, true)), p.snoozeUntil)
+}
+
+// holdBack applies a crawl or rule that comes to a host after its last fetch ended
+// to the wait that runs already.
+func (f *Frontier) holdBack(h *host) {
+	h.nextAt = max(h.nextAt, h.lastEnd+tick(f.delay(h, true)))
+}
+
+// throttled takes a 429 or 503: Retry-After where given, else exponential back-off
+// that is forgotten after quiet time.
+func (f *Frontier) throttled(h *host, c *crawlState, x Exchange, t tick) {
+	p := &h.pace
+	if t.Sub(p.lastBad) > f.cfg.HostQuiet {
+		p.level = 0
+	}
+	if p.snoozeUntil <= t { // answers to fetches under way together count once
+		p.level++
+	}
+	p.lastBad = t
+	if x.RetryAfter > 0 {
+		f.snooze(h, t, min(x.RetryAfter, f.cfg.MaxRetryAfter))
+		return
+	}
+	f.snooze(h, t, c.bounded(f.cfg.HostBackoff.Delay(p.level, f.cfg.Rand)))
+}
+
+// snooze keeps a host alone for a while.
+func (f *Frontier) snooze(h *host, t tick, d time.Duration) {
+	h.pace.snoozeUntil = max(h.pace.snoozeUntil, t+tick(d))
+	f.touchHost(h)
+}
+
+// adapt is Scrapy's AutoThrottle: the delay moves half way to latency divided by
+// concurrency and at once when that is longer. Errors are often fast, so they may
+// only raise it.
+func (f *Frontier) adapt(h *host, x Exchange) {
+	if x.Duration <= 0 || x.Status == 0 {
+		return
+	}
+	p := &h.pace
+	target := x.Duration / time.Duration(h.slots())
+	next := max(target, (p.adaptive+target)/2)
+	if next < p.adaptive && (x.Class != crawl.ClassNone || x.Status != 200) {
+		return
+	}
+	p.adaptive = next
+	// Written when it has moved by a quarter: a row for each page would be a waste.
+	if diff := (next - p.written).Abs(); f.adaptiveUsed(h) && diff > p.written/4 {
+		f.touchHost(h)
+	}
+}
+
+// adaptiveUsed reports whether any crawl on the host paces by latency.
+func (f *Frontier) adaptiveUsed(h *host) bool {
+	for _, q := range h.queues {
+		if q.c.Adaptive {
+			return true
+		}
+	}
+	return false
+}
+
+// restorePace takes what the store knows of a host.
+func (f *Frontier) restorePace(h *host, r *HostRow) {
+	h.pace = pace{
+		snoozeUntil: f.tickOf(r.NotBefore), level: r.Level, lastBad: f.tickOf(r.LastBad),
+		fails: r.Fails, deadUntil: longAgo, failClass: crawl.ClassOther, adaptive: r.Adaptive, written: r.Adaptive,
+	}
+	h.nextAt = max(h.nextAt, h.pace.snoozeUntil)
+	h.robots.restore(f, r.Robots)
+}
+
+// hostRow is the host as it is stored.
+func (f *Frontier) hostRow(h *host) HostRow {
+	p := &h.pace
+	p.written = p.adaptive
+	return HostRow{
+		Partition: h.part, Host: h.id, Origin: h.origin,
+		NotBefore: f.wall(p.snoozeUntil), Level: p.level, LastBad: f.wall(p.lastBad),
+		Fails: p.fails, Adaptive: p.adaptive, Robots: h.robots.info(f),
+	}
+}
