@@ -131,7 +131,7 @@ func newCluster(t *testing.T, fetchers, parsers int) *driver.Cluster {
 	if err := mkdir(dir); err != nil {
 		t.Fatal(err)
 	}
-	c, err := driver.StartCluster(t.Context(), *bin, dir, fetchers, parsers)
+	c, err := driver.StartCluster(t.Context(), *bin, dir, driver.ClusterConfig{Fetchers: fetchers, Parsers: parsers})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ type Cluster struct {
 	Dir string
 
 	bin      Binaries
+	wrap     []string
 	commands map[string]Command
 	admin    map[string]string // admin address by process
 	procs    map[string]*Proc
@@ -34,10 +35,19 @@ type Cluster struct {
 // startTime bounds how long a process may take to be ready on a busy machine.
 const startTime = 60 * time.Second
 
+// ClusterConfig says how a cluster is laid out.
+type ClusterConfig struct {
+	// Fetchers and Parsers are the numbers of processes. Default: 1.
+	Fetchers, Parsers int
+	// Wrap is a program and its arguments to put before every command, for example
+	// taskset. Default: none.
+	Wrap []string
+}
+
 // StartCluster starts all processes and waits until they are ready.
-func StartCluster(ctx context.Context, b Binaries, dir string, fetchers, parsers int) (*Cluster, error) {
+func StartCluster(ctx context.Context, b Binaries, dir string, cfg ClusterConfig) (*Cluster, error) {
 	c := &Cluster{
-		Dir: dir, bin: b,
+		Dir: dir, bin: b, wrap: cfg.Wrap,
 		commands: map[string]Command{}, admin: map[string]string{}, procs: map[string]*Proc{},
 	}
 	addrs, err := freeAddrs(3)
@@ -51,10 +61,10 @@ func StartCluster(ctx context.Context, b Binaries, dir string, fetchers, parsers
 	}
 	c.add(Command{Name: "nats", Path: b.NATS, Args: []string{"-a", host, "-p", port, "-js", "-sd", filepath.Join(dir, "nats")}})
 	names := []string{"storage", "scheduler"}
-	for i := range fetchers {
+	for i := range max(cfg.Fetchers, 1) {
 		names = append(names, fmt.Sprintf("fetcher-%d", i+1))
 	}
-	for i := range parsers {
+	for i := range max(cfg.Parsers, 1) {
 		names = append(names, fmt.Sprintf("parser-%d", i+1))
 	}
 	admins, err := freeAddrs(len(names))
@@ -80,6 +90,10 @@ func StartCluster(ctx context.Context, b Binaries, dir string, fetchers, parsers
 
 func (c *Cluster) add(cmd Command) {
 	cmd.Dir, cmd.Logs = c.Dir, c.Dir
+	if len(c.wrap) > 0 {
+		cmd.Args = slices.Concat(c.wrap[1:], []string{cmd.Path}, cmd.Args)
+		cmd.Path = c.wrap[0]
+	}
 	c.commands[cmd.Name] = cmd
 	c.order = append(c.order, cmd.Name)
 }
@@ -115,15 +129,6 @@ func (c *Cluster) Start(name string) error {
 	}
 	c.procs[name] = p
 	return nil
-}
-
-// Wrap puts a program before the command of a process that is started later, for
-// example taskset.
-func (c *Cluster) Wrap(name string, argv ...string) {
-	cmd := c.commands[name]
-	cmd.Args = append(append(argv[1:len(argv):len(argv)], cmd.Path), cmd.Args...)
-	cmd.Path = argv[0]
-	c.commands[name] = cmd
 }
 
 // Ready waits until a process answers.

@@ -146,7 +146,7 @@ func Crawl(ctx context.Context, mode Mode, b Binaries, dir string, job Job) (Res
 }
 
 func crawlSplit(ctx context.Context, b Binaries, dir string, job Job) (_ Result, err error) {
-	c, err := StartCluster(ctx, b, dir, max(job.Fetchers, 1), max(job.Parsers, 1))
+	c, err := StartCluster(ctx, b, dir, ClusterConfig{Fetchers: job.Fetchers, Parsers: job.Parsers})
 	if err != nil {
 		return Result{}, err
 	}

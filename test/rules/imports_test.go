@@ -87,7 +87,7 @@ func breach(from, to string, test bool) string {
 	case service(rel) != "":
 		return serviceBreach(rel, toRel, ours)
 	case under(rel, "cmd"):
-		if ours && strings.Contains(toRel, "/internal/") {
+		if service(toRel) != "" && strings.Contains(toRel, "/internal/") {
 			return "the binary uses the root packages of services"
 		}
 	case under(rel, "test"):

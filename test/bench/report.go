@@ -1,0 +1,209 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Report is a benchmark with all that is needed to judge it.
+type Report struct {
+	// Machine, Commit and Command say where, what and how.
+	Machine Machine `json:"machine"`
+	Commit  string  `json:"commit"`
+	Command string  `json:"command"`
+	// At is when the benchmark ended.
+	At time.Time `json:"at"`
+	// Config of the benchmark.
+	Config Config `json:"config"`
+	// Cases with their runs.
+	Cases []*Case `json:"cases"`
+}
+
+// Machine is what a benchmark ran on.
+type Machine struct {
+	// CPU model, number of Cores, MemoryGiB and Kernel.
+	CPU       string `json:"cpu"`
+	Cores     int    `json:"cores"`
+	MemoryGiB int    `json:"memory_gib"`
+	Kernel    string `json:"kernel"`
+	// Go version of the programs.
+	Go string `json:"go"`
+}
+
+// onlineCPUs counts the machine's processors, whatever this process is pinned to.
+func onlineCPUs() int {
+	return max(1, len(procValues("/proc/cpuinfo", "processor")))
+}
+
+// procValues reads the values of a key of a file of /proc.
+func procValues(file, key string) []string {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil // a report without it is a report all the same
+	}
+	var out []string
+	for line := range strings.Lines(string(data)) {
+		k, v, ok := strings.Cut(line, ":")
+		if ok && strings.TrimSpace(k) == key {
+			out = append(out, strings.TrimSpace(v))
+		}
+	}
+	return out
+}
+
+// ThisMachine describes the machine.
+func ThisMachine() Machine {
+	m := Machine{CPU: "unknown", Cores: onlineCPUs(), Go: runtime.Version()}
+	if models := procValues("/proc/cpuinfo", "model name"); len(models) > 0 {
+		m.CPU = models[0]
+	}
+	if mem := procValues("/proc/meminfo", "MemTotal"); len(mem) > 0 {
+		if kib, err := strconv.Atoi(strings.Fields(mem[0])[0]); err == nil {
+			m.MemoryGiB = (kib + 1<<19) >> 20
+		}
+	}
+	if release, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		m.Kernel = strings.TrimSpace(string(release))
+	}
+	return m
+}
+
+// Commit names the commit of the work tree, with -dirty when it was changed.
+func Commit(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*").Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// Write writes the report as JSON and Markdown into dir and returns the file of the
+// latter.
+func (r Report) Write(dir string) (string, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("write results: %w", err)
+	}
+	base := filepath.Join(dir, r.At.Format("2006-01-02")+"-"+r.Commit)
+	data, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		return "", fmt.Errorf("write results: %w", err)
+	}
+	if err := os.WriteFile(base+".json", append(data, '\n'), 0o644); err != nil {
+		return "", fmt.Errorf("write results: %w", err)
+	}
+	if err := os.WriteFile(base+".md", []byte(r.Markdown()), 0o644); err != nil {
+		return "", fmt.Errorf("write results: %w", err)
+	}
+	return base + ".md", nil
+}
+
+// Markdown renders the report.
+func (r Report) Markdown() string {
+	var b strings.Builder
+	c := r.Config
+	fmt.Fprintf(&b, "# Benchmark of %s, %s\n\n", r.Commit, r.At.Format("2006-01-02 15:04 MST"))
+	fmt.Fprintf(&b, "`%s` on %s, %d cores, %d GiB, Linux %s, %s.\n\n", r.Command, r.Machine.CPU, r.Machine.Cores, r.Machine.MemoryGiB, r.Machine.Kernel, r.Machine.Go)
+	fmt.Fprintf(&b, "Site: %d hosts on loopback addresses, %d pages each of %d KiB with %d links, no delay, in a process of its own on core 0; "+
+		"what is measured has the other cores. The slow site has %d pages a host and answers after %v. "+
+		"Each figure is the median of n = %d rounds in which the cases took turns, with the least and the greatest. "+
+		"The ring keeps its promises while it is measured: robots.txt, WARC, catalogue, every commit synced.\n",
+		c.Hosts, c.Pages, c.PageBytes>>10, c.Links, c.SlowPages, c.SlowLatency, c.Rounds)
+	bare := median(r.values("bare loop", func(run Run) float64 { return run.total() / float64(run.Pages) }))
+	for _, group := range []string{groupRing, groupSplit, groupWide, groupSlow} {
+		r.table(&b, group, bare)
+	}
+	r.services(&b)
+	return b.String()
+}
+
+func (r Report) values(name string, f func(Run) float64) []float64 {
+	for _, c := range r.Cases {
+		if c.Name == name {
+			return c.values(f)
+		}
+	}
+	return nil
+}
+
+func (c Case) values(f func(Run) float64) []float64 {
+	var out []float64
+	for _, run := range c.Runs {
+		out = append(out, f(run))
+	}
+	return out
+}
+
+// table compares the cases of a group; bare is the bare loop's CPU a page.
+func (r Report) table(b *strings.Builder, group string, bare float64) {
+	fmt.Fprintf(b, "\n## %s\n\n| case | pages/s | CPU ms a page | share of the bare loop's rate per CPU | peak MiB |\n|---|---|---|---|---|\n", group)
+	for _, c := range r.Cases {
+		if c.Group != group {
+			continue
+		}
+		rate := c.values(func(run Run) float64 { return float64(run.Pages) / run.Seconds })
+		cpu := c.values(func(run Run) float64 { return 1000 * run.total() / float64(run.Pages) })
+		peak := c.values(func(run Run) float64 {
+			var sum int64
+			for _, m := range run.PeakMiB {
+				sum += m
+			}
+			return float64(sum)
+		})
+		fmt.Fprintf(b, "| %s | %s | %s | %.2f | %s |\n", c.Name, spread(rate, 0), spread(cpu, 3), 1000*bare/median(cpu), spread(peak, 0))
+	}
+}
+
+// services tells where the CPU goes in split mode.
+func (r Report) services(b *strings.Builder) {
+	fmt.Fprint(b, "\n## CPU by service, ms a page\n\n| case ")
+	names := map[string]bool{}
+	for _, c := range r.Cases {
+		if c.Group == groupSplit && len(c.Runs) > 0 {
+			for name := range c.Runs[0].CPU {
+				names[name] = true
+			}
+		}
+	}
+	columns := slices.Sorted(maps.Keys(names))
+	fmt.Fprint(b, "| ", strings.Join(columns, " | "), " |\n|---", strings.Repeat("|---", len(columns)), "|\n")
+	for _, c := range r.Cases {
+		if c.Group != groupSplit {
+			continue
+		}
+		fmt.Fprintf(b, "| %s ", c.Name)
+		for _, name := range columns {
+			fmt.Fprintf(b, "| %s ", spread(c.values(func(run Run) float64 { return 1000 * run.CPU[name] / float64(run.Pages) }), 3))
+		}
+		fmt.Fprint(b, "|\n")
+	}
+}
+
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	s := slices.Sorted(slices.Values(values))
+	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
+}
+
+// spread renders the median with the least and the greatest value.
+func spread(values []float64, digits int) string {
+	if len(values) == 0 {
+		return "-"
+	}
+	f := func(v float64) string { return strconv.FormatFloat(v, 'f', digits, 64) }
+	if len(values) == 1 {
+		return f(values[0])
+	}
+	return fmt.Sprintf("%s (%s to %s)", f(median(values)), f(slices.Min(values)), f(slices.Max(values)))
+}
