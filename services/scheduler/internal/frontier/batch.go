@@ -61,6 +61,8 @@ type ReadyRow struct {
 	Rows uint64
 	// Pages stored with a 2xx status.
 	Pages uint64
+	// Moved says that Rows became 0, or more than 0, since the row was last written.
+	Moved bool
 }
 
 // HostRow is a host's politeness, whatever the crawl. Times are wall-clock, to

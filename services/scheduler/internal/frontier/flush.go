@@ -6,7 +6,8 @@ func (f *Frontier) Flush() *Batch {
 	b := f.out
 	for _, q := range f.dirtyQ {
 		q.dirty = false
-		b.Ready = append(b.Ready, ReadyRow{HostRef: q.ref(), Rows: q.rows, Pages: q.pages})
+		b.Ready = append(b.Ready, ReadyRow{HostRef: q.ref(), Rows: q.rows, Pages: q.pages, Moved: q.filed != (q.rows > 0)})
+		q.filed = q.rows > 0
 	}
 	for _, h := range f.dirtyH {
 		h.dirty = false

@@ -57,7 +57,7 @@ func (f *Frontier) admit(st HostState) *queue {
 		return q
 	}
 	q := &queue{h: h, c: c, rows: st.Ready.Rows, pages: st.Ready.Pages, turn: h.turn}
-	q.more = q.rows > 0
+	q.more, q.filed = q.rows > 0, q.rows > 0
 	f.number(q)
 	h.queues = append(h.queues, q)
 	f.holdBack(h)

@@ -34,6 +34,7 @@ type queue struct {
 
 	turn      float64 // virtual time among the host's queues
 	dirty     bool
+	filed     bool // the store has it among the queues with work
 	idleSince tick
 	idle      bool
 }

@@ -1,0 +1,183 @@
+package pebblestore
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
+)
+
+// Apply makes a batch visible to all other methods and begins to make it
+// durable; batches become durable in order. It does not keep b.
+func (s *Store) Apply(b *frontier.Batch) (frontier.Commit, error) {
+	w := writer{b: s.db.NewBatchWithSize(256 * (len(b.URLs) + len(b.Queue) + 4))}
+	w.write(b)
+	if w.err != nil {
+		return nil, errors.Join(s.fatal.wrap("encode", w.err), w.b.Close())
+	}
+	s.applies.Add(1)
+	err := s.fatal.guard(func() error {
+		defer s.applies.Done()
+		if !b.Sync {
+			return errors.Join(s.db.Apply(w.b, pebble.NoSync), w.b.Close())
+		}
+		return s.db.ApplyNoSyncWait(w.b, pebble.Sync)
+	})
+	if err != nil {
+		return nil, s.fatal.wrap("write", err)
+	}
+	s.remember(b)
+	if !b.Sync {
+		return noWait{}, nil
+	}
+	return &commit{s: s, b: w.b}, nil
+}
+
+// remember keeps the caches in step with what was applied.
+func (s *Store) remember(b *frontier.Batch) {
+	s.seen.mu.Lock()
+	for i := range b.URLs {
+		s.seen.put(&b.URLs[i].Ref)
+	}
+	s.seen.mu.Unlock()
+	if len(b.Due) > 0 {
+		s.due.note(b.Due)
+	}
+}
+
+// noWait is a commit that need not be durable.
+type noWait struct{}
+
+// Wait returns at once.
+func (noWait) Wait() error { return nil }
+
+// commit is a batch whose fsync is under way.
+type commit struct {
+	s    *Store
+	b    *pebble.Batch
+	once sync.Once
+	err  error
+}
+
+// Wait returns when the batch and all before it are durable.
+func (c *commit) Wait() error {
+	c.once.Do(func() {
+		c.err = c.s.fatal.wrap("sync", c.s.fatal.guard(func() error {
+			return errors.Join(c.b.SyncWait(), c.b.Close())
+		}))
+	})
+	return c.err
+}
+
+// writer encodes rows into a Pebble batch, reusing two buffers.
+type writer struct {
+	b        *pebble.Batch
+	key, val []byte
+	err      error
+}
+
+// write adds all rows of a batch.
+func (w *writer) write(b *frontier.Batch) {
+	for i := range b.URLs {
+		r := &b.URLs[i]
+		w.set(urlKey(w.key[:0], &r.Ref), appendRecord(w.val[:0], &r.Record))
+	}
+	for i := range b.Queue {
+		r := &b.Queue[i]
+		k := queueKey(w.key[:0], r.Ref.Partition, r.Ref.Crawl, r.Ref.Host, r.Item.QKey)
+		if r.Delete {
+			w.del(k)
+		} else {
+			w.set(k, appendItem(w.val[:0], &r.Item))
+		}
+	}
+	for i := range b.Due {
+		r := &b.Due[i]
+		k := dueKey(w.key[:0], millis(r.At), &r.Ref)
+		if r.Delete {
+			w.del(k)
+		} else {
+			w.set(k, w.val[:0])
+		}
+	}
+	for i := range b.Ready {
+		w.ready(&b.Ready[i])
+	}
+	for i := range b.Leases {
+		w.lease(&b.Leases[i])
+	}
+	w.writeRare(b)
+}
+
+// writeRare adds the rows that are few.
+func (w *writer) writeRare(b *frontier.Batch) {
+	for i := range b.Hosts {
+		r := &b.Hosts[i]
+		w.set(plainHostKey(w.key[:0], r.Partition, kindHost, r.Host), appendHost(w.val[:0], r))
+	}
+	for i := range b.Robots {
+		r := &b.Robots[i]
+		k := plainHostKey(w.key[:0], r.Partition, kindRobots, r.Host)
+		if len(r.Text) == 0 {
+			w.del(k)
+		} else {
+			w.set(k, append(w.val[:0], r.Text...))
+		}
+	}
+	for i := range b.Crawls {
+		v, err := appendCrawl(w.val[:0], &b.Crawls[i])
+		if err != nil {
+			w.err = errors.Join(w.err, err)
+			continue
+		}
+		w.set(crawlKey(w.key[:0], kindCrawl, b.Crawls[i].No), v)
+	}
+	for i := range b.Stats {
+		r := &b.Stats[i]
+		w.set(crawlKey(w.key[:0], kindStats, r.No), appendStats(w.val[:0], &r.Stats))
+	}
+	if b.Seq > 0 {
+		w.err = errors.Join(w.err, setMeta(w.b, metaSeq, b.Seq))
+	}
+}
+
+// ready writes the counters of a host in a crawl among those with work or those
+// without, and takes them out of the other.
+func (w *writer) ready(r *frontier.ReadyRow) {
+	put, drop := byte(kindReady), byte(kindIdle)
+	if r.Rows == 0 {
+		put, drop = drop, put
+	}
+	w.set(hostKey(w.key[:0], put, r.Partition, r.Crawl, r.Host), appendReady(w.val[:0], r))
+	if r.Moved {
+		w.del(hostKey(w.key[:0], drop, r.Partition, r.Crawl, r.Host))
+	}
+}
+
+// lease writes or deletes a lease.
+func (w *writer) lease(r *frontier.LeaseRow) {
+	k := plainHostKey(w.key[:0], r.Partition, kindLease, uint64(r.ID))
+	if r.Delete {
+		w.del(k)
+	} else {
+		w.set(k, appendLease(w.val[:0], r))
+	}
+}
+
+// set adds a row; k and v are the buffers, which may have grown.
+func (w *writer) set(k, v []byte) {
+	w.key, w.val = k, v
+	if err := w.b.Set(k, v, nil); err != nil {
+		w.err = errors.Join(w.err, err)
+	}
+}
+
+// del adds a deletion.
+func (w *writer) del(k []byte) {
+	w.key = k
+	if err := w.b.Delete(k, nil); err != nil {
+		w.err = errors.Join(w.err, err)
+	}
+}
