@@ -154,7 +154,10 @@ func TestSpliceOfManySizes(t *testing.T) {
 		if !ok {
 			t.Fatalf("%d bytes: cannot be trimmed", len(body))
 		}
-		file := e.AppendSpliced(nil, &Record{Type: Response, ID: id(1), Date: when}, nil, trimmed, sum(body))
+		// Heads below and above what is stored without compression.
+		head := page(n * 10)
+		body = append(bytes.Clone(head), body...)
+		file := e.AppendSpliced(nil, &Record{Type: Response, ID: id(1), Date: when}, head, trimmed, sum(body[len(head):]))
 		rec, err := NewReader(bytes.NewReader(file)).Next()
 		if err != nil {
 			t.Fatal(err)
