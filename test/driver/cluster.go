@@ -154,7 +154,7 @@ func (c *Cluster) Ready(ctx context.Context, name string) error {
 // Weir runs a client command of the program and returns what it wrote.
 func (c *Cluster) Weir(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, c.bin.Weir, args...)
-	cmd.Env = append(os.Environ(), "WEIR_SERVER="+c.server)
+	cmd.Env = append(os.Environ(), "WEIR_SERVER="+c.server, "WEIR_STORAGE_SERVER="+c.storage)
 	cmd.Dir = c.Dir
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

@@ -32,11 +32,6 @@ type pkg struct {
 	XTestImports []string
 }
 
-// rel is the import path below the module path: "internal/weburl".
-func (p pkg) rel() string {
-	return strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, modulePath), "/")
-}
-
 // packages lists every package of the workspace, once for all tests.
 var packages = sync.OnceValues(func() ([]pkg, error) {
 	mods, err := goTool("list", "-m")

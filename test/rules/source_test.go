@@ -26,9 +26,6 @@ func deterministic(rel string) bool {
 
 var clock = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick"}
 
-// printer packages are programs: they own their standard output.
-func printer(rel string) bool { return under(rel, "cmd", "test/cmd") }
-
 func TestCalls(t *testing.T) {
 	t.Parallel()
 	for _, s := range mustSources(t) {
