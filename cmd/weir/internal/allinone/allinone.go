@@ -1,0 +1,230 @@
+// Package allinone runs the whole ring in one process: an embedded NATS server,
+// the four services, and gRPC between them without a port. Only constructors
+// differ from a cluster; every message takes the same path.
+//
+//	start   NATS ─► bus ─► scheduler ─► storage ─► parser ─► fetcher ─► gRPC, admin
+//	stop    the other way round: nobody loses a part that it still needs
+package allinone
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+
+	"github.com/weircrawl/weir/cmd/weir/internal/datadir"
+	"github.com/weircrawl/weir/cmd/weir/internal/settings"
+	"github.com/weircrawl/weir/internal/bus"
+	"github.com/weircrawl/weir/internal/embednats"
+	"github.com/weircrawl/weir/internal/obs"
+	"github.com/weircrawl/weir/internal/rpc"
+	"github.com/weircrawl/weir/internal/run"
+	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
+	"github.com/weircrawl/weir/services/fetcher"
+	"github.com/weircrawl/weir/services/parser"
+	"github.com/weircrawl/weir/services/scheduler"
+	"github.com/weircrawl/weir/services/storage"
+)
+
+// Deps are what a ring is given.
+type Deps struct {
+	// Dir is the data directory, locked; it stays the caller's.
+	Dir *datadir.Dir
+	// Log takes everything.
+	Log *slog.Logger
+	// Version of the program.
+	Version string
+}
+
+// Ring is a whole Weir. Open it, Run it once.
+type Ring struct {
+	cfg      *settings.Settings
+	deps     Deps
+	registry *prometheus.Registry
+
+	bus     *bus.Bus
+	inproc  *rpc.InProcess
+	conn    *grpc.ClientConn
+	public  *rpc.Server // nil when nothing is listened on
+	admin   *obs.Admin
+	sched   *scheduler.Service
+	store   *storage.Service
+	parse   *parser.Service
+	fetch   *fetcher.Service
+	parts   []part
+	closers []func() error // in the order of opening
+}
+
+// part is a service as the ring sees it.
+type part interface {
+	Run(ctx context.Context) error
+	Ready(ctx context.Context) error
+	RegisterGRPC(r grpc.ServiceRegistrar)
+}
+
+// Open opens ports, stores and the embedded NATS server; nothing runs yet. A ring
+// that is not run must be closed with Close.
+func Open(ctx context.Context, cfg *settings.Settings, deps Deps) (_ *Ring, err error) {
+	r := &Ring{cfg: cfg, deps: deps, registry: obs.NewRegistry(deps.Version)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.Close())
+		}
+	}()
+	// The ports first: one in use is found before anything was touched.
+	if err := r.listen(); err != nil {
+		return nil, err
+	}
+	if err := r.openBus(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.openServices(); err != nil {
+		return nil, err
+	}
+	for _, p := range r.parts {
+		p.RegisterGRPC(r.inproc)
+		if r.public != nil {
+			p.RegisterGRPC(r.public)
+		}
+	}
+	return r, nil
+}
+
+func (r *Ring) listen() (err error) {
+	deps := rpc.Deps{Log: r.deps.Log, Registry: r.registry}
+	if r.cfg.GRPC.Listen != "" {
+		if r.public, err = rpc.NewServer(r.cfg.GRPC, deps); err != nil {
+			return err
+		}
+	}
+	r.admin, err = obs.NewAdmin(r.cfg.Admin, obs.Deps{Registry: r.registry, Ready: r.Ready, Log: r.deps.Log})
+	if err != nil {
+		return err
+	}
+	r.inproc = rpc.NewInProcess(deps)
+	if r.conn, err = r.inproc.Dial(); err != nil {
+		return err
+	}
+	r.closers = append(r.closers, r.conn.Close)
+	return nil
+}
+
+func (r *Ring) openBus(ctx context.Context) error {
+	server, err := embednats.Start(embednats.Config{Dir: r.deps.Dir.NATS(), Log: r.deps.Log})
+	if err != nil {
+		return err
+	}
+	r.closers = append(r.closers, func() error { server.Shutdown(); return nil })
+	r.bus, err = bus.Connect(ctx, r.cfg.Bus, bus.Deps{Name: "weir", Log: r.deps.Log, Registry: r.registry, InProcess: server})
+	if err != nil {
+		return err
+	}
+	r.closers = append(r.closers, func() error { r.bus.Close(); return nil })
+	// Nobody else consumes here: what a killed process had in hand comes at once.
+	return r.bus.ResetConsumers(ctx)
+}
+
+func (r *Ring) openServices() (err error) {
+	log := func(name string) *slog.Logger { return r.deps.Log.With("component", name) }
+	r.sched, err = scheduler.New(r.cfg.Scheduler, scheduler.Deps{Bus: r.bus, Log: log("scheduler"), Registry: r.registry})
+	if err != nil {
+		return err
+	}
+	r.closers = append(r.closers, r.sched.Close)
+	r.store, err = storage.New(r.cfg.Storage, storage.Deps{Bus: r.bus, Log: log("storage"), Registry: r.registry, Version: r.deps.Version})
+	if err != nil {
+		return err
+	}
+	r.closers = append(r.closers, r.store.Close)
+	bodies := storagev1.NewStorageServiceClient(r.conn)
+	r.parse, err = parser.New(r.cfg.Parser, parser.Deps{Bus: r.bus, Storage: bodies, Log: log("parser"), Registry: r.registry})
+	if err != nil {
+		return err
+	}
+	r.fetch, err = fetcher.New(r.cfg.Fetcher, fetcher.Deps{Bus: r.bus, Storage: bodies, Log: log("fetcher"), Registry: r.registry, Version: r.deps.Version})
+	if err != nil {
+		return err
+	}
+	r.parts = []part{r.sched, r.store, r.parse, r.fetch}
+	return nil
+}
+
+// Run runs the ring until ctx ends or a part fails, and closes it.
+func (r *Ring) Run(ctx context.Context) error {
+	group := run.Group{}
+	// Each member may use those before it: bodies travel over the in-process
+	// server, results go to the scheduler while storage finishes its batch.
+	group.Add("in-process gRPC", r.inproc.Serve)
+	for i, name := range []string{"scheduler", "storage", "parser", "fetcher"} {
+		group.Add(name, r.parts[i].Run)
+	}
+	if r.public != nil {
+		group.Add("gRPC", r.public.Serve)
+	}
+	group.Add("admin", r.admin.Run)
+	return errors.Join(group.Run(ctx), r.Close())
+}
+
+// Close closes what Open opened. Run does so itself; closing twice does nothing.
+func (r *Ring) Close() error {
+	var errs []error
+	for _, closer := range slices.Backward(r.closers) {
+		errs = append(errs, closer())
+	}
+	r.closers = nil
+	return errors.Join(errs...)
+}
+
+// Ready returns nil when every part can do its work.
+func (r *Ring) Ready(ctx context.Context) error {
+	var errs []error
+	for _, p := range r.parts {
+		errs = append(errs, p.Ready(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// WaitReady waits for Ready until ctx ends, and then says what was not.
+func (r *Ring) WaitReady(ctx context.Context) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := r.Ready(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		case <-tick.C:
+		}
+	}
+}
+
+// Drain stops handing out work and waits until what is in hand is stored, or
+// until ctx ends. The ring goes on answering.
+func (r *Ring) Drain(ctx context.Context) error { return r.sched.Drain(ctx) }
+
+// Conn is a connection to all services of the ring, without a port. It is the
+// ring's: do not close it.
+func (r *Ring) Conn() grpc.ClientConnInterface { return r.conn }
+
+// Addr is where gRPC is listened on, empty for nowhere.
+func (r *Ring) Addr() string {
+	if r.public == nil {
+		return ""
+	}
+	return r.public.Addr()
+}
+
+// AdminAddr is where the admin server listens, empty for nowhere.
+func (r *Ring) AdminAddr() string { return r.admin.Addr() }
+
+// Archive is the folder of the WARC files.
+func (r *Ring) Archive() string { return filepath.Join(r.deps.Dir.Storage(), "warc") }

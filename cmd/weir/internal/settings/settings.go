@@ -1,0 +1,255 @@
+// Package settings holds the configuration of every server process of Weir: one
+// set of names for flags, file and environment, whichever part a process runs, so
+// that one file serves a whole cluster.
+package settings
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/weircrawl/weir/internal/bus"
+	"github.com/weircrawl/weir/internal/config"
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/obs"
+	"github.com/weircrawl/weir/internal/rpc"
+	"github.com/weircrawl/weir/services/fetcher"
+	"github.com/weircrawl/weir/services/parser"
+	"github.com/weircrawl/weir/services/scheduler"
+	"github.com/weircrawl/weir/services/storage"
+)
+
+// Mode is what a process runs.
+type Mode string
+
+// The modes: one crawl with everything in this process, everything as a server,
+// and the four services.
+const (
+	Crawl     Mode = "crawl"
+	Up        Mode = "up"
+	Scheduler Mode = "scheduler"
+	Fetcher   Mode = "fetcher"
+	Parser    Mode = "parser"
+	Storage   Mode = "storage"
+)
+
+// Embedded reports whether the process has its own NATS and all four services.
+func (m Mode) Embedded() bool { return m == Crawl || m == Up }
+
+// Addresses that a machine's own processes and clients find each other at.
+const (
+	// DefaultServer is where `weir up` and `weir scheduler` answer gRPC.
+	DefaultServer = "127.0.0.1:7070"
+	// DefaultStorage is where `weir storage` does.
+	DefaultStorage = "127.0.0.1:7071"
+)
+
+// Settings are the configuration of one process.
+type Settings struct {
+	// File is the YAML file that settings were read from.
+	File string
+	// Data is the data directory. Commands give it its default.
+	Data string
+	// StorageAddr is where fetchers and parsers find storage.
+	StorageAddr string
+	// LogLevel is debug, info, warn or error; LogFormat text or json.
+	LogLevel, LogFormat string
+
+	Bus       bus.Config
+	GRPC      rpc.Config
+	Admin     obs.Config
+	Scheduler scheduler.Config
+	Fetcher   fetcher.Config
+	Parser    parser.Config
+	Storage   storage.Config
+
+	mode Mode
+	fs   *flag.FlagSet
+}
+
+// alias is a short name of a setting, for the settings that people type.
+type alias struct{ short, setting, usage string }
+
+func aliases() []alias {
+	return []alias{
+		{"nats", "nats.url", "URL of the NATS server; short for --nats.url"},
+		{"listen", "grpc.listen", "address of the gRPC server; short for --grpc.listen"},
+		{"admin-listen", "admin.listen", "address of /metrics, /readyz, /livez and pprof; short for --admin.listen"},
+		{"allow-net", "fetcher.allow-net", "private or loopback network that may be visited, as CIDR; may be repeated"},
+		{"fetchers", "fetcher.concurrency", "pages fetched at a time; short for --fetcher.concurrency"},
+		{"parsers", "parser.concurrency", "pages parsed at a time; short for --parser.concurrency"},
+	}
+}
+
+// New returns the settings of a mode with its defaults.
+func New(mode Mode) *Settings {
+	s := &Settings{
+		mode: mode, StorageAddr: DefaultStorage, LogLevel: "info", LogFormat: "text",
+		Bus: bus.DefaultConfig(), GRPC: rpc.DefaultConfig(), Admin: obs.DefaultConfig(),
+		Scheduler: scheduler.DefaultConfig(), Fetcher: fetcher.DefaultConfig(), Parser: parser.DefaultConfig(), Storage: storage.DefaultConfig(),
+	}
+	s.GRPC.Listen, s.Admin.Listen = "", ""
+	switch mode {
+	case Crawl:
+	case Up:
+		s.GRPC.Listen, s.Admin.Listen = DefaultServer, "127.0.0.1:7080"
+	case Scheduler:
+		s.GRPC.Listen, s.Admin.Listen = DefaultServer, "127.0.0.1:7080"
+	case Storage:
+		s.GRPC.Listen, s.Admin.Listen = DefaultStorage, "127.0.0.1:7081"
+	case Fetcher, Parser:
+		// Several of them run on one machine, and nobody needs to call them.
+	}
+	if mode.Embedded() {
+		s.Bus = bus.EmbeddedConfig()
+		// One process owns all partitions: more would only mean more queues.
+		s.Scheduler.Partitions = 1
+	}
+	return s
+}
+
+// FlagSet returns the flags of all settings, made at the first call.
+func (s *Settings) FlagSet() *flag.FlagSet {
+	if s.fs != nil {
+		return s.fs
+	}
+	fs := flag.NewFlagSet(string(s.mode), flag.ContinueOnError)
+	fs.StringVar(&s.File, "config", s.File, "YAML file with settings (see weir config reference)")
+	fs.StringVar(&s.Data, "data", s.Data, "data directory")
+	fs.StringVar(&s.StorageAddr, "storage", s.StorageAddr, "address of the storage service, for fetchers and parsers")
+	fs.StringVar(&s.LogLevel, "log.level", s.LogLevel, "debug, info, warn or error")
+	fs.StringVar(&s.LogFormat, "log.format", s.LogFormat, "text or json")
+	s.Bus.RegisterFlags("nats", fs)
+	s.GRPC.RegisterFlags("grpc", fs)
+	s.Admin.RegisterFlags("admin", fs)
+	s.Scheduler.RegisterFlags("scheduler.", fs)
+	s.Fetcher.RegisterFlags("fetcher.", fs)
+	s.Parser.RegisterFlags("parser.", fs)
+	s.Storage.RegisterFlags("storage.", fs)
+	for _, a := range aliases() {
+		if f := fs.Lookup(a.setting); f != nil {
+			fs.Var(f.Value, a.short, a.usage)
+		}
+	}
+	s.fs = fs
+	return fs
+}
+
+// Load fills in the file and the environment beneath the flags that changed
+// reports as given on the command line, and the folders of the parts beneath the
+// data directory. Its error is of kind crawl.Invalid.
+func (s *Settings) Load(environ []string, changed func(string) bool) error {
+	given := func(name string) bool {
+		if changed(name) {
+			return true
+		}
+		for _, a := range aliases() {
+			if name == a.setting && changed(a.short) || name == a.short && changed(a.setting) {
+				return true
+			}
+		}
+		return false
+	}
+	file := s.File
+	if file == "" {
+		file = lookup(environ, config.EnvName("config"))
+	}
+	err := config.Load(s.FlagSet(), config.Source{
+		File: file, Environ: environ, Explicit: given,
+		IgnoreEnv: ClientEnv(),
+	})
+	if err != nil {
+		return &crawl.Error{Kind: crawl.Invalid, Err: err}
+	}
+	return nil
+}
+
+// ClientEnv are the variables of our prefix that are for client commands.
+func ClientEnv() []string {
+	return []string{"WEIR_SERVER", "WEIR_STORAGE_SERVER", "WEIR_FETCHER_SERVER"}
+}
+
+// SetData places the stores of the parts in the data directory, unless they were
+// placed by themselves.
+func (s *Settings) SetData(dir string) {
+	s.Data = dir
+	if s.Scheduler.Dir == "" {
+		s.Scheduler.Dir = filepath.Join(dir, "frontier")
+	}
+	if s.Storage.Dir == "" {
+		s.Storage.Dir = dir
+	}
+}
+
+// Validate returns all mistakes of the parts that the mode runs, joined; its kind
+// is crawl.Invalid.
+func (s *Settings) Validate() error {
+	errs := []error{s.Bus.Validate()}
+	runs := func(m Mode) bool { return s.mode.Embedded() || s.mode == m }
+	if s.GRPC.Listen != "" {
+		errs = append(errs, s.GRPC.Validate())
+	}
+	errs = append(errs, s.Admin.Validate())
+	if runs(Scheduler) {
+		errs = append(errs, s.Scheduler.Validate())
+	}
+	if runs(Fetcher) {
+		errs = append(errs, s.Fetcher.Validate())
+	}
+	if runs(Parser) {
+		errs = append(errs, s.Parser.Validate())
+	}
+	if runs(Storage) {
+		errs = append(errs, s.Storage.Validate())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return &crawl.Error{Kind: crawl.Invalid, Err: err}
+	}
+	return nil
+}
+
+// Reference is the page about all settings, with the defaults of a cluster.
+func Reference() string {
+	s := New(Scheduler)
+	s.GRPC.Listen, s.Admin.Listen = "", ""
+	// Numbers that follow the machine would differ from one reader to the next.
+	text := config.Reference(s.FlagSet())
+	for _, name := range []string{"fetcher.concurrency", "fetchers", "parser.concurrency", "parsers"} {
+		text = hideDefault(text, name)
+	}
+	return text + fmt.Sprintf(`
+## Defaults that depend on the command
+
+| setting | up | scheduler | storage | fetcher, parser | crawl |
+|---|---|---|---|---|---|
+| %[1]sgrpc.listen%[1]s | %[2]s | %[2]s | %[3]s | none | none |
+| %[1]sadmin.listen%[1]s | 127.0.0.1:7080 | 127.0.0.1:7080 | 127.0.0.1:7081 | none | none |
+| %[1]sdata%[1]s | ./weir-data/up | required | required | not used | ./weir-data/NAME |
+| %[1]sscheduler.partitions%[1]s | 1 | 64 | | | 1 |
+`, "`", DefaultServer, DefaultStorage)
+}
+
+// hideDefault empties the default of a setting's row.
+func hideDefault(text, name string) string {
+	var out []string
+	for line := range strings.SplitSeq(text, "\n") {
+		if strings.HasPrefix(line, "| `"+name+"` |") {
+			cells := strings.Split(line, " | ")
+			cells[2] = "by the machine"
+			line = strings.Join(cells, " | ")
+		}
+		out = append(out, line)
+	}
+	return strings.Join(out, "\n")
+}
+
+func lookup(environ []string, name string) string {
+	for _, kv := range environ {
+		if v, ok := strings.CutPrefix(kv, name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
