@@ -22,7 +22,7 @@ import (
 )
 
 // ErrTooLarge: the body needs more memory than one exchange may have.
-var ErrTooLarge = errors.New("body needs more than half of the fetcher's memory (--fetcher-memory)")
+var ErrTooLarge = errors.New("body needs more than half of the memory that the fetcher may use for bodies")
 
 // Budget is an amount of memory shared by exchanges. Safe for concurrent use.
 type Budget struct {

@@ -1,0 +1,105 @@
+package fetcher
+
+import (
+	"crypto/sha256"
+	"strings"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/weburl"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	"github.com/weircrawl/weir/services/fetcher/internal/body"
+	"github.com/weircrawl/weir/services/fetcher/internal/client"
+)
+
+// fetchResult turns an outcome into its message.
+func (p *prepared) fetchResult(u weburl.URL, r *client.Result) *crawlv1.FetchResult {
+	out := &crawlv1.FetchResult{
+		StartedAt:       timestamppb.New(r.Start),
+		Duration:        durationpb.New(r.Duration),
+		Status:          uint32(r.Status),
+		Error:           crawlv1.ErrorClass(r.Class),
+		ErrorDetail:     r.Detail,
+		Protocol:        r.Protocol,
+		ResponseHeaders: headers(r.Header),
+		RemoteAddr:      r.RemoteAddr,
+		RedirectUrl:     r.Redirect,
+		Truncated:       r.Truncated,
+	}
+	out.RequestHeaders = make([]*crawlv1.Header, 0, len(p.sent)+1)
+	out.RequestHeaders = append(out.RequestHeaders, &crawlv1.Header{Name: "Host", Value: []byte(u.HostPort())})
+	out.RequestHeaders = append(out.RequestHeaders, p.sent...)
+	if r.RetryAfter > 0 {
+		out.RetryAfter = durationpb.New(r.RetryAfter)
+	}
+	return out
+}
+
+// headers allocates all fields at once: a response has a dozen.
+func headers(list []client.Header) []*crawlv1.Header {
+	if len(list) == 0 {
+		return nil
+	}
+	fields := make([]crawlv1.Header, len(list))
+	out := make([]*crawlv1.Header, len(list))
+	size := 0
+	for _, h := range list {
+		size += len(h.Value)
+	}
+	values := make([]byte, 0, size)
+	for i, h := range list {
+		at := len(values)
+		values = append(values, h.Value...)
+		fields[i].Name, fields[i].Value = strings.ToValidUTF8(h.Name, "\uFFFD"), values[at:len(values):len(values)]
+		out[i] = &fields[i]
+	}
+	return out
+}
+
+// bodyMessage describes a body without its data; nil without a response.
+func bodyMessage(status int, b *body.Body) *crawlv1.Body {
+	if status == 0 {
+		return nil
+	}
+	sum := b.SHA256
+	if b.Size == 0 {
+		sum = sha256.Sum256(nil)
+	}
+	return &crawlv1.Body{Size: uint64(b.Size), Sha256: sum[:], Crc32: b.CRC32}
+}
+
+// parseable: the parser may find something in it.
+func parseable(kind crawlv1.TaskKind, r *client.Result) bool {
+	return kind == crawlv1.TaskKind_TASK_KIND_PAGE && r.Class == crawl.ClassNone &&
+		r.Status/100 == 2 && r.Body.Size > 0 && textual(contentType(r.Header))
+}
+
+func contentType(h []client.Header) string {
+	for _, f := range h {
+		if f.Name == "Content-Type" {
+			return f.Value
+		}
+	}
+	return ""
+}
+
+// textual: text, or what may be text for all that is known.
+func textual(contentType string) bool {
+	media, _, _ := strings.Cut(contentType, ";")
+	media = strings.ToLower(strings.TrimSpace(media))
+	kind, sub, found := strings.Cut(media, "/")
+	if !found || kind == "" || sub == "" || kind == "*" || strings.Contains(sub, "unknown") {
+		return true
+	}
+	if kind == "text" || kind == "message" {
+		return true
+	}
+	for _, word := range []string{"xml", "html", "json", "javascript", "ecmascript", "yaml", "rss", "atom"} {
+		if strings.Contains(sub, word) {
+			return kind == "application" || kind == "model" && word == "xml"
+		}
+	}
+	return false
+}

@@ -1,0 +1,116 @@
+package fetcher
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/services/fetcher/internal/budget"
+	"github.com/weircrawl/weir/services/fetcher/internal/client"
+)
+
+// metrics are all metrics of the service.
+type metrics struct {
+	exchanges   [crawl.ClassOther + 1]prometheus.Counter
+	responses   [6]prometheus.Counter // by the first digit of the status
+	seconds     prometheus.Histogram
+	bytes       prometheus.Counter
+	compressed  prometheus.Counter
+	truncated   prometheus.Counter
+	inFlight    prometheus.Gauge
+	late        prometheus.Counter
+	stored      prometheus.Counter
+	reportsLost prometheus.Counter
+	panics      prometheus.Counter
+}
+
+// newMetrics registers the metrics; a nil registry makes them without registering.
+func newMetrics(reg prometheus.Registerer, conns *client.Conns, mem *budget.Budget) *metrics {
+	f := promauto.With(reg)
+	counter := func(name, help string) prometheus.Counter {
+		return f.NewCounter(prometheus.CounterOpts{Name: "weir_fetcher_" + name, Help: help})
+	}
+	m := &metrics{
+		seconds: f.NewHistogram(prometheus.HistogramOpts{
+			Name:    "weir_fetcher_exchange_seconds",
+			Help:    "Time of an exchange, all outcomes. Sites or the way to them have become slow when it grows.",
+			Buckets: []float64{.001, .005, .01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
+		}),
+		bytes:       counter("body_bytes_total", "Bytes of bodies after decoding."),
+		compressed:  counter("compressed_bytes_total", "Bytes of the same bodies as they travel and are archived."),
+		truncated:   counter("bodies_truncated_total", "Bodies that are not whole. Raise fetch.max_body of the crawl where pages are cut."),
+		late:        counter("tasks_late_total", "Tasks dropped because their lease was over. Add fetchers when it grows."),
+		stored:      counter("bodies_stored_total", "Bodies too long for a message, put into storage."),
+		reportsLost: counter("reports_lost_total", "Fetch reports that could not be sent: the bus was away."),
+		panics:      counter("panics_total", "Exchanges that hit a bug; the log has the stack."),
+		inFlight: f.NewGauge(prometheus.GaugeOpts{
+			Name: "weir_fetcher_exchanges_in_flight",
+			Help: "Exchanges that run now. Raise the concurrency when it stays at its limit.",
+		}),
+	}
+	m.labelled(f)
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "weir_fetcher_memory_held_bytes",
+		Help: "Memory that exchanges have reserved. Near the limit, long bodies wait for each other.",
+	}, func() float64 { return float64(mem.Held()) })
+	f.NewCounterFunc(prometheus.CounterOpts{
+		Name: "weir_fetcher_memory_waits_total",
+		Help: "Bodies that had to wait for memory. Raise the memory setting when it grows.",
+	}, func() float64 { return float64(mem.Waits()) })
+	connections := func(state string, read func() int64) {
+		f.NewCounterFunc(prometheus.CounterOpts{
+			Name:        "weir_fetcher_connections_total",
+			Help:        "Exchanges by whether their connection was fresh or reused. Raise idle-conns when few are reused.",
+			ConstLabels: prometheus.Labels{"state": state},
+		}, func() float64 { return float64(read()) })
+	}
+	connections("fresh", conns.Fresh.Load)
+	connections("reused", conns.Reused.Load)
+	return m
+}
+
+// labelled makes every child at once, so that the hot path looks nothing up.
+func (m *metrics) labelled(f promauto.Factory) {
+	exchanges := f.NewCounterVec(prometheus.CounterOpts{
+		Name: "weir_fetcher_exchanges_total",
+		Help: "Exchanges by error class, none for a page or a redirect. A jump of one class for all hosts points at this machine's network.",
+	}, []string{"class"})
+	for c := range m.exchanges {
+		m.exchanges[c] = exchanges.WithLabelValues(crawl.Class(c).String())
+	}
+	responses := f.NewCounterVec(prometheus.CounterOpts{
+		Name: "weir_fetcher_responses_total",
+		Help: "Responses by class of their status, other for what is none of HTTP's.",
+	}, []string{"status"})
+	for d := range m.responses {
+		m.responses[d] = responses.WithLabelValues(statusLabel(d))
+	}
+}
+
+func statusLabel(digit int) string {
+	if digit < 2 {
+		return "other"
+	}
+	return strconv.Itoa(digit) + "xx"
+}
+
+// observe counts one outcome.
+func (m *metrics) observe(r *client.Result) {
+	m.exchanges[min(r.Class, crawl.ClassOther)].Inc()
+	m.seconds.Observe(r.Duration.Seconds())
+	m.bytes.Add(float64(r.Body.Size))
+	m.compressed.Add(float64(r.Body.Compressed))
+	if r.Truncated {
+		m.truncated.Inc()
+	}
+	if r.Status == 0 {
+		return
+	}
+	digit := r.Status / 100
+	if digit < 2 || digit >= len(m.responses) {
+		digit = 0
+	}
+	m.responses[digit].Inc()
+}

@@ -1,0 +1,63 @@
+package fetcher
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/weircrawl/weir/internal/spec"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	"github.com/weircrawl/weir/services/fetcher/internal/client"
+	"github.com/weircrawl/weir/services/fetcher/internal/inflate"
+)
+
+const (
+	// maxPrepared bounds the crawls remembered; more are prepared again.
+	maxPrepared = 1024
+	// maxRobots is how much of a robots.txt is read: RFC 9309 asks for 500 KiB.
+	maxRobots = 512 << 10
+	// accept is what a browser sends without its images.
+	accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+)
+
+// prepared is what one revision of a crawl's spec asks of an exchange. Immutable.
+type prepared struct {
+	compiled *spec.Compiled
+	page     *client.Options
+	robots   *client.Options
+	sent     []*crawlv1.Header // shared by all messages, Host left out
+	retries  uint32
+}
+
+func newPrepared(c *spec.Compiled, version string) *prepared {
+	f := c.Spec.GetFetch()
+	h := http.Header{"Accept": {accept}}
+	for name, value := range f.GetHeaders() {
+		h.Set(name, value)
+	}
+	h.Set("User-Agent", userAgent(f.GetUserAgent(), version))
+	h.Set("Accept-Encoding", inflate.AcceptEncoding)
+	page := &client.Options{Header: h, Timeout: f.GetTimeout().AsDuration(), MaxBody: f.GetMaxBody(), Canon: c.Canon}
+	robots := *page
+	robots.MaxBody = min(page.MaxBody, maxRobots)
+	p := &prepared{compiled: c, page: page, robots: &robots, retries: f.GetRetries()}
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		p.sent = append(p.sent, &crawlv1.Header{Name: name, Value: []byte(h.Get(name))})
+	}
+	return p
+}
+
+// userAgent puts the program's version into the default; a crawl's own stays.
+func userAgent(ua, version string) string {
+	if version != "" && ua == spec.Defaults().GetFetch().GetUserAgent() {
+		return "Weir/" + version + " (+" + spec.Project + ")"
+	}
+	return ua
+}
+
+func (p *prepared) options(kind crawlv1.TaskKind) *client.Options {
+	if kind == crawlv1.TaskKind_TASK_KIND_ROBOTS {
+		return p.robots
+	}
+	return p.page
+}

@@ -1,0 +1,177 @@
+package fetcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+	"google.golang.org/grpc"
+
+	"github.com/weircrawl/weir/internal/bus"
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/spec"
+	"github.com/weircrawl/weir/internal/weburl"
+	fetcherv1 "github.com/weircrawl/weir/proto/weir/fetcher/v1"
+	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
+	"github.com/weircrawl/weir/services/fetcher/internal/budget"
+	"github.com/weircrawl/weir/services/fetcher/internal/client"
+	"github.com/weircrawl/weir/services/fetcher/internal/guard"
+	"github.com/weircrawl/weir/services/fetcher/internal/resolve"
+)
+
+// Deps are what a fetcher is given.
+type Deps struct {
+	// Bus has the tasks and takes pages and records. Nil: the gRPC service alone.
+	Bus *bus.Bus
+	// Storage takes the bodies that do not fit a message. Needed with a bus.
+	Storage storagev1.StorageServiceClient
+	// Log takes what an operator should see; nil for none.
+	Log *slog.Logger
+	// Registry takes the metrics; nil for none.
+	Registry prometheus.Registerer
+	// Version is shown in the default User-Agent; empty for the build's own.
+	Version string
+	// Lookup asks for the addresses of a name; nil for the system's resolver.
+	Lookup resolve.Lookup
+}
+
+// maxCalls is how many exchanges run for gRPC callers at a time, besides those
+// for crawls.
+const maxCalls = 16
+
+// Service is a fetcher. Make it with New; it is safe for concurrent use.
+type Service struct {
+	fetcherv1.UnimplementedFetcherServiceServer
+
+	cfg     Config
+	deps    Deps
+	log     *slog.Logger
+	m       *metrics
+	client  *client.Client
+	budget  *budget.Budget
+	calls   *semaphore.Weighted
+	running atomic.Bool
+
+	mu     sync.Mutex
+	crawls map[string]*prepared
+}
+
+// New makes a fetcher. It starts nothing.
+func New(cfg Config, deps Deps) (*Service, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if deps.Bus != nil && deps.Storage == nil {
+		return nil, errors.New("fetcher: a bus without a storage for long bodies")
+	}
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	if deps.Lookup == nil {
+		deps.Lookup = resolve.System
+	}
+	names := resolve.DefaultConfig()
+	names.TTL, names.NegativeTTL = cfg.DNSTTL, cfg.DNSNegativeTTL
+	s := &Service{
+		cfg:  cfg,
+		deps: deps,
+		log:  deps.Log.With("component", "fetcher"),
+		client: client.New(client.Config{
+			DialTimeout:    cfg.DialTimeout,
+			TLSTimeout:     cfg.TLSTimeout,
+			MaxIdle:        cfg.IdleConns,
+			MaxIdlePerHost: cfg.IdleConnsPerHost,
+			IdleTimeout:    cfg.IdleTimeout,
+		}, guard.New(cfg.AllowNets), resolve.New(names, deps.Lookup)),
+		budget: budget.New(cfg.Memory),
+		calls:  semaphore.NewWeighted(maxCalls),
+		crawls: make(map[string]*prepared),
+	}
+	s.m = newMetrics(deps.Registry, s.client.Conns(), s.budget)
+	return s, nil
+}
+
+// RegisterGRPC adds the FetcherService to a server.
+func (s *Service) RegisterGRPC(r grpc.ServiceRegistrar) {
+	fetcherv1.RegisterFetcherServiceServer(r, s)
+}
+
+// Run fetches until ctx ends, lets exchanges in hand finish for Config.SoftStop and
+// returns nil. It runs once.
+func (s *Service) Run(ctx context.Context) error {
+	defer s.client.Close()
+	if s.deps.Bus == nil {
+		<-ctx.Done()
+		return nil
+	}
+	specs, err := s.deps.Bus.WatchCrawls(ctx)
+	if err != nil {
+		return fmt.Errorf("watch crawls: %w", err)
+	}
+	s.running.Store(true)
+	defer s.running.Store(false)
+	// What is in hand when ctx ends may still ask for its crawl.
+	watch, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var g errgroup.Group
+	g.Go(func() error { return specs.Run(watch) })
+	g.Go(func() error {
+		defer stop()
+		opt := bus.Options{Concurrency: s.cfg.Concurrency, SoftStop: s.cfg.SoftStop}
+		return s.deps.Bus.Consume(ctx, bus.FetchConsumer(s.cfg.Pool), opt, func(ctx context.Context, d bus.Delivery) error {
+			return s.handle(ctx, specs, d)
+		})
+	})
+	return g.Wait()
+}
+
+// Ready returns nil while the fetcher runs and reaches the bus.
+func (s *Service) Ready(context.Context) error {
+	if s.deps.Bus == nil {
+		return nil
+	}
+	if !s.running.Load() {
+		return errors.New("fetcher: not running")
+	}
+	return s.deps.Bus.Healthy()
+}
+
+// exchange does one exchange. A panic (a decoder that a site has found a hole in)
+// costs that page and nothing else.
+func (s *Service) exchange(ctx context.Context, u weburl.URL, opts *client.Options, acc *budget.Account) (res client.Result, err error) {
+	s.m.inFlight.Inc()
+	defer s.m.inFlight.Dec()
+	defer func() {
+		if p := recover(); p != nil {
+			s.m.panics.Inc()
+			s.log.Error("exchange panicked", "url", u.String(), "panic", p, "stack", string(debug.Stack()))
+			res, err = client.Result{Class: crawl.ClassOther, Detail: fmt.Sprintf("bug in the fetcher: %v", p)}, nil
+		}
+		if err == nil {
+			s.m.observe(&res)
+		}
+	}()
+	return s.client.Do(ctx, u, opts, acc)
+}
+
+// prepare returns what a crawl asks of its exchanges, made once for each revision.
+func (s *Service) prepare(c *spec.Compiled) *prepared {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.crawls[c.ID]; p != nil && p.compiled == c {
+		return p
+	}
+	if len(s.crawls) >= maxPrepared {
+		clear(s.crawls)
+	}
+	p := newPrepared(c, s.deps.Version)
+	s.crawls[c.ID] = p
+	return p
+}
