@@ -3,6 +3,7 @@ package parser
 import (
 	"context"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/weircrawl/weir/internal/bus"
@@ -41,23 +42,26 @@ func (s *Service) fit(ctx context.Context, rec *crawlv1.Record, limit int) error
 	p := rec.GetParsed()
 	if n := len(p.GetOutlinks()); proto.Size(rec) > limit && n > 0 {
 		// Links first: other pages may have them too, items are nowhere else.
-		p.Outlinks = shorten(p.GetOutlinks(), proto.Size(rec)-limit, func(l *crawlv1.Outlink) int { return proto.Size(l) + 3 })
+		p.Outlinks = shorten(p.GetOutlinks(), proto.Size(rec)-limit)
 		p.Warning = join(p.GetWarning(), "the page has more links than fit a message")
 		s.m.cut.WithLabelValues("links").Inc()
 	}
 	if n := len(p.GetItems()); proto.Size(rec) > limit && n > 0 {
-		p.Items = shorten(p.GetItems(), proto.Size(rec)-limit, func(i *crawlv1.Item) int { return proto.Size(i) + 3 })
+		p.Items = shorten(p.GetItems(), proto.Size(rec)-limit)
 		p.Warning = join(p.GetWarning(), "the page has more items than fit a message")
 		s.m.cut.WithLabelValues("items").Inc()
 	}
 	return nil
 }
 
+// elementSize is what a message takes as an element of a list.
+func elementSize(m proto.Message) int { return 1 + protowire.SizeBytes(proto.Size(m)) }
+
 // shorten drops elements from the end until they made excess bytes less, and 128
 // more for the warning.
-func shorten[T any](list []T, excess int, size func(T) int) []T {
+func shorten[T proto.Message](list []T, excess int) []T {
 	for excess += 128; excess > 0 && len(list) > 0; list = list[:len(list)-1] {
-		excess -= size(list[len(list)-1])
+		excess -= elementSize(list[len(list)-1])
 	}
 	return list
 }
