@@ -26,13 +26,16 @@ func (l *List) Set(s string) error {
 // reference, not in errors that print a configuration.
 type Secret string
 
-// String implements flag.Value and hides the value.
-func (s *Secret) String() string {
-	if s == nil || *s == "" {
+// String implements flag.Value and fmt.Stringer and hides the value.
+func (s Secret) String() string {
+	if s == "" {
 		return ""
 	}
 	return "(hidden)"
 }
+
+// GoString hides it from %#v.
+func (s Secret) GoString() string { return s.String() }
 
 // Set implements flag.Value.
 func (s *Secret) Set(v string) error { *s = Secret(v); return nil }
