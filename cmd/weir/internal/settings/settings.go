@@ -163,7 +163,22 @@ func (s *Settings) Load(environ []string, changed func(string) bool) error {
 	if err != nil {
 		return &crawl.Error{Kind: crawl.Invalid, Err: err}
 	}
+	s.scaleFetcher()
 	return nil
+}
+
+// scaleFetcher lets memory and idle connections follow a concurrency beyond the
+// default's, so that --fetchers N alone is enough.
+func (s *Settings) scaleFetcher() {
+	def := fetcher.DefaultConfig()
+	if n := s.Fetcher.Concurrency; n > def.Concurrency {
+		if s.Fetcher.Memory == def.Memory {
+			s.Fetcher.Memory = def.Memory / int64(def.Concurrency) * int64(n)
+		}
+		if s.Fetcher.IdleConns == def.IdleConns {
+			s.Fetcher.IdleConns = 2 * n
+		}
+	}
 }
 
 // ClientEnv are the variables of our prefix that are for client commands.
@@ -174,6 +189,9 @@ func ClientEnv() []string {
 // SetData places the stores of the parts in the data directory, unless they were
 // placed by themselves.
 func (s *Settings) SetData(dir string) {
+	if dir == "" {
+		return
+	}
 	s.Data = dir
 	if s.Scheduler.Dir == "" {
 		s.Scheduler.Dir = filepath.Join(dir, "frontier")

@@ -1,0 +1,294 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/weircrawl/weir/cmd/weir/internal/client"
+	"github.com/weircrawl/weir/cmd/weir/internal/settings"
+	"github.com/weircrawl/weir/cmd/weir/internal/single"
+	"github.com/weircrawl/weir/cmd/weir/internal/summary"
+	"github.com/weircrawl/weir/internal/crawl"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
+)
+
+// remote is the body of a command that is a client.
+type remote func(ctx context.Context, c *client.Client, args []string) error
+
+// clientCmd makes a command that talks to a server.
+func (a *app) clientCmd(use, short string, args cobra.PositionalArgs, f remote) *cobra.Command {
+	var cfg client.Config
+	cmd := &cobra.Command{
+		Use: use, Short: short, Args: args,
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			c, err := client.Dial(a.servers(cfg))
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, c.Close()) }()
+			return f(cmd.Context(), c, args)
+		},
+	}
+	cmd.Flags().StringVar(&cfg.Server, "server", "", "address of the server (default: WEIR_SERVER, else "+settings.DefaultServer+")")
+	cmd.Flags().StringVar(&cfg.StorageServer, "storage-server", "", "address of the storage service of a cluster (default: WEIR_STORAGE_SERVER, else the server)")
+	return cmd
+}
+
+// servers fills in the environment beneath the flags.
+func (a *app) servers(cfg client.Config) client.Config {
+	fill := func(v *string, name, def string) {
+		if *v == "" {
+			*v = a.getenv(name)
+		}
+		if *v == "" {
+			*v = def
+		}
+	}
+	fill(&cfg.Server, "WEIR_SERVER", settings.DefaultServer)
+	fill(&cfg.StorageServer, "WEIR_STORAGE_SERVER", "")
+	fill(&cfg.FetcherServer, "WEIR_FETCHER_SERVER", "")
+	return cfg
+}
+
+func (a *app) getenv(name string) string {
+	for _, kv := range a.Environ {
+		if v, ok := strings.CutPrefix(kv, name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+func (a *app) submitCmd() *cobra.Command {
+	var (
+		sets  []string
+		close bool
+	)
+	cmd := a.clientCmd("submit SPEC.yaml | URL…", "Queue a crawl on a server and print its id", nil, func(ctx context.Context, c *client.Client, args []string) error {
+		if len(args) == 0 {
+			return crawl.Errorf(crawl.Invalid, "name a spec or URLs: weir submit shop.yaml")
+		}
+		s, err := readSpec(args, sets)
+		if err != nil {
+			return err
+		}
+		files := s.GetSeeds().GetFiles()
+		resp, err := c.Crawls.CreateCrawl(ctx, &schedulerv1.CreateCrawlRequest{Spec: s, Close: close && len(files) == 0})
+		if err != nil {
+			return err
+		}
+		id := resp.GetCrawl().GetId()
+		if _, err := fmt.Fprintln(a.Stdout, id); err != nil {
+			return err
+		}
+		if len(files) > 0 {
+			added, err := c.AddFiles(ctx, id, "", files, a.Stdin)
+			a.notes(single.RefusedLines(added))
+			if err != nil {
+				return err
+			}
+			if close {
+				_, err = c.Crawls.CloseCrawl(ctx, &schedulerv1.CloseCrawlRequest{Crawl: id})
+				return err
+			}
+		}
+		if !close {
+			a.note("the crawl takes further seeds (weir add); weir close %s lets it finish", id)
+		}
+		return nil
+	})
+	cmd.Long = "Queue a crawl on a server and print its id. It starts at once. It takes further seeds\nuntil weir close, or none with --close, and then finishes when nothing is left to visit."
+	cmd.Flags().StringArrayVar(&sets, "set", nil, "override a field of the spec: path=value; may be repeated")
+	cmd.Flags().BoolVar(&close, "close", false, "take no further seeds: finish when nothing is left to visit")
+	return cmd
+}
+
+func (a *app) notes(lines []string) {
+	for _, line := range lines {
+		a.note("%s", line)
+	}
+}
+
+func (a *app) lsCmd() *cobra.Command {
+	var asJSON bool
+	cmd := a.clientCmd("ls", "List the crawls of a server, newest first", none, func(ctx context.Context, c *client.Client, _ []string) error {
+		crawls, err := c.List(ctx)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return writeProtoLines(a.Stdout, crawls)
+		}
+		w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
+		_, _ = fmt.Fprintln(w, "ID\tNAME\tSTATE\tPAGES\tQUEUED\tITEMS\tAGE") // Flush tells
+		for _, cr := range crawls {
+			s := summary.New(cr, time.Now())
+			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%s\n", s.Crawl, s.Name, stateText(s), s.Pages, s.Ledger.Queued, s.Items,
+				summary.Duration(time.Since(cr.GetCreatedAt().AsTime())))
+		}
+		return w.Flush()
+	})
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line")
+	return cmd
+}
+
+func stateText(s summary.Summary) string {
+	if s.Reason == "" || s.Reason == "done" {
+		return s.State
+	}
+	return s.State + " (" + s.Reason + ")"
+}
+
+func (a *app) statusCmd() *cobra.Command {
+	var asJSON bool
+	cmd := a.clientCmd("status CRAWL", "Show how a crawl stands", exact("a CRAWL (id or name)"), func(ctx context.Context, c *client.Client, args []string) error {
+		cr, err := c.Get(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		return a.writeSummary(summary.New(cr, time.Now()), asJSON, false)
+	})
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the summary as JSON")
+	return cmd
+}
+
+func (a *app) watchCmd() *cobra.Command {
+	return a.clientCmd("watch CRAWL", "Follow a crawl to its end", exact("a CRAWL (id or name)"), func(ctx context.Context, c *client.Client, args []string) error {
+		view, interval := a.view(false)
+		cr, err := c.Watch(ctx, args[0], interval, func(w *schedulerv1.WatchCrawlResponse) { view.Update(time.Now(), w) })
+		view.Done()
+		if err != nil {
+			return err
+		}
+		return a.ended(cr, false)
+	})
+}
+
+func (a *app) waitCmd() *cobra.Command {
+	var (
+		timeout time.Duration
+		asJSON  bool
+	)
+	cmd := a.clientCmd("wait CRAWL", "Wait for the end of a crawl", exact("a CRAWL (id or name)"), func(ctx context.Context, c *client.Client, args []string) error {
+		cr, err := waitFor(ctx, c, args[0], timeout)
+		if err != nil {
+			return err
+		}
+		return a.ended(cr, asJSON)
+	})
+	cmd.Flags().DurationVar(&timeout, "timeout", 0, "give up after this time, with exit code 1 (default: never)")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the summary as JSON")
+	return cmd
+}
+
+// waitSlice is how long one call of WaitCrawl lasts: below the time after which
+// servers move long-lived connections on.
+const waitSlice = 5 * time.Minute
+
+func waitFor(ctx context.Context, c *client.Client, name string, timeout time.Duration) (*crawlv1.Crawl, error) {
+	deadline := time.Now().Add(timeout)
+	for {
+		slice := waitSlice
+		if timeout > 0 {
+			slice = min(slice, max(time.Until(deadline), 0))
+		}
+		resp, err := c.Crawls.WaitCrawl(ctx, &schedulerv1.WaitCrawlRequest{Crawl: name, Timeout: durationpb.New(slice)})
+		if err != nil {
+			return nil, err
+		}
+		if resp.GetDone() {
+			return resp.GetCrawl(), nil
+		}
+		if timeout > 0 && !time.Now().Before(deadline) {
+			return nil, fmt.Errorf("crawl %s is still %s after %s", name, summary.StateName(resp.GetCrawl().GetState()), timeout)
+		}
+	}
+}
+
+// ended prints the summary of a crawl that is over; one that failed is an error.
+func (a *app) ended(cr *crawlv1.Crawl, asJSON bool) error {
+	s := summary.New(cr, time.Now())
+	if err := a.writeSummary(s, asJSON, false); err != nil {
+		return err
+	}
+	if s.State != "finished" {
+		return fmt.Errorf("crawl %s was %s: %s", s.Crawl, s.State, s.Reason)
+	}
+	return nil
+}
+
+// changed is a request that answers with the crawl after a change.
+type changed func(ctx context.Context, c *client.Client, name string) (*crawlv1.Crawl, error)
+
+func (a *app) controlCmd(name, short string, f changed) *cobra.Command {
+	return a.clientCmd(name+" CRAWL", short, exact("a CRAWL (id or name)"), func(ctx context.Context, c *client.Client, args []string) error {
+		cr, err := f(ctx, c, args[0])
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(a.Stdout, "%s %s\n", cr.GetId(), summary.StateName(cr.GetState()))
+		return err
+	})
+}
+
+func (a *app) pauseCmd() *cobra.Command {
+	return a.controlCmd("pause", "Stop handing out work; what is in flight is finished", func(ctx context.Context, c *client.Client, name string) (*crawlv1.Crawl, error) {
+		r, err := c.Crawls.PauseCrawl(ctx, &schedulerv1.PauseCrawlRequest{Crawl: name})
+		return r.GetCrawl(), err
+	})
+}
+
+func (a *app) resumeCmd() *cobra.Command {
+	return a.controlCmd("resume", "Go on with a paused or cancelled crawl", func(ctx context.Context, c *client.Client, name string) (*crawlv1.Crawl, error) {
+		r, err := c.Crawls.ResumeCrawl(ctx, &schedulerv1.ResumeCrawlRequest{Crawl: name})
+		return r.GetCrawl(), err
+	})
+}
+
+func (a *app) closeCmd() *cobra.Command {
+	return a.controlCmd("close", "Take no more seeds; finish what is queued", func(ctx context.Context, c *client.Client, name string) (*crawlv1.Crawl, error) {
+		r, err := c.Crawls.CloseCrawl(ctx, &schedulerv1.CloseCrawlRequest{Crawl: name})
+		return r.GetCrawl(), err
+	})
+}
+
+func (a *app) cancelCmd() *cobra.Command {
+	return a.controlCmd("cancel", "Stop a crawl now; what it kept stays", func(ctx context.Context, c *client.Client, name string) (*crawlv1.Crawl, error) {
+		r, err := c.Crawls.CancelCrawl(ctx, &schedulerv1.CancelCrawlRequest{Crawl: name})
+		return r.GetCrawl(), err
+	})
+}
+
+func (a *app) addCmd() *cobra.Command {
+	return a.clientCmd("add CRAWL URL… | -", "Add seeds to a crawl that was not closed; - reads one URL a line from stdin", nil, func(ctx context.Context, c *client.Client, args []string) error {
+		if len(args) < 2 {
+			return crawl.Errorf(crawl.Invalid, "weir add takes a CRAWL and URLs, or - for stdin")
+		}
+		var added client.Added
+		var err error
+		if len(args) == 2 && args[1] == "-" {
+			added, err = c.AddFrom(ctx, args[0], a.Stdin)
+		} else {
+			added, err = c.AddURLs(ctx, args[0], args[1:])
+		}
+		a.notes(single.RefusedLines(added))
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(a.Stdout, "added %d, known %d, refused %d\n", added.Added, added.Known, added.RefusedCount); err != nil {
+			return err
+		}
+		if added.RefusedCount > 0 && added.Added+added.Known == 0 {
+			return fmt.Errorf("no URL was taken: %w", errQuiet)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,209 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/weircrawl/weir/cmd/weir/internal/output"
+	"github.com/weircrawl/weir/cmd/weir/internal/progress"
+	"github.com/weircrawl/weir/cmd/weir/internal/settings"
+	"github.com/weircrawl/weir/cmd/weir/internal/single"
+	"github.com/weircrawl/weir/cmd/weir/internal/summary"
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/run"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+)
+
+// dataRoot is the folder of data directories that have no --data.
+const dataRoot = "weir-data"
+
+// crawlFlags are those of `weir crawl` besides the settings.
+type crawlFlags struct {
+	output, format string
+	resume         bool
+	sets           []string
+	quiet, json    bool
+}
+
+func (a *app) crawlCmd() *cobra.Command {
+	var f crawlFlags
+	s := settings.New(settings.Crawl)
+	cmd := &cobra.Command{
+		Use:   "crawl SPEC.yaml | URL…",
+		Short: "Crawl a site to its end, with everything in this process",
+		Long: `Crawl a site to its end, with everything in this process. The crawl is given as a
+spec (see weir spec example) or as URLs, whose hosts it then stays on. What it
+keeps is in the data directory; Ctrl-C once finishes what is in hand, and
+--resume goes on from there, also after a crash.`,
+		Example: `  weir crawl https://shop.example/ -o items.jsonl
+  weir crawl shop.yaml --set limits.pages=100 -o items.csv
+  weir crawl --resume --data weir-data/shop -o items.jsonl`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := s.Load(a.Environ, cmd.Flags().Changed); err != nil {
+				return err
+			}
+			return a.crawl(cmd.Context(), s, f, args)
+		},
+	}
+	fs := cmd.Flags()
+	fs.StringVarP(&f.output, "output", "o", "", "file for the items, - for stdout")
+	fs.StringVar(&f.format, "format", "", "jsonl or csv (default: by the file's extension)")
+	fs.BoolVar(&f.resume, "resume", false, "go on with the crawl in the data directory")
+	fs.StringArrayVar(&f.sets, "set", nil, "override a field of the spec: politeness.delay=0s; may be repeated")
+	fs.BoolVar(&f.quiet, "quiet", false, "show no progress")
+	fs.BoolVar(&f.json, "json", false, "print the summary as JSON on stdout")
+	addSettings(cmd, s, "data", "allow-net", "fetchers", "parsers", "config")
+	return cmd
+}
+
+// crawl runs one crawl and reports on it.
+func (a *app) crawl(ctx context.Context, s *settings.Settings, f crawlFlags, args []string) error {
+	target, err := output.NewTarget(f.output, f.format)
+	if err != nil {
+		return err
+	}
+	if f.json && target.Stdout() {
+		return crawl.Errorf(crawl.Invalid, "--json and -o - both write to stdout: write the items to a file")
+	}
+	spec, err := a.crawlSpec(f, args)
+	if err != nil {
+		return err
+	}
+	if err := placeData(s, spec); err != nil {
+		return err
+	}
+	if err := deniedSeed(spec, s.Fetcher.AllowNets); err != nil {
+		return err
+	}
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	view, interval := a.view(f.quiet)
+	sum, err := single.Run(ctx, single.Options{
+		Spec: spec, Settings: s, Resume: f.resume, Target: target, View: view, Interval: interval,
+		Stdin: a.Stdin, Stdout: a.Stdout, Version: a.Version,
+		Warn: func(line string) { a.note("%s", line) },
+	})
+	return a.report(sum, err, f, target)
+}
+
+// crawlSpec reads the spec that the arguments name; nil to resume without one.
+func (a *app) crawlSpec(f crawlFlags, args []string) (*crawlv1.CrawlSpec, error) {
+	if len(args) == 0 {
+		if !f.resume {
+			return nil, crawl.Errorf(crawl.Invalid, "name a spec or URLs to crawl: weir crawl shop.yaml, or weir crawl https://shop.example/")
+		}
+		if len(f.sets) > 0 {
+			return nil, crawl.Errorf(crawl.Invalid, "--set needs the spec; a crawl is resumed with the spec it has")
+		}
+		return nil, nil
+	}
+	s, err := readSpec(args, f.sets)
+	if err != nil {
+		return nil, err
+	}
+	if len(s.GetSeeds().GetUrls()) == 0 && len(s.GetSeeds().GetFiles()) == 0 {
+		return nil, crawl.Errorf(crawl.Invalid, "%s: seeds: name at least one URL in seeds.urls, or a file of them in seeds.files", args[0])
+	}
+	return s, nil
+}
+
+// placeData chooses the data directory.
+func placeData(s *settings.Settings, spec *crawlv1.CrawlSpec) error {
+	dir := s.Data
+	switch {
+	case dir != "":
+	case spec == nil:
+		return crawl.Errorf(crawl.Invalid, "--resume needs the spec or URLs, or --data with the crawl's directory")
+	default:
+		dir = filepath.Join(dataRoot, spec.GetName())
+	}
+	s.SetData(dir)
+	return nil
+}
+
+// deniedSeed finds the mistake of crawling one's own machine without leave
+// before anything starts. The fetcher's guard is what really holds; it also sees
+// what names resolve to.
+func deniedSeed(spec *crawlv1.CrawlSpec, allowed []netip.Prefix) error {
+	for _, raw := range spec.GetSeeds().GetUrls() {
+		addr, ok := privateAddr(raw)
+		if !ok {
+			continue
+		}
+		inside := false
+		for _, n := range allowed {
+			inside = inside || n.Contains(addr)
+		}
+		if !inside {
+			return crawl.Errorf(crawl.Invalid, "%s is on a private network, which is not visited unless it is allowed: add --allow-net %s", raw, suggestNet(addr))
+		}
+	}
+	return nil
+}
+
+// report prints the summary and turns the way a crawl ended into an error.
+func (a *app) report(sum summary.Summary, err error, f crawlFlags, target output.Target) error {
+	if sum.Crawl != "" {
+		if werr := a.writeSummary(sum, f.json, target.Stdout()); err == nil {
+			err = werr
+		}
+	}
+	switch {
+	case errors.Is(err, run.ErrStopping):
+		a.note("interrupted: go on with: weir crawl --resume --data %s", sum.DataDir)
+		return err
+	case err != nil:
+		return err
+	case sum.OnlyDenied():
+		return errors.New("nothing was fetched: the seeds are on a private network, which is not visited unless it is allowed: add --allow-net CIDR")
+	case sum.State == "failed" || sum.State == "cancelled":
+		return fmt.Errorf("the crawl %s: %s", sum.State, sum.Reason)
+	default:
+		return nil
+	}
+}
+
+func (a *app) writeSummary(sum summary.Summary, asJSON, stdoutTaken bool) error {
+	var w io.Writer = a.Stdout
+	if stdoutTaken {
+		w = a.Stderr
+	}
+	if asJSON {
+		return sum.WriteJSON(w)
+	}
+	return sum.WriteText(w)
+}
+
+// view chooses how progress is shown and how often it is asked for.
+func (a *app) view(quiet bool) (progress.View, time.Duration) {
+	if quiet {
+		return progress.None{}, time.Second
+	}
+	if f, ok := a.Stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		width := func() int {
+			w, _, err := term.GetSize(int(f.Fd()))
+			if err != nil {
+				return 80
+			}
+			return w
+		}
+		return progress.NewLive(f, width), 250 * time.Millisecond
+	}
+	return progress.NewLines(a.Stderr, 10*time.Second), time.Second
+}
+
+// note tells the user something on stderr.
+func (a *app) note(format string, args ...any) {
+	_, _ = fmt.Fprintf(a.Stderr, "weir: "+strings.TrimSpace(format)+"\n", args...) // nowhere else to complain
+}

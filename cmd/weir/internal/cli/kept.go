@@ -1,0 +1,290 @@
+package cli
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/weircrawl/weir/cmd/weir/internal/client"
+	"github.com/weircrawl/weir/cmd/weir/internal/output"
+	"github.com/weircrawl/weir/cmd/weir/internal/summary"
+	"github.com/weircrawl/weir/internal/crawl"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
+	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
+)
+
+// writeProtoLines writes messages as JSON, one a line, with the field names of
+// the proto files.
+func writeProtoLines[M proto.Message](w io.Writer, messages []M) error {
+	opts := protojson.MarshalOptions{UseProtoNames: true, EmitUnpopulated: false}
+	for _, m := range messages {
+		line, err := opts.Marshal(m)
+		if err != nil {
+			return fmt.Errorf("write JSON: %w", err)
+		}
+		if _, err := w.Write(append(line, '\n')); err != nil {
+			return fmt.Errorf("write JSON: %w", err)
+		}
+	}
+	return nil
+}
+
+func (a *app) itemsCmd() *cobra.Command {
+	var (
+		after, limit uint64
+		rule         string
+		follow       bool
+	)
+	cmd := a.clientCmd("items CRAWL", "Print a crawl's items as JSON lines", exact("a CRAWL (id or name)"), func(ctx context.Context, c *client.Client, args []string) error {
+		id, err := c.ID(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		src := output.Source{Client: c.Storage, CrawlID: id, Rule: rule}
+		if follow {
+			return a.followItems(ctx, c, src)
+		}
+		lines := output.NewLines(a.Stdout)
+		if _, err := src.Each(ctx, after, limit, lines.Write); err != nil {
+			return err
+		}
+		return lines.Flush()
+	})
+	fs := cmd.Flags()
+	fs.Uint64Var(&limit, "limit", 0, "at most this many (0: all)")
+	fs.Uint64Var(&after, "after", 0, "start after this position")
+	fs.StringVar(&rule, "rule", "", "only items of this rule")
+	fs.BoolVarP(&follow, "follow", "f", false, "go on with new items until the crawl ends")
+	return cmd
+}
+
+// followItems prints items as they come until the crawl has ended.
+func (a *app) followItems(ctx context.Context, c *client.Client, src output.Source) error {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	watched := make(chan error, 1)
+	go func() {
+		_, err := c.Watch(ctx, src.CrawlID, time.Second, func(*schedulerv1.WatchCrawlResponse) {})
+		close(done)
+		watched <- err
+	}()
+	_, err := output.Follow(ctx, src, a.Stdout, 500*time.Millisecond, done)
+	cancel()
+	if werr := <-watched; err == nil {
+		err = werr
+	}
+	return err
+}
+
+func (a *app) pagesCmd() *cobra.Command {
+	var (
+		after, limit uint64
+		asJSON       bool
+	)
+	cmd := a.clientCmd("pages CRAWL", "Print a crawl's log: every attempt, in the order of its commit", exact("a CRAWL (id or name)"), func(ctx context.Context, c *client.Client, args []string) error {
+		id, err := c.ID(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		stream, err := c.Storage.ListPages(ctx, &storagev1.ListPagesRequest{CrawlId: id, After: after, Limit: limit})
+		if err != nil {
+			return err
+		}
+		for {
+			resp, err := stream.Recv()
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = writeProtoLines(a.Stdout, resp.GetPages())
+			} else {
+				err = a.writePages(resp.GetPages())
+			}
+			if err != nil {
+				return err
+			}
+		}
+	})
+	fs := cmd.Flags()
+	fs.Uint64Var(&limit, "limit", 0, "at most this many (0: all)")
+	fs.Uint64Var(&after, "after", 0, "start after this position")
+	fs.BoolVar(&asJSON, "json", false, "print one JSON object a line")
+	return cmd
+}
+
+// writePages writes lines of: time, status or error, size, milliseconds, URL.
+func (a *app) writePages(pages []*storagev1.PageInfo) error {
+	for _, p := range pages {
+		outcome := fmt.Sprint(p.GetStatus())
+		if p.GetStatus() == 0 {
+			outcome = errorName(p.GetError())
+		}
+		to := ""
+		if p.GetRedirectUrl() != "" {
+			to = " -> " + p.GetRedirectUrl()
+		}
+		if _, err := fmt.Fprintf(a.Stdout, "%s %s %d %dms %s%s\n", p.GetFetchedAt().AsTime().Format("2006-01-02T15:04:05.000Z07:00"), outcome,
+			p.GetSize(), p.GetDurationMicros()/1000, p.GetUrl(), to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func errorName(e crawlv1.ErrorClass) string {
+	return strings.ToLower(strings.TrimPrefix(e.String(), "ERROR_CLASS_"))
+}
+
+func (a *app) bodyCmd() *cobra.Command {
+	return a.clientCmd("body CRAWL URL", "Print the newest stored body of a page", exact("a CRAWL (id or name)", "a URL"), func(ctx context.Context, c *client.Client, args []string) error {
+		id, err := c.ID(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		known, err := c.Crawls.ExplainURL(ctx, &schedulerv1.ExplainURLRequest{Crawl: id, Url: args[1]})
+		if err != nil {
+			return err
+		}
+		stream, err := c.Storage.GetBody(ctx, &storagev1.GetBodyRequest{Body: &storagev1.GetBodyRequest_Page{
+			Page: &storagev1.GetPageRequest{CrawlId: id, Url: known.GetCanonicalUrl()}}})
+		if err != nil {
+			return err
+		}
+		for {
+			resp, err := stream.Recv()
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if _, err := a.Stdout.Write(resp.GetData()); err != nil {
+				return fmt.Errorf("write the body: %w", err)
+			}
+		}
+	})
+}
+
+func (a *app) exportCmd() *cobra.Command {
+	var path, format string
+	cmd := a.clientCmd("export CRAWL -o FILE", "Write a crawl's items to a file", exact("a CRAWL (id or name)"), func(ctx context.Context, c *client.Client, args []string) error {
+		if path == "" {
+			return crawl.Errorf(crawl.Invalid, "weir export needs -o FILE, or -o - for stdout")
+		}
+		target, err := output.NewTarget(path, format)
+		if err != nil {
+			return err
+		}
+		id, err := c.ID(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		n, err := output.Export(ctx, target, output.Source{Client: c.Storage, CrawlID: id}, a.Stdout)
+		if err == nil && !target.Stdout() {
+			_, err = fmt.Fprintf(a.Stdout, "%s items in %s\n", summary.Count(n), path)
+		}
+		return err
+	})
+	cmd.Flags().StringVarP(&path, "output", "o", "", "file for the items, - for stdout")
+	cmd.Flags().StringVar(&format, "format", "", "jsonl or csv (default: by the file's extension)")
+	return cmd
+}
+
+func (a *app) explainCmd() *cobra.Command {
+	var asJSON bool
+	cmd := a.clientCmd("explain CRAWL URL", "Tell what a crawl knows of a URL, and why", exact("a CRAWL (id or name)", "a URL"), func(ctx context.Context, c *client.Client, args []string) error {
+		r, err := c.Crawls.ExplainURL(ctx, &schedulerv1.ExplainURLRequest{Crawl: args[0], Url: args[1]})
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return writeProtoLines(a.Stdout, []*schedulerv1.ExplainURLResponse{r})
+		}
+		return a.writeExplanation(ctx, c, args[0], r)
+	})
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print what the frontier says as JSON")
+	return cmd
+}
+
+func (a *app) writeExplanation(ctx context.Context, c *client.Client, name string, r *schedulerv1.ExplainURLResponse) error {
+	w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
+	row := func(name, value string) {
+		if value != "" {
+			_, _ = fmt.Fprintf(w, "%s\t%s\n", name, value) // Flush tells
+		}
+	}
+	row("canonical", r.GetCanonicalUrl())
+	scope := "outside"
+	if r.GetInScope() {
+		scope = "inside"
+	}
+	row("scope", strings.TrimSpace(scope+" "+bracketed(r.GetScopeRule())))
+	row("robots.txt", strings.TrimSpace(r.GetRobotsVerdict()+" "+bracketed(r.GetRobotsRule())))
+	state := strings.ToLower(strings.TrimPrefix(r.GetState().String(), "URL_STATE_"))
+	if r.GetState() == schedulerv1.URLState_URL_STATE_UNSPECIFIED {
+		state = "not known"
+	}
+	row("state", strings.TrimSpace(state+" "+bracketed(r.GetReason())))
+	if r.GetNotBefore() != nil {
+		row("not before", r.GetNotBefore().AsTime().Format(time.RFC3339))
+	}
+	if r.GetState() != schedulerv1.URLState_URL_STATE_UNSPECIFIED {
+		row("depth", fmt.Sprint(r.GetDepth()))
+		row("priority", fmt.Sprint(r.GetPriority()))
+		row("attempts", fmt.Sprint(r.GetAttempts()))
+	}
+	if r.GetError() != crawlv1.ErrorClass_ERROR_CLASS_UNSPECIFIED {
+		row("error", errorName(r.GetError()))
+	}
+	a.explainStored(ctx, c, name, r, row)
+	return w.Flush()
+}
+
+// explainStored adds what storage has; without it the rest is still true.
+func (a *app) explainStored(ctx context.Context, c *client.Client, name string, r *schedulerv1.ExplainURLResponse, row func(name, value string)) {
+	if r.GetAttempts() == 0 && r.GetState() != schedulerv1.URLState_URL_STATE_DONE {
+		return
+	}
+	id, err := c.ID(ctx, name)
+	if err != nil {
+		return
+	}
+	resp, err := c.Storage.GetPage(ctx, &storagev1.GetPageRequest{CrawlId: id, Url: r.GetCanonicalUrl()})
+	if err != nil {
+		return
+	}
+	p := resp.GetPage()
+	if p.GetStatus() != 0 {
+		row("status", fmt.Sprint(p.GetStatus()))
+	}
+	row("detail", p.GetErrorDetail())
+	row("fetched", p.GetFetchedAt().AsTime().Format(time.RFC3339))
+	row("title", p.GetTitle())
+	row("redirect", p.GetRedirectUrl())
+	if p.GetSize() > 0 {
+		row("body", fmt.Sprintf("%s, sha256 %s", summary.Bytes(p.GetSize()), hex.EncodeToString(p.GetSha256())))
+	}
+	if p.GetWarcFile() != "" {
+		row("archive", fmt.Sprintf("%s at %d", p.GetWarcFile(), p.GetWarcOffset()))
+	}
+}
+
+func bracketed(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "(" + s + ")"
+}

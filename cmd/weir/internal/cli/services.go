@@ -1,0 +1,137 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
+
+	"github.com/weircrawl/weir/cmd/weir/internal/settings"
+	"github.com/weircrawl/weir/internal/bus"
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/obs"
+	"github.com/weircrawl/weir/internal/rpc"
+	"github.com/weircrawl/weir/internal/run"
+	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
+	"github.com/weircrawl/weir/services/fetcher"
+	"github.com/weircrawl/weir/services/parser"
+	"github.com/weircrawl/weir/services/scheduler"
+	"github.com/weircrawl/weir/services/storage"
+)
+
+// service is a service as this package sees it.
+type service interface {
+	Run(ctx context.Context) error
+	Ready(ctx context.Context) error
+	RegisterGRPC(r grpc.ServiceRegistrar)
+}
+
+// parts are what the constructors of services are given.
+type parts struct {
+	settings *settings.Settings
+	bus      *bus.Bus
+	storage  storagev1.StorageServiceClient
+	log      *slog.Logger
+	registry *prometheus.Registry
+	version  string
+}
+
+func (a *app) schedulerCmd() *cobra.Command {
+	return a.serviceCmd(settings.Scheduler, "Run the scheduler of a cluster: the frontier and the crawl API", func(p parts) (service, error) {
+		return scheduler.New(p.settings.Scheduler, scheduler.Deps{Bus: p.bus, Log: p.log, Registry: p.registry})
+	}, "data", "nats", "listen", "admin-listen", "config", "log.level", "log.format")
+}
+
+func (a *app) storageCmd() *cobra.Command {
+	return a.serviceCmd(settings.Storage, "Run the storage of a cluster: pages, items, bodies", func(p parts) (service, error) {
+		return storage.New(p.settings.Storage, storage.Deps{Bus: p.bus, Log: p.log, Registry: p.registry, Version: p.version})
+	}, "data", "nats", "listen", "admin-listen", "config", "log.level", "log.format")
+}
+
+func (a *app) fetcherCmd() *cobra.Command {
+	return a.serviceCmd(settings.Fetcher, "Run a fetcher of a cluster", func(p parts) (service, error) {
+		return fetcher.New(p.settings.Fetcher, fetcher.Deps{Bus: p.bus, Storage: p.storage, Log: p.log, Registry: p.registry, Version: p.version})
+	}, "nats", "storage", "fetchers", "allow-net", "listen", "admin-listen", "config", "log.level", "log.format")
+}
+
+func (a *app) parserCmd() *cobra.Command {
+	return a.serviceCmd(settings.Parser, "Run a parser of a cluster", func(p parts) (service, error) {
+		return parser.New(p.settings.Parser, parser.Deps{Bus: p.bus, Storage: p.storage, Log: p.log, Registry: p.registry})
+	}, "nats", "storage", "parsers", "listen", "admin-listen", "config", "log.level", "log.format")
+}
+
+func (a *app) serviceCmd(mode settings.Mode, short string, build func(parts) (service, error), listed ...string) *cobra.Command {
+	s := settings.New(mode)
+	cmd := &cobra.Command{
+		Use: string(mode), Short: short, Long: short + ".", Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := s.Load(a.Environ, cmd.Flags().Changed); err != nil {
+				return err
+			}
+			keeps := mode == settings.Scheduler || mode == settings.Storage
+			if s.Data == "" && keeps {
+				return crawl.Errorf(crawl.Invalid, "weir %s keeps state: name its directory with --data", mode)
+			}
+			s.SetData(s.Data)
+			if err := s.Validate(); err != nil {
+				return err
+			}
+			return a.serve(cmd.Context(), mode, s, build)
+		},
+	}
+	addSettings(cmd, s, listed...)
+	return cmd
+}
+
+// serve runs one service until ctx ends.
+func (a *app) serve(ctx context.Context, mode settings.Mode, s *settings.Settings, build func(parts) (service, error)) (err error) {
+	log, err := a.logger(s)
+	if err != nil {
+		return err
+	}
+	log = log.With("component", string(mode))
+	p := parts{settings: s, log: log, registry: obs.NewRegistry(a.Version), version: a.Version}
+	var closers []func() error
+	defer func() {
+		for _, c := range slices.Backward(closers) {
+			err = errors.Join(err, c())
+		}
+	}()
+	var svc service
+	admin, err := obs.NewAdmin(s.Admin, obs.Deps{Registry: p.registry, Log: log, Ready: func(ctx context.Context) error { return svc.Ready(ctx) }})
+	if err != nil {
+		return err
+	}
+	var server *rpc.Server
+	if s.GRPC.Listen != "" {
+		if server, err = rpc.NewServer(s.GRPC, rpc.Deps{Log: log, Registry: p.registry}); err != nil {
+			return err
+		}
+	}
+	if p.bus, err = bus.Connect(ctx, s.Bus, bus.Deps{Name: string(mode), Log: log, Registry: p.registry}); err != nil {
+		return err
+	}
+	closers = append(closers, func() error { p.bus.Close(); return nil })
+	conn, err := rpc.Dial(s.StorageAddr)
+	if err != nil {
+		return crawl.Errorf(crawl.Invalid, "--storage %q: %w", s.StorageAddr, err)
+	}
+	closers = append(closers, conn.Close)
+	p.storage = storagev1.NewStorageServiceClient(conn)
+	if svc, err = build(p); err != nil {
+		return err
+	}
+	var group run.Group
+	group.Add(string(mode), svc.Run)
+	if server != nil {
+		svc.RegisterGRPC(server)
+		group.Add("gRPC", server.Serve)
+		log.Info("gRPC server listens", "addr", server.Addr())
+	}
+	group.Add("admin", admin.Run)
+	return group.Run(ctx)
+}
