@@ -160,6 +160,10 @@ func label(contentType string) string {
 	if i < 0 {
 		return ""
 	}
+	// Nearly every header, without the map that the standard library makes.
+	if l, ok := strings.CutPrefix(strings.TrimLeft(contentType[i+1:], " "), "charset="); ok && !strings.ContainsAny(l, "\"' ;,=") {
+		return l
+	}
 	if _, params, err := mime.ParseMediaType(contentType); err == nil {
 		return params["charset"]
 	}
@@ -171,8 +175,8 @@ func label(contentType string) string {
 // declared returns the name of the encoding that a label stands for, empty for
 // none that can be decoded.
 func declared(label string) string {
-	if label == "" {
-		return ""
+	if label == "" || strings.EqualFold(label, UTF8) {
+		return strings.ToLower(label)
 	}
 	e, err := htmlindex.Get(label)
 	if err != nil || e == encoding.Replacement {
