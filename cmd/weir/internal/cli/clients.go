@@ -81,7 +81,7 @@ func (a *app) submitCmd() *cobra.Command {
 			return err
 		}
 		files := s.GetSeeds().GetFiles()
-		resp, err := c.Crawls.CreateCrawl(ctx, &schedulerv1.CreateCrawlRequest{Spec: s, Close: close && len(files) == 0})
+		resp, err := c.Crawls.CreateCrawl(ctx, &schedulerv1.CreateCrawlRequest{Spec: s})
 		if err != nil {
 			return err
 		}
@@ -95,14 +95,12 @@ func (a *app) submitCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if close {
-				_, err = c.Crawls.CloseCrawl(ctx, &schedulerv1.CloseCrawlRequest{Crawl: id})
-				return err
-			}
 		}
-		if !close {
-			a.note("the crawl takes further seeds (weir add); weir close %s lets it finish", id)
+		if close {
+			_, err := c.Crawls.CloseCrawl(ctx, &schedulerv1.CloseCrawlRequest{Crawl: id})
+			return err
 		}
+		a.note("the crawl takes further seeds (weir add); weir close %s lets it finish", id)
 		return nil
 	})
 	cmd.Long = "Queue a crawl on a server and print its id. It starts at once. It takes further seeds\nuntil weir close, or none with --close, and then finishes when nothing is left to visit."

@@ -70,11 +70,8 @@ func (j *job) obtain(ctx context.Context) error {
 }
 
 func (j *job) create(ctx context.Context) error {
-	resp, err := j.client.Crawls.CreateCrawl(ctx, &schedulerv1.CreateCrawlRequest{
-		Spec: j.Spec, RequestId: requestID,
-		// With seed files to come the crawl stays open, lest it finish before them.
-		Close: len(j.Spec.GetSeeds().GetFiles()) == 0,
-	})
+	// It stays open until its seed files were streamed, lest it finish before them.
+	resp, err := j.client.Crawls.CreateCrawl(ctx, &schedulerv1.CreateCrawlRequest{Spec: j.Spec, RequestId: requestID})
 	if err != nil {
 		return err
 	}

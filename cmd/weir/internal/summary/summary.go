@@ -188,7 +188,7 @@ func counts(m map[string]uint64) string {
 	var parts []string
 	for _, k := range keys {
 		if m[k] > 0 {
-			parts = append(parts, k+" "+Count(m[k]))
+			parts = append(parts, k+": "+Count(m[k]))
 		}
 	}
 	return strings.Join(parts, ", ")
