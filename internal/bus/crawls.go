@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
 
@@ -94,16 +95,13 @@ func (b *Bus) WatchCrawls(context.Context) (*Crawls, error) {
 func (c *Crawls) Run(ctx context.Context) error {
 	for n := 0; ; n++ {
 		began, err := c.follow(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
 		if began {
 			n = 0
 		}
-		if n == 1 {
+		if n == 3 {
 			c.b.log.Warn("waiting for the crawls' bucket", "err", err)
 		}
-		if !sleep(ctx, retryBackoff.Delay(n, random)) {
+		if ctx.Err() != nil || !sleep(ctx, bindBackoff.Delay(n, random)) {
 			return nil
 		}
 	}
@@ -115,6 +113,10 @@ func (c *Crawls) follow(ctx context.Context) (began bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	// A watch takes 20 s to notice that the server has come back; a new one reads
+	// all that is there at once.
+	status := c.b.nc.StatusChanged(nats.CONNECTED)
+	defer c.b.nc.RemoveStatusListener(status)
 	w, err := kv.WatchAll(ctx)
 	if err != nil {
 		return false, unavailable("watch "+bucketCrawls, err)
@@ -124,6 +126,8 @@ func (c *Crawls) follow(ctx context.Context) (began bool, err error) {
 		select {
 		case <-ctx.Done():
 			return true, nil
+		case <-status:
+			return true, errors.New("the server was away")
 		case e, ok := <-w.Updates():
 			if !ok {
 				return true, errors.New("the watch ended")

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -67,8 +68,13 @@ func Start(cfg Config) (*Server, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	ns.SetLogger(logger{log.With("component", "nats-server")}, false, false)
-	ns.Start()
+	l := &logger{log: log.With("component", "nats-server")}
+	ns.SetLogger(l, false, false)
+	ns.Start() // reads the streams; gives up with a fatal line
+	if why := l.fatal.Load(); why != nil {
+		ns.Shutdown()
+		return nil, fmt.Errorf("embedded NATS in %s: %s", cfg.Dir, *why)
+	}
 	if !ns.ReadyForConnections(30 * time.Second) {
 		ns.Shutdown()
 		return nil, fmt.Errorf("embedded NATS in %s: not ready within 30s; is the directory in use or the disk full?", cfg.Dir)
@@ -94,24 +100,31 @@ func (s *Server) Shutdown() {
 }
 
 // logger passes the server's lines on; it speaks printf.
-type logger struct{ log *slog.Logger }
+type logger struct {
+	log   *slog.Logger
+	fatal atomic.Pointer[string]
+}
 
 // Noticef drops: the server greets at length.
-func (l logger) Noticef(format string, v ...any) { l.log.Debug(line(format, v)) }
+func (l *logger) Noticef(format string, v ...any) { l.log.Debug(line(format, v)) }
 
 // Warnf passes on.
-func (l logger) Warnf(format string, v ...any) { l.log.Warn(line(format, v)) }
+func (l *logger) Warnf(format string, v ...any) { l.log.Warn(line(format, v)) }
 
-// Fatalf passes on; the server goes on by itself.
-func (l logger) Fatalf(format string, v ...any) { l.log.Error(line(format, v)) }
+// Fatalf passes on and keeps: the server returns instead of ending the process.
+func (l *logger) Fatalf(format string, v ...any) {
+	why := line(format, v)
+	l.fatal.Store(&why)
+	l.log.Error(why)
+}
 
 // Errorf passes on.
-func (l logger) Errorf(format string, v ...any) { l.log.Error(line(format, v)) }
+func (l *logger) Errorf(format string, v ...any) { l.log.Error(line(format, v)) }
 
 // Debugf drops.
-func (logger) Debugf(string, ...any) {}
+func (*logger) Debugf(string, ...any) {}
 
 // Tracef drops.
-func (logger) Tracef(string, ...any) {}
+func (*logger) Tracef(string, ...any) {}
 
 func line(format string, v []any) string { return strings.TrimSpace(fmt.Sprintf(format, v...)) }

@@ -2,9 +2,13 @@ package rpc
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -14,32 +18,69 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
 // codeOf returns the code of a status error.
 func codeOf(err error) codes.Code { return status.Code(err) }
 
-// serviceConfig spreads calls over replicas and repeats what a server never saw
-// or could not take. Only Unavailable: our servers answer it before they act.
-const serviceConfig = `{
-	"loadBalancingConfig": [{"round_robin": {}}],
-	"methodConfig": [{
-		"name": [{}],
-		"retryPolicy": {
-			"maxAttempts": 4, "initialBackoff": "0.1s", "maxBackoff": "2s", "backoffMultiplier": 2,
-			"retryableStatusCodes": ["UNAVAILABLE"]
+// readers begin the names of methods that only read, the only ones that are
+// called again by themselves: another one may have acted before it answered
+// Unavailable, and its caller must decide.
+var readers = []string{"Get", "List", "Explain", "Watch"}
+
+// serviceConfig spreads calls over replicas, and repeats reading ones. Which
+// methods there are is known from the generated code that is linked in.
+func serviceConfig() (string, error) {
+	type name struct {
+		Service string `json:"service"`
+		Method  string `json:"method"`
+	}
+	type policy struct {
+		MaxAttempts          int      `json:"maxAttempts"`
+		InitialBackoff       string   `json:"initialBackoff"`
+		MaxBackoff           string   `json:"maxBackoff"`
+		BackoffMultiplier    float64  `json:"backoffMultiplier"`
+		RetryableStatusCodes []string `json:"retryableStatusCodes"`
+	}
+	type method struct {
+		Name        []name `json:"name"`
+		RetryPolicy policy `json:"retryPolicy"`
+	}
+	var reading []name
+	protoregistry.GlobalFiles.RangeFiles(func(f protoreflect.FileDescriptor) bool {
+		for i := range f.Services().Len() {
+			svc := f.Services().Get(i)
+			for k := range svc.Methods().Len() {
+				m := string(svc.Methods().Get(k).Name())
+				if slices.ContainsFunc(readers, func(p string) bool { return strings.HasPrefix(m, p) }) {
+					reading = append(reading, name{string(svc.FullName()), m})
+				}
+			}
 		}
-	}]
-}`
+		return true
+	})
+	cfg := map[string]any{"loadBalancingConfig": []any{map[string]any{"round_robin": struct{}{}}}}
+	if len(reading) > 0 {
+		cfg["methodConfig"] = []method{{Name: reading, RetryPolicy: policy{4, "0.1s", "2s", 2, []string{"UNAVAILABLE"}}}}
+	}
+	data, err := json.Marshal(cfg)
+	return string(data), err
+}
 
 // Dial returns a connection to target (host:port, or dns:///name:port for all
 // replicas of a service). It connects in the background. Errors of calls are of
 // our kinds. Without options the connection is plain text; a
 // grpc.WithTransportCredentials among them replaces that. The caller closes it.
 func Dial(target string, opts ...grpc.DialOption) (*grpc.ClientConn, error) {
+	retries, err := serviceConfig()
+	if err != nil {
+		return nil, fmt.Errorf("dial %s: %w", target, err)
+	}
 	all := append([]grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultServiceConfig(serviceConfig),
+		grpc.WithDefaultServiceConfig(retries),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxMessage), grpc.MaxCallSendMsgSize(MaxMessage)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.WithChainUnaryInterceptor(unaryErrors),

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -82,8 +83,17 @@ func kindOf(c codes.Code) crawl.Kind {
 // remoteError shows the message without gRPC's "rpc error: code = …".
 type remoteError struct{ s *status.Status }
 
-// Error returns the server's text.
-func (e *remoteError) Error() string { return e.s.Message() }
+// Error returns the server's text, without what a client that gave up repeating
+// the call puts before it.
+func (e *remoteError) Error() string {
+	text := e.s.Message()
+	if strings.HasPrefix(text, "max retries exhausted: ") {
+		if _, desc, ok := strings.Cut(text, " desc = "); ok {
+			return desc
+		}
+	}
+	return text
+}
 
 // GRPCStatus lets status.FromError find the status.
 func (e *remoteError) GRPCStatus() *status.Status { return e.s }
