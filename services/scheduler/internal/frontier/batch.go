@@ -156,9 +156,9 @@ type Snapshot struct {
 	LastCrawl CrawlNo
 	Crawls    []Crawl
 	Stats     []StatsRow
-	// Ready has the rows with Rows > 0.
+	// Ready has the rows with Rows > 0, and those of Leases.
 	Ready []ReadyRow
-	// Hosts of Ready and Leases.
+	// Hosts of Ready.
 	Hosts  []HostRow
 	Leases []LeaseRow
 	// DueAt is the due time of the first delayed URL, zero without one.

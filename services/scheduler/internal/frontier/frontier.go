@@ -46,6 +46,7 @@ type Frontier struct {
 	deadlines  []deadline
 	nextLease  LeaseID
 	unreported int
+	voids      int // leases without a URL
 
 	seq, seqLimit uint64
 	dueAt         time.Time // of the first delayed URL, zero for none
@@ -95,8 +96,8 @@ func New(cfg Config, s *Snapshot, now time.Time) *Frontier {
 		f.restoreLease(row)
 	}
 	slices.SortFunc(f.deadlines, func(a, b deadline) int { return int(a.at.Sub(b.at)) })
-	for _, h := range f.hosts {
-		f.placeAll(h)
+	for _, q := range f.queues {
+		f.place(q)
 	}
 	return f
 }

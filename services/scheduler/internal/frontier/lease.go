@@ -97,6 +97,9 @@ func (f *Frontier) hold(l *lease) {
 	f.leases[l.id] = l
 	f.deadlines = append(f.deadlines, deadline{l.deadline, l.id})
 	l.q.h.leases++
+	if l.void {
+		f.voids++
+	}
 	if !l.reported {
 		l.q.h.inflight++
 		f.unreported++
@@ -149,6 +152,9 @@ func (f *Frontier) freeSlot(l *lease) {
 // removeLease takes a lease out of all books; its slot must be free.
 func (f *Frontier) removeLease(l *lease) {
 	delete(f.leases, l.id)
+	if l.void {
+		f.voids--
+	}
 	l.q.h.leases--
 	f.unreserve(l)
 	l.q.dropLease(l)
@@ -165,6 +171,7 @@ func (f *Frontier) removeLease(l *lease) {
 func (f *Frontier) voidLease(l *lease, reserve bool) {
 	l.q.dropLease(l)
 	l.void = true
+	f.voids++
 	if l.robots {
 		l.q.h.robots.lease = 0
 	}
@@ -234,7 +241,8 @@ func (f *Frontier) Return(now time.Time, id LeaseID) {
 	q := l.q
 	if !l.reported {
 		f.freeSlot(l)
-		q.h.nextAt = max(q.h.nextAt, t+tick(f.delay(q.h, true)))
+		q.h.lastEnd = t
+		f.holdBack(q.h)
 	}
 	page := !l.robots && !l.void
 	f.removeLease(l)
@@ -294,13 +302,7 @@ func (f *Frontier) trimDeadlines() {
 // Leased returns the number of URLs and robots.txt files that are handed out and
 // neither completed nor taken back.
 func (f *Frontier) Leased() int {
-	n := 0
-	for _, l := range f.leases {
-		if !l.void {
-			n++
-		}
-	}
-	return n
+	return len(f.leases) - f.voids
 }
 
 // Leases returns all leases, void ones included, ordered by id.
@@ -325,7 +327,7 @@ func (f *Frontier) leasesInOrder() []*lease {
 // restoreLease takes a lease from a snapshot. Its exchange counts as under way.
 func (f *Frontier) restoreLease(r LeaseRow) {
 	q := f.queueOf(r.Host, r.Crawl)
-	if q == nil { // nothing is queued there, so it can only have been void
+	if q == nil { // its crawl is gone
 		f.out.Leases = append(f.out.Leases, LeaseRow{ID: r.ID, Partition: r.Partition, Delete: true})
 		return
 	}

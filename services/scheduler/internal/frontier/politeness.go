@@ -100,7 +100,8 @@ func (f *Frontier) pacing(h *host, c *crawlState, x Exchange, t tick) {
 		f.touchHost(h)
 	}
 	h.lastEnd = t
-	h.nextAt = max(h.nextAt, t+tick(f.delay(h, true)), p.snoozeUntil)
+	h.nextAt = max(h.nextAt, p.snoozeUntil)
+	f.holdBack(h)
 }
 
 // holdBack applies a crawl or rule that comes to a host after its last fetch ended

@@ -38,6 +38,7 @@ func (s *Store) loadCrawls(snap *frontier.Snapshot) error {
 
 // loadPartition reads the hosts with work and the leases of one partition.
 func (s *Store) loadPartition(snap *frontier.Snapshot, p uint32) error {
+	firstLease := len(snap.Leases)
 	err := s.each(prefix(nil, p, kindLease), func(k, v []byte) error {
 		if len(k) != 11 {
 			return errCorrupt
@@ -50,6 +51,7 @@ func (s *Store) loadPartition(snap *frontier.Snapshot, p uint32) error {
 		return fmt.Errorf("leases: %w", err)
 	}
 	first := len(snap.Ready)
+	leases := snap.Leases[firstLease:]
 	err = s.each(prefix(nil, p, kindReady), func(k, v []byte) error {
 		ref, ok := parseHostKey(k)
 		if !ok {
@@ -62,7 +64,34 @@ func (s *Store) loadPartition(snap *frontier.Snapshot, p uint32) error {
 	if err != nil {
 		return fmt.Errorf("hosts with work: %w", err)
 	}
+	if err := s.loadLeased(snap, leases, first); err != nil {
+		return err
+	}
 	return s.loadHosts(snap, p, snap.Ready[first:])
+}
+
+// loadLeased reads the counters of hosts that have leases and no work.
+func (s *Store) loadLeased(snap *frontier.Snapshot, leases []frontier.LeaseRow, first int) error {
+	if len(leases) == 0 {
+		return nil
+	}
+	have := make(map[frontier.HostRef]struct{}, len(snap.Ready)-first)
+	for _, r := range snap.Ready[first:] {
+		have[r.HostRef] = struct{}{}
+	}
+	for _, l := range leases {
+		ref := frontier.HostRef{Partition: l.Partition, Crawl: l.Crawl, Host: l.Host}
+		if _, ok := have[ref]; ok {
+			continue
+		}
+		have[ref] = struct{}{}
+		row, err := s.readyRow(ref)
+		if err != nil {
+			return fmt.Errorf("host %x: %w", l.Host, err)
+		}
+		snap.Ready = append(snap.Ready, row)
+	}
+	return nil
 }
 
 // loadHosts reads the politeness of the hosts with work.

@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -56,6 +55,7 @@ func DefaultConfig() Config {
 type Store struct {
 	cfg   Config
 	db    *pebble.DB
+	lock  *pebble.Lock
 	fatal *fatal
 	seen  *seenCache
 	due   dueTimes
@@ -85,16 +85,16 @@ func Open(cfg Config) (*Store, error) {
 	}
 	if cfg.FS == nil {
 		cfg.FS = vfs.Default
-		if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
-			return nil, crawl.Errorf(crawl.Unavailable, "make frontier store: %w", err)
-		}
+	}
+	if err := cfg.FS.MkdirAll(cfg.Dir, 0o755); err != nil {
+		return nil, crawl.Errorf(crawl.Unavailable, "make frontier store: %w", err)
 	}
 	s := &Store{cfg: cfg, fatal: newFatal(cfg.Dir, cfg.Log), seen: newSeenCache(cfg.SeenEntries)}
 	if err := s.open(); err != nil {
 		return nil, err
 	}
 	if err := s.checkMeta(); err != nil {
-		return nil, errors.Join(err, s.db.Close())
+		return nil, errors.Join(err, s.Close())
 	}
 	s.due.init(cfg.Partitions)
 	return s, nil
@@ -107,7 +107,7 @@ func (s *Store) open() error {
 		return crawl.Errorf(crawl.Unavailable, "lock frontier store: %w: is another weir using %s?", err, s.cfg.Dir)
 	}
 	opts := options(s.cfg, s.fatal)
-	opts.Lock = lock
+	s.lock, opts.Lock = lock, lock
 	err = s.fatal.guard(func() (err error) {
 		s.db, err = pebble.Open(s.cfg.Dir, opts)
 		return err
@@ -192,8 +192,8 @@ func (s *Store) load(ctx context.Context) (*frontier.Snapshot, error) {
 // Close ends the use of the store; call it when no other method runs.
 func (s *Store) Close() error {
 	if err := s.fatal.err(); err != nil {
-		return nil // reported before; a broken database may hang when closed
+		return s.lock.Close() // reported before; a broken database may hang when closed
 	}
 	s.applies.Wait()
-	return s.fatal.wrap("close", s.fatal.guard(s.db.Close))
+	return s.fatal.wrap("close", errors.Join(s.fatal.guard(s.db.Close), s.lock.Close()))
 }
