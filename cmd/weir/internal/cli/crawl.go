@@ -154,7 +154,7 @@ func deniedSeed(spec *crawlv1.CrawlSpec, allowed []netip.Prefix) error {
 
 // report prints the summary and turns the way a crawl ended into an error.
 func (a *app) report(sum summary.Summary, err error, f crawlFlags, target output.Target) error {
-	if sum.Crawl != "" {
+	if sum.Crawl != "" && crawl.KindOf(err) != crawl.Invalid {
 		if werr := a.writeSummary(sum, f.json, target.Stdout()); err == nil {
 			err = werr
 		}

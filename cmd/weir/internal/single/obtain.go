@@ -27,10 +27,7 @@ func prepare(dir *datadir.Dir, o *Options) error {
 		return err
 	}
 	if o.Resume {
-		if o.Spec == nil && saved != nil {
-			o.Spec, err = spec.Decode(filepath.Join(dir.Path(), "spec.yaml"), saved, nil)
-		}
-		return err
+		return checkSaved(dir, o, saved)
 	}
 	data, err := spec.Encode(o.Spec)
 	if err != nil {
@@ -40,6 +37,33 @@ func prepare(dir *datadir.Dir, o *Options) error {
 		return err
 	}
 	return dir.WriteMarker(datadir.Marker{Name: o.Spec.GetName(), State: datadir.Unfinished})
+}
+
+// checkSaved compares the spec given with the one saved, before the ring goes on
+// with that one, or takes that one.
+func checkSaved(dir *datadir.Dir, o *Options, saved []byte) error {
+	if saved == nil {
+		return nil
+	}
+	s, err := spec.Decode(filepath.Join(dir.Path(), "spec.yaml"), saved, nil)
+	if err != nil {
+		return err
+	}
+	if o.Spec == nil {
+		o.Spec = s
+		return nil
+	}
+	return same(dir, o.Spec, s)
+}
+
+// same refuses to resume a crawl with another spec than its own.
+func same(dir *datadir.Dir, given, own *crawlv1.CrawlSpec) error {
+	if name := firstDifference(spec.Resolve(given), spec.Resolve(own)); name != "" {
+		return crawl.Errorf(crawl.Invalid,
+			"the crawl in %s has another spec: %s differs; leave the spec and --set out to go on with its own, or crawl anew with another --data",
+			dir.Path(), name)
+	}
+	return nil
 }
 
 // obtain creates the crawl, or finds it in the data directory and sets it going
@@ -84,10 +108,8 @@ func (j *job) create(ctx context.Context) error {
 func (j *job) takeUp(ctx context.Context, c *crawlv1.Crawl) error {
 	j.crawl = c
 	if j.Spec != nil {
-		if name := firstDifference(spec.Resolve(j.Spec), spec.Resolve(c.GetSpec())); name != "" {
-			return crawl.Errorf(crawl.Invalid,
-				"the crawl in %s has another spec: %s differs; leave the spec and --set out to go on with the one it has, or crawl anew with another --data",
-				j.dir.Path(), name)
+		if err := same(j.dir, j.Spec, c.GetSpec()); err != nil {
+			return err
 		}
 	}
 	switch c.GetState() {
