@@ -125,7 +125,8 @@ func newEntry(no frontier.CrawlNo, meta *crawlv1.Crawl) (*entry, error) {
 	return &entry{no: no, meta: meta, spec: compiled}, nil
 }
 
-// core returns the crawl as the frontier sees it, in a state and with no seeds.
+// core returns the crawl as the frontier sees it; a crawl that it knows keeps its
+// state.
 func (e *entry) core(state frontier.State) (frontier.Crawl, error) {
 	meta, err := proto.Marshal(e.meta)
 	if err != nil {
@@ -138,7 +139,6 @@ func (e *entry) core(state frontier.State) (frontier.Crawl, error) {
 		ID:           e.meta.GetId(),
 		Revision:     e.meta.GetRevision(),
 		State:        state,
-		Closed:       state == frontier.Closing,
 		Order:        frontier.Order(s.GetOrder()),
 		Delay:        p.GetDelay().AsDuration(),
 		MaxDelay:     p.GetMaxDelay().AsDuration(),

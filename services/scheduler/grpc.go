@@ -72,17 +72,18 @@ func (s *Service) CreateCrawl(ctx context.Context, req *schedulerv1.CreateCrawlR
 			return nil
 		}
 		e := &entry{no: l.f.NextCrawlNo(), meta: draft.meta, spec: draft.spec}
-		state := frontier.Running
-		if req.GetClose() {
-			state = frontier.Closing
-		}
-		c, err := e.core(state)
+		c, err := e.core(frontier.Running)
 		if err != nil {
 			return err
 		}
 		l.f.PutCrawl(now, c)
 		if _, err := l.add(ctx, now, e, seeds); err != nil {
 			return err
+		}
+		if req.GetClose() { // not before: an empty crawl would be over at once
+			if err := l.f.SetState(now, e.no, frontier.Closing, ""); err != nil {
+				return err
+			}
 		}
 		l.touched = append(l.touched, e.no)
 		s.crawls.put(e)

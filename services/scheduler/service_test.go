@@ -245,8 +245,8 @@ func TestAddURLs(t *testing.T) {
 		t.Errorf("first answer is %v, want 1 added, 1 known, 2 refused", r)
 	}
 	// A new host among the seeds belongs to the crawl from now on.
-	if r := send("http://second.example/"); r.GetAdded() != 1 || r.GetBatches() != 2 {
-		t.Errorf("second answer is %v, want 1 more added in batch 2", r)
+	if r := send("http://second.example/"); r.GetAdded() != 2 || r.GetBatches() != 2 {
+		t.Errorf("second answer is %v, want 2 added in 2 batches", r)
 	}
 	if err := stream.CloseSend(); err != nil {
 		t.Fatal(err)
