@@ -106,7 +106,7 @@ func (ex *exchange) responseClass(err error) (crawl.Class, string) {
 		return crawl.ClassTooLarge, fmt.Sprintf("response headers longer than %d bytes", maxHeader)
 	case isBroken(err), ex.cutHeader(text):
 		return crawl.ClassReset, "the connection broke before the response headers"
-	case strings.Contains(text, "stream error"), strings.Contains(text, "GOAWAY"), strings.Contains(text, "idle connection"):
+	case isHTTP2(text), strings.Contains(text, "idle connection"):
 		return crawl.ClassReset, text
 	case strings.Contains(text, "invalid header field"):
 		return crawl.ClassOther, text // ours, of the request
@@ -140,11 +140,17 @@ func (ex *exchange) bodyTrouble(err error) {
 		ex.fail(crawl.ClassNone, err.Error())
 	case errors.Is(err, inflate.ErrCut), errors.Is(err, inflate.ErrCorrupt), errors.Is(err, inflate.ErrLayers):
 		ex.fail(crawl.ClassBadResponse, err.Error())
-	case isBroken(err), strings.Contains(err.Error(), "stream error"):
+	case isBroken(err), isHTTP2(err.Error()):
 		ex.fail(crawl.ClassReset, fmt.Sprintf("the connection broke after %d bytes of the body", size))
 	default:
 		ex.fail(crawl.ClassBadResponse, err.Error())
 	}
+}
+
+// isHTTP2: an error of HTTP/2 that ends a stream. Several exchanges share a
+// connection, and which of them broke it is not to be known.
+func isHTTP2(text string) bool {
+	return strings.Contains(text, "stream error") || strings.Contains(text, "connection error") || strings.Contains(text, "GOAWAY")
 }
 
 // isBroken: the far end went away.

@@ -149,7 +149,7 @@ func TestNoConnection(t *testing.T) {
 	}{
 		{"unknown name", "http://none.example/", b, want{class: crawl.ClassDNSNXDomain, detail: "look up none.example: no such host"}},
 		{"resolver down", "http://busy.example/", b, want{class: crawl.ClassDNSTemporary, detail: "server misbehaving"}},
-		{"resolver stalls", "http://slow.example/", b, want{class: crawl.ClassDNSTemporary, detail: "after 700ms"}},
+		{"resolver stalls", "http://slow.example/", b, want{class: crawl.ClassDNSTemporary, detail: "after 1.5s"}},
 		{"refused", "http://" + closed + "/", b, want{class: crawl.ClassConnectRefused, detail: "refused"}},
 		{"private by name", "http://inside.example/", b, want{class: crawl.ClassAddressDenied, detail: "10.0.0.1 is a private address; allow it with --allow-net 10.0.0.0/8"}},
 		{"loopback", "http://" + closed + "/", guarded, want{class: crawl.ClassAddressDenied, detail: "127.0.0.1 is a loopback address; allow it with --allow-net 127.0.0.0/8"}},
@@ -166,7 +166,7 @@ func TestNoConnection(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			opts := options()
-			if strings.Contains(tt.want.detail, "700ms") {
+			if strings.Contains(tt.want.detail, "1.5s") {
 				opts.Timeout = short
 			}
 			check(t, tt.b.do(t, tt.url, opts), tt.want)

@@ -38,7 +38,7 @@ func sendReset(s string) serve {
 		if s != "" {
 			// Let what was sent arrive first: an RST may overtake it. The peer sends
 			// nothing, so this waits for no longer than the peer reads.
-			_ = c.(*net.TCPConn).SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+			_ = c.(*net.TCPConn).SetReadDeadline(time.Now().Add(time.Second))
 			_, _ = c.Read(make([]byte, 1))
 		}
 		_ = c.(*net.TCPConn).SetLinger(0)
@@ -82,7 +82,7 @@ type want struct {
 	redirect  string
 }
 
-const short = 700 * time.Millisecond // ends what never ends
+const short = 1500 * time.Millisecond // ends what never ends
 
 func TestHostileSites(t *testing.T) {
 	t.Parallel()
@@ -139,7 +139,7 @@ func TestHostileSites(t *testing.T) {
 		{"endless lie about length", repeat(ok+lines("Content-Length: 9000000000", ""), big), 0, want{status: 200, size: 1 << 20, truncated: true}},
 		{"endless redirect body", repeat("HTTP/1.1 302 Found\r\nLocation: /x\r\n\r\n", big), 0, want{status: 302, size: 1 << 20, truncated: true, redirect: "/x"}},
 
-		{"stall before status", sendStall(""), short, want{class: crawl.ClassTimeoutHeaders, detail: "after 700ms"}},
+		{"stall before status", sendStall(""), short, want{class: crawl.ClassTimeoutHeaders, detail: "after 1.5s"}},
 		{"stall in headers", sendStall(ok + "X-A: b\r\n"), short, want{class: crawl.ClassTimeoutHeaders}},
 		{"stall in body", sendStall(ok + lines("Content-Length: 10", "") + "hello"), short, want{class: crawl.ClassTimeoutBody, status: 200, body: "hello", truncated: true, detail: "5 bytes came"}},
 		{"stall before last chunk", sendStall(ok + lines("Transfer-Encoding: chunked", "") + "5\r\nhello\r\n"), short, want{class: crawl.ClassTimeoutBody, status: 200, body: "hello", truncated: true}},
@@ -269,6 +269,68 @@ func TestContentCodings(t *testing.T) {
 	}
 }
 
+func TestHostileHTTP2(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/reset":
+			panic(http.ErrAbortHandler)
+		case "/reset-in-body":
+			_, _ = io.WriteString(w, "hello")
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		case "/headers":
+			for i := range 128 {
+				w.Header().Set(fmt.Sprint("X-", i), strings.Repeat("a", 1000))
+			}
+		case "/too-many-headers":
+			for i := range 500 {
+				w.Header().Set(fmt.Sprint("X-", i), strings.Repeat("a", 1000))
+			}
+		case "/stall":
+			<-r.Context().Done()
+		case "/stall-in-body":
+			_, _ = io.WriteString(w, "hello")
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		case "/endless":
+			for r.Context().Err() == nil {
+				_, _ = w.Write(make([]byte, 64<<10))
+			}
+		}
+	}))
+	s.EnableHTTP2 = true
+	s.Config.ErrorLog = quiet()
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	tests := []struct {
+		path    string
+		timeout time.Duration
+		want    want
+	}{
+		{"/reset", 0, want{class: crawl.ClassReset}},
+		{"/reset-in-body", 0, want{class: crawl.ClassReset, status: 200, body: "hello", truncated: true}},
+		{"/headers", 0, want{class: crawl.ClassTooLarge}},
+		{"/too-many-headers", 0, want{class: crawl.ClassReset}}, // breaks the connection
+		{"/stall", short, want{class: crawl.ClassTimeoutHeaders}},
+		{"/stall-in-body", short, want{class: crawl.ClassTimeoutBody, status: 200, body: "hello", truncated: true}},
+		{"/endless", 0, want{status: 200, size: 1 << 20, truncated: true}},
+		{"/", 0, want{status: 200}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.path, func(t *testing.T) {
+			t.Parallel()
+			// A client of its own: exchanges on one connection break each other.
+			b := setup(t, s.Client().Transport.(*http.Transport).TLSClientConfig, local, "127.0.0.0/8")
+			opts := options()
+			if tt.timeout > 0 {
+				opts.Timeout = tt.timeout
+			}
+			check(t, b.do(t, s.URL+tt.path, opts), tt.want)
+		})
+	}
+}
+
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	secure := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -314,6 +376,6 @@ func TestTLS(t *testing.T) {
 		addr := rawServer(t, func(_ net.Conn, stop <-chan struct{}) { <-stop })
 		opts := options()
 		opts.Timeout = short
-		check(t, wary.do(t, "https://"+addr+"/", opts), want{class: crawl.ClassTLS, detail: "after 700ms"})
+		check(t, wary.do(t, "https://"+addr+"/", opts), want{class: crawl.ClassTLS, detail: "after 1.5s"})
 	})
 }

@@ -1,0 +1,64 @@
+package fetcher
+
+import (
+	"testing"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	"github.com/weircrawl/weir/services/fetcher/internal/client"
+)
+
+func TestTextual(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]bool{
+		"":                                 true,
+		"text/html":                        true,
+		"Text/HTML; charset=x; =broken":    true,
+		"application/xhtml+xml":            true,
+		"application/json; charset=utf-8":  true,
+		"application/rss+xml":              true,
+		"application/x-unknown":            true,
+		"html":                             true,
+		"*/*":                              true,
+		"/":                                true,
+		"application/pdf":                  false,
+		"application/octet-stream":         false,
+		"image/png":                        false,
+		"image/svg+xml":                    false,
+		"video/mp4":                        false,
+		"application/zip":                  false,
+		"font/woff2":                       false,
+		"application/vnd.ms-excel":         false,
+		"multipart/form-data; boundary=xx": false,
+	} {
+		if got := textual(in); got != want {
+			t.Errorf("textual(%q) = %v", in, got)
+		}
+	}
+}
+
+func TestHeadersMarshal(t *testing.T) {
+	t.Parallel()
+	list := headers([]client.Header{{Name: "A", Value: "1"}, {Name: "B\xff", Value: "\xff\xfe"}, {Name: "C", Value: ""}})
+	data, err := proto.Marshal(&crawlv1.FetchResult{ResponseHeaders: list})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back crawlv1.FetchResult
+	if err := proto.Unmarshal(data, &back); err != nil {
+		t.Fatal(err)
+	}
+	if h := back.GetResponseHeaders(); len(h) != 3 || string(h[1].GetValue()) != "\xff\xfe" || !utf8.ValidString(h[1].GetName()) {
+		t.Errorf("headers %v", h)
+	}
+}
+
+func TestClassesFitTheWire(t *testing.T) {
+	t.Parallel()
+	if int(crawl.ClassOther) != int(crawlv1.ErrorClass_ERROR_CLASS_OTHER) || len(crawlv1.ErrorClass_name) != int(crawl.ClassOther)+1 {
+		t.Error("crawl.Class and crawlv1.ErrorClass differ")
+	}
+}
