@@ -133,7 +133,7 @@ func TestDecodeErrors(t *testing.T) {
 		"bad enum":             {yaml: "order: breath_first", want: `shop.yaml:1:8: order must be breadth_first or depth_first, not "breath_first"; did you mean "breadth_first"?`},
 		"long enum":            {yaml: "order: ORDER_DEPTH_FIRST", want: `shop.yaml:1:8: order must be breadth_first or depth_first, not "ORDER_DEPTH_FIRST"; did you mean "depth_first"?`},
 		"impossible value":     {yaml: "fetch:\n  max_redirects: 51", want: `shop.yaml:2:3: fetch.max_redirects: must be between 0 and 50, not 51`},
-		"bad regex":            {yaml: "scope:\n  rules:\n  - reject: 're:(['", want: "shop.yaml:3:5: scope.rules[0].reject: \"([\" is not an RE2 expression: missing closing ]: `[`"},
+		"bad regex":            {yaml: "scope:\n  rules:\n  - reject: 're:(['", want: "shop.yaml:3:5: scope.rules[0].reject: \"re:([\" is not an RE2 expression: missing closing ]: `[`"},
 		"bad field regex":      {yaml: "extract: [{name: a, fields: {b: {css: c, regex: '('}}}]", want: "shop.yaml:1:42: extract[0].fields.b.regex: \"(\" is not an RE2 expression: missing closing ): `(`"},
 		"bad URL":              {yaml: "seeds: {urls: ['https://a.example/', 'http://[']}", want: `shop.yaml:1:38: seeds.urls[1]: "http://[" is not a valid URL`},
 		"URL without scheme":   {yaml: "seeds: {urls: [shop.example]}", want: `shop.yaml:1:16: seeds.urls[0]: "shop.example" is not an absolute URL; did you mean "https://shop.example"?`},

@@ -148,14 +148,15 @@ func (c *checker) pattern(path, text string) {
 		return
 	}
 	if re, ok := strings.CutPrefix(text, "re:"); ok {
-		c.regex(path, re)
+		c.regex(path, text, re)
 	} else if _, err := crawl.CompilePattern(text); err != nil {
 		c.addf(path, "%s", oneLine(err))
 	}
 }
 
-func (c *checker) regex(path, text string) {
-	if _, err := regexp.Compile(text); err != nil {
+// regex checks the expression re, which the spec writes as text.
+func (c *checker) regex(path, text, re string) {
+	if _, err := regexp.Compile(re); err != nil {
 		c.addf(path, "%q is not an RE2 expression: %s", text, strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
 }

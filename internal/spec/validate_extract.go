@@ -68,7 +68,7 @@ func (c *checker) field(path, name string, f *crawlv1.FieldRule) {
 		}
 	}
 	if f.GetRegex() != "" {
-		c.regex(path+".regex", f.GetRegex())
+		c.regex(path+".regex", f.GetRegex(), f.GetRegex())
 	}
 	c.enum(fmt.Sprintf("%s.type", path), int32(f.GetType()), crawlv1.FieldType_name)
 }
