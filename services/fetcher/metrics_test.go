@@ -37,7 +37,7 @@ func nonZero(t *testing.T, reg prometheus.Gatherer) []string {
 			for _, l := range m.GetLabel() {
 				labels = append(labels, l.GetName()+"="+l.GetValue())
 			}
-			out = append(out, fmt.Sprint(strings.TrimPrefix(f.GetName(), "weir_fetcher_"), labels, v))
+			out = append(out, fmt.Sprintf("%s%v%v", strings.TrimPrefix(f.GetName(), "weir_fetcher_"), labels, v))
 		}
 	}
 	slices.Sort(out)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -39,7 +40,7 @@ type Deps struct {
 	// Version is shown in the default User-Agent; empty for the build's own.
 	Version string
 	// Lookup asks for the addresses of a name; nil for the system's resolver.
-	Lookup resolve.Lookup
+	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 }
 
 // maxCalls is how many exchanges run for gRPC callers at a time, besides those
