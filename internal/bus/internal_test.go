@@ -1,0 +1,164 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+)
+
+func TestSubjectsAndIDs(t *testing.T) {
+	t.Parallel()
+	ref := &crawlv1.TaskRef{CrawlId: "c1", UrlKey: []byte{0xab, 0xcd}, Generation: 2, Attempt: 3, Lease: 0xff01, Partition: 5}
+	type brief struct {
+		Subject, ID string
+		Lease       uint64
+	}
+	var got []brief
+	for _, m := range []Message{
+		Task("http", &crawlv1.FetchTask{Ref: ref}), Page(&crawlv1.Page{Ref: ref}),
+		Record(&crawlv1.Record{Ref: ref}), Result(&crawlv1.Result{Ref: ref}),
+	} {
+		got = append(got, brief{m.Subject, m.ID, m.Lease})
+	}
+	want := []brief{
+		{"weir.task.http.c1", "task-c1-abcd-2-3-ff01", 0xff01},
+		{"weir.page.c1", "page-c1-abcd-2-3-ff01", 0xff01},
+		{"weir.record.c1", "record-c1-abcd-2-3-ff01", 0xff01},
+		{"weir.result.5", "result-c1-abcd-2-3-ff01", 0xff01},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestValidSubject(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]bool{
+		"weir.page.c1": true, "a": true, "": false, ".a": false, "a.": false, "a..b": false,
+		"a b": false, "a.*": false, "a.>": false, "a\nb": false,
+	} {
+		if got := validSubject(s); got != want {
+			t.Errorf("%q: %v", s, got)
+		}
+	}
+}
+
+func TestDispositions(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		err  error
+		want string
+	}{
+		{nil, "ack"},
+		{crawl.Errorf(crawl.Conflict, "x"), "ack"},
+		{crawl.Errorf(crawl.Precondition, "x"), "ack"},
+		{crawl.Errorf(crawl.Throttled, "x"), "ack"},
+		{crawl.Errorf(crawl.Invalid, "x"), "dead"},
+		{crawl.Errorf(crawl.NotFound, "x"), "dead"},
+		{crawl.Errorf(crawl.Unavailable, "x"), "retry"},
+		{fmt.Errorf("publish: %w", ErrFull), "retry"},
+		{crawl.Errorf(crawl.Internal, "x"), "bug"},
+		{errors.New("x"), "bug"},
+		{context.Canceled, "bug"},
+	} {
+		if got := dispositionOf(tc.err).String(); got != tc.want {
+			t.Errorf("%v: %s, want %s", tc.err, got, tc.want)
+		}
+	}
+}
+
+func TestDelays(t *testing.T) {
+	t.Parallel()
+	b := backoff{50 * time.Millisecond, 5 * time.Second}
+	for n, want := range map[int]time.Duration{0: 50 * time.Millisecond, 3: 400 * time.Millisecond, 7: 5 * time.Second, 1 << 20: 5 * time.Second} {
+		if lo, hi := b.Delay(n, func() float64 { return 0 }), b.Delay(n, func() float64 { return 1 }); lo != want/2 || hi != want {
+			t.Errorf("try %d: %s to %s, want %s to %s", n, lo, hi, want/2, want)
+		}
+	}
+	for n, want := range map[uint64]time.Duration{1: 200 * time.Millisecond, 4: 1600 * time.Millisecond, 1 << 60: 10 * time.Second} {
+		if got := nakDelay(n); got != want {
+			t.Errorf("delivery %d: %s, want %s", n, got, want)
+		}
+	}
+}
+
+func TestSleep(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		if !sleep(ctx, 2*time.Second) || sleep(ctx, 2*time.Second) {
+			t.Error("sleep misjudges its context")
+		}
+	})
+}
+
+func TestTermBody(t *testing.T) {
+	t.Parallel()
+	if got := string(termBody(errors.New("bad\nstack"))); got != "+TERM bad" {
+		t.Errorf("got %q", got)
+	}
+	if got := len(termBody(errors.New(strings.Repeat("x", 1000)))); got != 206 {
+		t.Errorf("%d bytes", got)
+	}
+}
+
+func TestAckTokens(t *testing.T) {
+	t.Parallel()
+	for reply, want := range map[string][2]uint64{
+		"$JS.ACK.WEIR_PAGES.parse.3.77.80.1700000000000000000.5":               {3, 77},
+		"$JS.ACK._.hash.WEIR_PAGES.parse.3.77.80.1700000000000000000.5":        {3, 77},
+		"$JS.ACK.dom.hash.WEIR_PAGES.parse.3.77.80.1700000000000000000.5.rand": {3, 77},
+	} {
+		number, seq, ok := ackTokens(reply)
+		if !ok || [2]uint64{number, seq} != want {
+			t.Errorf("%s: %d, %d, %v", reply, number, seq, ok)
+		}
+	}
+	for _, reply := range []string{"", "_INBOX.x", "$JS.ACK.a.b", "$JS.ACK.s.c.x.77.80.1.5", "$JS.ACK.s.c.3..80.1.5"} {
+		if _, _, ok := ackTokens(reply); ok {
+			t.Errorf("%q is taken", reply)
+		}
+	}
+}
+
+func FuzzAckTokens(f *testing.F) {
+	f.Add("$JS.ACK.S.c.3.77.80.1700000000000000000.5")
+	f.Add("$JS.ACK.d.h.S.c.3.77.80.17.5.r")
+	f.Add("$JS.ACK.........")
+	f.Fuzz(func(t *testing.T, s string) {
+		if _, _, ok := ackTokens(s); ok && !strings.HasPrefix(s, "$JS.ACK.") {
+			t.Errorf("%q is taken", s)
+		}
+	})
+}
+
+func TestMetricsAreSharedInAProcess(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewPedanticRegistry()
+	a, b := newMetrics(reg), newMetrics(reg)
+	a.publish("weir.task.http.c1", nil)
+	b.publish("weir.task.http.c2", fmt.Errorf("x: %w", ErrFull))
+	b.publish("weir.page.c2", crawl.Errorf(crawl.Unavailable, "x"))
+	want := `
+		# HELP weir_bus_published_total Messages published, by stage and outcome. Many "full" mean that the next stage is too slow: add replicas of it.
+		# TYPE weir_bus_published_total counter
+		weir_bus_published_total{outcome="ack",stage="task"} 1
+		weir_bus_published_total{outcome="full",stage="task"} 1
+		weir_bus_published_total{outcome="unavailable",stage="page"} 1
+	`
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "weir_bus_published_total"); err != nil {
+		t.Error(err)
+	}
+}
