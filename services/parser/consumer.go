@@ -45,14 +45,7 @@ func (s *Service) record(ctx context.Context, specs specs, p *crawlv1.Page) (*cr
 		return nil, err
 	}
 	defer release()
-	if data == nil {
-		data = []byte{} // a page without a body, which is no DEFLATE stream either
-	}
-	j := &job{crawl: s.crawls.get(c), in: in, deflated: data}
-	if len(data) == 0 {
-		j.deflated = nil
-	}
-	result, err := s.read(ctx, j)
+	result, err := s.read(ctx, &job{crawl: s.crawls.get(c), in: in, deflated: data})
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ const keptBuffer = 1 << 20
 type job struct {
 	crawl    *readyCrawl
 	in       page.Input
-	deflated []byte // nil for a plain body in in.Body
+	deflated []byte // empty for a plain body in in.Body, or none
 }
 
 // outcome is what became of a job.
@@ -154,7 +154,7 @@ func (s *Service) isolated(j *job, stop *atomic.Bool) (o outcome) {
 // inLane inflates and reads a page.
 func (s *Service) inLane(l *lane, j *job, stop *atomic.Bool) outcome {
 	warning := j.crawl.warning
-	if j.deflated != nil {
+	if len(j.deflated) > 0 {
 		body, cut, err := l.inflater.inflate(j.deflated, j.in.Size, s.cfg.MaxBody)
 		if err != nil && len(body) == 0 {
 			return outcome{&crawlv1.ParseResult{Warning: "the body cannot be read: " + err.Error()}, outcomeUnreadable}

@@ -59,8 +59,8 @@ func decodeMarked(body []byte) (text []byte, name string, ok bool) {
 func decode(body []byte, name string) ([]byte, string) {
 	switch name {
 	case "":
-		if utf8.Valid(body) && !looksEncodedInASCII(body) {
-			return body, UTF8
+		if !looksEncodedInASCII(body) && probable(body) {
+			return valid(body), UTF8
 		}
 		name = guess(body)
 	case UTF8:
@@ -134,7 +134,24 @@ func plausible(body []byte) bool {
 	if utf8.Valid(body) {
 		return true
 	}
-	good, bad := 0, 0
+	good, bad := count(body)
+	return bad <= good || bad < fewBytes
+}
+
+// probable reports whether a body that declares nothing is UTF-8 all the same:
+// it may be cut inside a character, or have one broken. Text in another encoding
+// is hardly ever anything but broken.
+func probable(body []byte) bool {
+	if utf8.Valid(body) {
+		return true
+	}
+	good, bad := count(body)
+	return good > 0 && bad*10 <= good
+}
+
+// count counts the characters outside ASCII and the bytes that are none; one that
+// is cut off at the end is neither.
+func count(body []byte) (good, bad int) {
 	for i := 0; i < len(body); {
 		if body[i] < utf8.RuneSelf {
 			i++
@@ -144,14 +161,14 @@ func plausible(body []byte) bool {
 		switch {
 		case r != utf8.RuneError || n > 1:
 			good++
-		case !utf8.FullRune(body[i:]): // the page was cut inside a character
-			return bad <= good || bad < fewBytes
+		case !utf8.FullRune(body[i:]):
+			return good, bad
 		default:
 			bad++
 		}
 		i += n
 	}
-	return bad <= good || bad < fewBytes
+	return good, bad
 }
 
 // label returns the charset parameter of a Content-Type.

@@ -139,6 +139,8 @@ func TestDecodeSpecialCases(t *testing.T) {
 		{"false utf-8 in the header, meta right", "<meta charset=koi8-r><p>\xd4\xc5\xd3\xd4\xc5\xd2", "text/html; charset=utf-8", "<meta charset=koi8-r><p>тестер", "koi8-r"},
 		{"utf-8 with a broken character", "<p>äöü\xff", "text/html; charset=utf-8", "<p>äöü\ufffd", "utf-8"},
 		{"utf-8 cut inside a character", "<p>äö\xc3", "text/html; charset=utf-8", "<p>äö\ufffd", "utf-8"},
+		{"undeclared utf-8 cut inside a character", "<p>äö\xc3", "", "<p>äö\ufffd", "utf-8"},
+		{"undeclared utf-8 with a broken character", "<p>" + viet + "\xff", "", "<p>" + viet + "\ufffd", "utf-8"},
 		{"replacement label", "<p>a", "text/html; charset=iso-2022-kr", "<p>a", "utf-8"},
 		{"text far from the start", long + page("", string(encode(t, named(t, "windows-1251"), russian))), "", long + page("", russian), "windows-1251"},
 		{"ascii declared as latin1", "<p>a", "text/html; charset=latin1", "<p>a", "windows-1252"},

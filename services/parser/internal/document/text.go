@@ -23,13 +23,7 @@ func Fold(s string, limit int) string {
 	if isFolded(s) && (limit == 0 || len(s) <= limit) {
 		return s
 	}
-	return string(AppendFolded(make([]byte, 0, min(len(s), max(limit, 64))), s, limit))
-}
-
-// AppendFolded appends s to dst as Fold returns it; a blank comes between the two
-// only where s begins with white space and dst is not empty and does not end in
-// one. The limit counts the whole of dst.
-func AppendFolded(dst []byte, s string, limit int) []byte {
+	dst := make([]byte, 0, min(len(s), max(limit, 64)))
 	blank := false
 	for i := 0; i < len(s); {
 		r, n := rune(s[i]), 1
@@ -44,16 +38,16 @@ func AppendFolded(dst []byte, s string, limit int) []byte {
 			blank = true
 			continue
 		}
-		if blank && len(dst) > 0 && dst[len(dst)-1] != ' ' {
+		if blank && len(dst) > 0 {
 			dst = append(dst, ' ')
 		}
 		blank = false
 		if limit > 0 && len(dst)+utf8.RuneLen(r) > limit {
-			return bytes.TrimRight(dst, " ")
+			return string(bytes.TrimRight(dst, " "))
 		}
 		dst = utf8.AppendRune(dst, r)
 	}
-	return dst
+	return string(dst)
 }
 
 // isFolded reports whether s is ASCII without anything to fold.

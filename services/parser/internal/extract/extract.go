@@ -10,7 +10,6 @@ import (
 	"golang.org/x/net/html"
 
 	"github.com/weircrawl/weir/internal/weburl"
-	"github.com/weircrawl/weir/services/parser/internal/document"
 )
 
 // Bounds of what one page may give. Items travel in messages of a MiB; a rule
@@ -254,7 +253,7 @@ func (x *Extractor) fact(f Fact) string {
 	case FactContentType:
 		return x.page.ContentType
 	case FactTitle:
-		return document.Fold(x.page.Title, 0)
+		return x.page.Title
 	}
 	return ""
 }

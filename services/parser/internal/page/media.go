@@ -13,6 +13,24 @@ const (
 // sniffed is how far is looked for what a page is, as the MIME sniffing standard.
 const sniffed = 1445
 
+// namedBySize is how much of a page that is not HTML is looked at for its encoding.
+const namedBySize = 8 << 10
+
+// mayBeHTML reports whether isHTML may say so of some page of a media type.
+func mayBeHTML(media string) bool {
+	switch media {
+	case typeHTML, typeXHTML, "application/vnd.wap.xhtml+xml", "text/xml", "application/xml":
+		return true
+	}
+	return isUnknown(media)
+}
+
+// isUnknown reports whether a media type is none but what servers say when they do
+// not know.
+func isUnknown(media string) bool {
+	return media == "unknown/unknown" || media == "application/unknown" || media == "*/*" || !strings.Contains(media, "/")
+}
+
 // isHTML reports whether a page of a media type is read as HTML. XML that holds a
 // web page is: servers send XHTML under several names.
 func isHTML(media string, text []byte) bool {
@@ -23,11 +41,7 @@ func isHTML(media string, text []byte) bool {
 		head := text[:min(len(text), sniffed)]
 		return bytes.Contains(head, []byte("<html")) || bytes.Contains(head, []byte("<!DOCTYPE html"))
 	}
-	// Not types but what servers say when they do not know.
-	if media == "unknown/unknown" || media == "application/unknown" || media == "*/*" || !strings.Contains(media, "/") {
-		return sniff(text) == typeHTML
-	}
-	return false
+	return isUnknown(media) && sniff(text) == typeHTML
 }
 
 // sniff tells the media type of a page that comes without one, among those that

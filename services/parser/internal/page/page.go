@@ -99,7 +99,12 @@ func (p *Parser) Parse(in *Input, c *Crawl, stop *atomic.Bool) Output {
 		URL: in.URL.String(), Depth: in.Depth, FetchedAt: in.FetchedAt, Status: in.Status,
 		Bytes: in.Size, Language: in.ContentLanguage, Stop: stop,
 	}
-	text, name := charset.Decode(in.Body, in.ContentType)
+	body := in.Body
+	if !mayBeHTML(out.ContentType) {
+		// Its text is not read; a piece is enough to name its encoding.
+		body = body[:min(len(body), namedBySize)]
+	}
+	text, name := charset.Decode(body, in.ContentType)
 	out.Charset = name
 	if out.ContentType == "" {
 		out.ContentType = sniff(text)
@@ -125,7 +130,8 @@ func (p *Parser) readHTML(in *Input, c *Crawl, stop *atomic.Bool, text []byte, o
 	for _, v := range in.Links {
 		doc.References = link.FromHeader(doc.References, v)
 	}
-	if doc.Cut {
+	stopped := func() bool { return stop != nil && stop.Load() } // the caller knows, and says so
+	if doc.Cut && !stopped() {
 		out.Warnings = append(out.Warnings, "the page has more references than are read")
 	}
 	baseURL := link.BaseURL(p.plain, in.URL, doc.Base)
@@ -136,7 +142,7 @@ func (p *Parser) readHTML(in *Input, c *Crawl, stop *atomic.Bool, text []byte, o
 		cfg := c.Links
 		cfg.Stop = stop
 		out.Links = p.collector.Collect(cfg, in.URL, in.Depth, base, doc, noFollow)
-		if out.Links.Cut {
+		if out.Links.Cut && !stopped() {
 			out.Warnings = append(out.Warnings, "the page has more links than are taken of one page")
 		}
 	}
