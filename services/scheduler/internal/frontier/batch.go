@@ -26,8 +26,9 @@ type Batch struct {
 	Leases []LeaseRow
 	// Seq, when not 0, is the new lower bound of sequence numbers after a restart.
 	Seq uint64
-	// Sync says that results may be acknowledged only after Commit.Wait: the batch
-	// holds more than leases and politeness, which a crash may lose without harm.
+	// Sync says that results may be acknowledged, and leases published, only after
+	// Commit.Wait. Without it the batch holds only leases of crawls without limits of
+	// pages and politeness, which a crash may lose without harm.
 	Sync bool
 }
 

@@ -18,7 +18,7 @@ func (f *Frontier) Flush() *Batch {
 	}
 	f.dirtyQ, f.dirtyH, f.dirtyC = clearAll(f.dirtyQ), clearAll(f.dirtyH), clearAll(f.dirtyC)
 	f.evict()
-	b.Sync = len(b.URLs)+len(b.Queue)+len(b.Due)+len(b.Ready)+len(b.Robots)+len(b.Crawls)+len(b.Stats) > 0 || b.Seq > 0
+	b.Sync = b.Sync || len(b.URLs)+len(b.Queue)+len(b.Due)+len(b.Ready)+len(b.Robots)+len(b.Crawls)+len(b.Stats) > 0 || b.Seq > 0
 	if !b.Sync && len(b.Hosts)+len(b.Leases) == 0 {
 		return nil
 	}
@@ -75,6 +75,10 @@ func (f *Frontier) writeURL(ref Ref, rec Record) {
 
 // writeLease adds a lease to the batch.
 func (f *Frontier) writeLease(l *lease) {
+	if lim := &l.q.c.Limits; !l.robots && (lim.Pages > 0 || lim.PagesPerHost > 0) {
+		// The result of a lease that a crash made unknown would be a page too many.
+		f.out.Sync = true
+	}
 	f.out.Leases = append(f.out.Leases, LeaseRow{
 		ID: l.id, Partition: l.q.h.part, Crawl: l.q.c.No, Host: l.q.h.id, Key: l.item.Key,
 		Robots: l.robots, Void: l.void, Reserve: l.reserve,

@@ -2,7 +2,6 @@ package frontier
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/weircrawl/weir/internal/weburl"
@@ -39,8 +38,9 @@ type Frontier struct {
 	idle      []idleMark
 	inWindows int // items in all windows
 	wants     []*queue
-	origins   map[string]place
+	origins   map[string]home
 	missing   map[HostRef]struct{}
+	keys      keyMemo
 
 	leases     map[LeaseID]*lease
 	deadlines  []deadline
@@ -60,8 +60,8 @@ type Frontier struct {
 	changes    []CrawlNo
 }
 
-// place is where an origin's URLs are kept.
-type place struct {
+// home is where an origin's URLs are kept.
+type home struct {
 	host      HostID
 	partition uint32
 }
@@ -75,8 +75,8 @@ func New(cfg Config, s *Snapshot, now time.Time) *Frontier {
 	f := &Frontier{
 		cfg: cfg, start: now,
 		crawls: make(map[CrawlNo]*crawlState), byID: make(map[string]CrawlNo),
-		hosts: make(map[HostID]*host), origins: make(map[string]place),
-		missing: make(map[HostRef]struct{}), leases: make(map[LeaseID]*lease),
+		hosts: make(map[HostID]*host), origins: make(map[string]home),
+		missing: make(map[HostRef]struct{}), keys: newKeyMemo(), leases: make(map[LeaseID]*lease),
 		nextLease: LeaseID(s.Epoch) << 40,
 		seq:       s.Seq, seqLimit: s.Seq,
 		dueAt: s.DueAt,
@@ -144,15 +144,8 @@ func (f *Frontier) wall(t tick) time.Time {
 
 // Ref returns where a URL is kept. It is cheap for hosts in use.
 func (f *Frontier) Ref(no CrawlNo, u weburl.URL) Ref {
-	p, ok := f.origins[u.Origin()]
-	if !ok {
-		if len(f.origins) >= maxOrigins {
-			clear(f.origins)
-		}
-		p = place{host: u.HostID(), partition: weburl.Partition(u.Site(), f.cfg.Partitions)}
-		f.origins[strings.Clone(u.Origin())] = p
-	}
-	return Ref{Crawl: no, Partition: p.partition, Host: p.host, Key: u.Key()}
+	p := f.homeOf(u)
+	return Ref{Crawl: no, Partition: p.partition, Host: p.host, Key: f.keys.key(u)}
 }
 
 // Missing appends to dst the hosts of refs that are not in memory, each once.
