@@ -1,0 +1,332 @@
+package storage
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/weircrawl/weir/internal/bus"
+	"github.com/weircrawl/weir/internal/crawl"
+	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
+)
+
+// The test binary, started anew with these variables, is the process under test.
+const (
+	roleVariable  = "WEIR_STORAGE_TEST_ROLE"
+	dirVariable   = "WEIR_STORAGE_TEST_DIR"
+	startVariable = "WEIR_STORAGE_TEST_START"
+)
+
+func play(role string) int {
+	cfg := DefaultConfig()
+	cfg.Dir, cfg.MinFree = os.Getenv(dirVariable), 0
+	cfg.SegmentSize = 1 << 20 // rolled every few batches
+	s, err := New(cfg, Deps{Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry()})
+	if err == nil {
+		switch role {
+		case "writer":
+			err = writeForEver(s)
+		case "full":
+			err = fillUp(s)
+		default:
+			err = fmt.Errorf("no role %q", role)
+		}
+		err = errors.Join(err, s.Close())
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// storeRecords takes records through everything but the bus.
+func storeRecords(s *Service, from, to int) error {
+	var ds []bus.Delivery
+	for n := from; n < to; n++ {
+		text := strings.Repeat(fmt.Sprintf("page %d ", n), 50+n%500)
+		data, err := proto.Marshal(record(n, text))
+		if err != nil {
+			return err
+		}
+		ds = append(ds, bus.Delivery{Data: data, Number: 1})
+	}
+	b, err := s.decode(ds)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	return s.store(context.Background(), b)
+}
+
+// writeForEver stores batches and prints the number of records that are stored,
+// until it is killed. The first batch may have been stored before the last kill:
+// like a redelivery.
+func writeForEver(s *Service) error {
+	from, err := strconv.Atoi(os.Getenv(startVariable))
+	if err != nil {
+		return err
+	}
+	for size := 1; ; size = size%40 + 7 {
+		if err := storeRecords(s, from, from+size); err != nil {
+			return err
+		}
+		from += size
+		fmt.Println(from)
+	}
+}
+
+// TestKill kills a writing process again and again. What it said was stored is
+// there exactly once, and the archive has whole records only, each known to the
+// catalogue.
+func TestKill(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	acked := 0
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 12 {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), roleVariable+"=writer", dirVariable+"="+dir, fmt.Sprintf("%s=%d", startVariable, acked))
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		// Killed after a random number of batches and a random moment more, so
+		// that any step of a commit may be the last.
+		lines := bufio.NewScanner(out)
+		for batches := 1 + rng.IntN(8); batches > 0 && lines.Scan(); batches-- {
+			if acked, err = strconv.Atoi(lines.Text()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.AfterFunc(time.Duration(rng.IntN(8000))*time.Microsecond, func() { _ = cmd.Process.Kill() })
+		for lines.Scan() { // it may have got further before it died
+			if acked, err = strconv.Atoi(lines.Text()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = cmd.Wait() // killed: always an error
+		if stderr.Len() > 0 {
+			t.Fatalf("the writer failed: %s", stderr.String())
+		}
+	}
+	checkStore(t, dir, acked)
+	t.Logf("%d records acknowledged over 12 kills", acked)
+}
+
+// checkStore opens a directory as after a crash and checks all of it.
+func checkStore(t *testing.T, dir string, atLeast int) {
+	t.Helper()
+	s := newStore(t, dir)
+	defer s.Close()
+	pages, err := s.cat.Pages(t.Context(), crawlID, 0, 0, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(pages) < atLeast {
+		t.Errorf("%d pages, %d were acknowledged", len(pages), atLeast)
+	}
+	seen := map[string]bool{}
+	for _, p := range pages {
+		if seen[p.CanonicalURL] {
+			t.Errorf("%s is there twice", p.CanonicalURL)
+		}
+		seen[p.CanonicalURL] = true
+		body, err := s.arch.Body(p.Place)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := strconv.Atoi(p.CanonicalURL[strings.LastIndex(p.CanonicalURL, "/")+1:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := strings.Repeat(fmt.Sprintf("page %d ", n), 50+n%500)
+		if got, err := io.ReadAll(body); string(got) != want || err != nil {
+			t.Errorf("%s has another body, %v", p.CanonicalURL, err)
+		}
+		_ = body.Close()
+	}
+	for n := range atLeast {
+		if !seen[fmt.Sprintf("http://example.com/page/%d", n)] {
+			t.Errorf("page %d is lost", n)
+		}
+	}
+	st, err := s.cat.Stats(t.Context(), crawlID)
+	if err != nil || st.Attempts != uint64(len(pages)) || st.Items != uint64(len(pages)) {
+		t.Errorf("stats %+v for %d pages, %v", st, len(pages), err)
+	}
+	checkArchive(t, dir, len(pages))
+}
+
+// checkArchive reads all WARC files without this project's reader: the standard
+// library checks each gzip member, and the records in them are walked by hand.
+// There must be one response for each page.
+func checkArchive(t *testing.T, dir string, responses int) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "warc", "*.warc.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]bool{}
+	got := 0
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for r := bytes.NewReader(data); r.Len() > 0; {
+			z, err := gzip.NewReader(r)
+			if err != nil {
+				t.Fatalf("%s at %d: %v", name, len(data)-r.Len(), err)
+			}
+			z.Multistream(false)
+			text, err := io.ReadAll(z)
+			if err != nil {
+				t.Fatalf("%s before %d: %v", name, len(data)-r.Len(), err)
+			}
+			kind, id := checkRecord(t, string(text))
+			if ids[id] {
+				t.Errorf("%s: record %s is there twice", name, id)
+			}
+			ids[id] = true
+			if kind == "response" {
+				got++
+			}
+		}
+	}
+	if got != responses {
+		t.Errorf("%d responses in the archive, want %d", got, responses)
+	}
+}
+
+// checkRecord checks the text of one record against the standard's grammar.
+func checkRecord(t *testing.T, text string) (kind, id string) {
+	t.Helper()
+	head, block, ok := strings.Cut(text, "\r\n\r\n")
+	lines := strings.Split(head, "\r\n")
+	if !ok || lines[0] != "WARC/1.1" {
+		t.Fatalf("not a record: %.60q", text)
+	}
+	fields := map[string]string{}
+	for _, line := range lines[1:] {
+		name, value, ok := strings.Cut(line, ": ")
+		if _, twice := fields[name]; !ok || twice {
+			t.Fatalf("header line %q", line)
+		}
+		fields[name] = value
+	}
+	for _, name := range []string{"WARC-Type", "WARC-Record-ID", "WARC-Date", "Content-Length"} {
+		if fields[name] == "" {
+			t.Errorf("no %s in %q", name, head)
+		}
+	}
+	length, err := strconv.Atoi(fields["Content-Length"])
+	if err != nil || len(block) != length+4 || !strings.HasSuffix(block, "\r\n\r\n") {
+		t.Errorf("block of %d bytes, Content-Length %d", len(block)-4, length)
+	}
+	return fields["WARC-Type"], fields["WARC-Record-ID"]
+}
+
+// fillUp stores records under a limit on the size of files until it is reached,
+// checks that nothing but an error of the right kind comes of it, and goes on
+// after the limit was lifted.
+func fillUp(s *Service) error {
+	signal.Ignore(syscall.SIGXFSZ) // writes fail with EFBIG instead
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		return err
+	}
+	from, full := 0, 0
+	for round := range uint64(4) {
+		low := limit
+		low.Cur = 300_000 + round*150_001
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &low); err != nil {
+			return err
+		}
+		var err error
+		for ; err == nil; from += 30 {
+			err = storeRecords(s, from, from+30)
+		}
+		from -= 30 // the failed batch comes again
+		if crawl.KindOf(err) != crawl.Unavailable {
+			return fmt.Errorf("an error of another kind: %w", err)
+		}
+		if strings.Contains(err.Error(), "no space left in ") {
+			full++
+		}
+		for range 3 { // and again, as the bus does
+			if err := storeRecords(s, from, from+30); crawl.KindOf(err) != crawl.Unavailable {
+				return fmt.Errorf("tried again: %w", err)
+			}
+		}
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+			return err
+		}
+		if err := storeRecords(s, from, from+30); err != nil {
+			return fmt.Errorf("after space was freed: %w", err)
+		}
+		from += 30
+	}
+	fmt.Println(from, full)
+	return nil
+}
+
+func TestNoSpace(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), roleVariable+"=full", dirVariable+"="+dir)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, stderr.String())
+	}
+	var stored, full int
+	if _, err := fmt.Sscan(string(out), &stored, &full); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d records stored, %d of 4 times the archive was what was full", stored, full)
+	checkStore(t, dir, stored)
+}
+
+// TestInterruptedUpload: a client that goes away leaves no body behind.
+func TestInterruptedUpload(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	stream, err := b.client.PutBody(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(&storagev1.PutBodyRequest{CrawlId: crawlID, Data: []byte("half")}); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if _, err := stream.CloseAndRecv(); err == nil {
+		t.Error("the upload counts as whole")
+	}
+}
