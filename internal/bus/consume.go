@@ -91,6 +91,9 @@ func (s *session) one(ctx context.Context, d *delivery, h func(context.Context) 
 // call calls a handler until a part that is down has come back, and returns what
 // is to become of its messages. While it waits, the session pulls nothing.
 func (s *session) call(ctx context.Context, label string, h func(context.Context) error) (disposition, error) {
+	if s.stop.Err() != nil {
+		return release, nil // nothing new is begun once the stop was asked for
+	}
 	for n := 0; ; n++ {
 		begin := time.Now()
 		err := guard(func() error { return h(ctx) })

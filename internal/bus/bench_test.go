@@ -1,0 +1,64 @@
+package bus_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/weircrawl/weir/internal/bus"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+)
+
+// BenchmarkHop is one message published, taken and acked, with the server's
+// share of the work, since it runs in the process.
+func BenchmarkHop(b *testing.B) {
+	body := &crawlv1.Body{Data: &crawlv1.Body_Deflate{Deflate: make([]byte, 4096)}}
+	const window = 200 // in flight at once, as in a busy ring
+	hop := func(consume func(*bus.Bus, context.Context, func(int)) error) func(*testing.B) {
+		return func(b *testing.B) {
+			_, bs := start(b, bus.EmbeddedConfig())
+			room := make(chan struct{}, window)
+			stop := background(b, func(ctx context.Context) error {
+				return consume(bs, ctx, func(n int) {
+					for range n {
+						<-room
+					}
+				})
+			})
+			b.ReportAllocs()
+			var pendings []bus.Pending
+			n := uint64(0)
+			for b.Loop() {
+				n++
+				room <- struct{}{}
+				pendings = append(pendings, bs.Publish(b.Context(), bus.Page(&crawlv1.Page{Ref: ref(n), Body: body})))
+				if len(pendings) == window {
+					for _, p := range pendings {
+						if err := p.Wait(b.Context()); err != nil {
+							b.Fatal(err)
+						}
+					}
+					pendings = pendings[:0]
+				}
+			}
+			for range window { // all taken
+				room <- struct{}{}
+			}
+			for range window {
+				<-room
+			}
+			stop()
+		}
+	}
+	b.Run("consume", hop(func(bs *bus.Bus, ctx context.Context, took func(int)) error {
+		return bs.Consume(ctx, bus.ParseConsumer(), bus.Options{Concurrency: 64}, func(context.Context, bus.Delivery) error {
+			took(1)
+			return nil
+		})
+	}))
+	b.Run("batch", hop(func(bs *bus.Bus, ctx context.Context, took func(int)) error {
+		return bs.ConsumeBatch(ctx, []bus.Consumer{bus.ParseConsumer()}, bus.BatchOptions{Max: 100}, func(_ context.Context, ds []bus.Delivery) error {
+			took(len(ds))
+			return nil
+		})
+	}))
+}
