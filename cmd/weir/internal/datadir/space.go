@@ -20,7 +20,7 @@ func (d *Dir) CheckSpace(least uint64) error {
 	}
 	if free < least {
 		return crawl.Errorf(crawl.Unavailable,
-			"the disk of %s has %s left, less than --min-free %s: make room, or choose another disk with --data",
+			"the disk of %s has %s left, less than --storage.min-free %s: make room, or choose another disk with --data",
 			d.path, summary.Bytes(free), summary.Bytes(least))
 	}
 	return nil
