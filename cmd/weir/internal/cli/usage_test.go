@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/weircrawl/weir/cmd/weir/internal/settings"
+	"github.com/weircrawl/weir/internal/spec"
+)
+
+// TestMistakes: exactly these words, on stderr, and this exit code. DIR stands for
+// a fresh directory, in which good.yaml and noseeds.yaml are.
+func TestMistakes(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		args string
+		code int
+		want string
+	}{
+		{"crwal", 2, `unknown command "crwal"; did you mean "crawl"?`},
+		{"zzzzzzz", 2, `unknown command "zzzzzzz": see weir --help`},
+		{"crawl --nope", 2, "unknown flag: --nope: see weir crawl --help"},
+		{"crawl", 2, "name a spec or URLs to crawl: weir crawl shop.yaml, or weir crawl https://shop.example/"},
+		{"crawl gopher://x/", 2, `argument: seeds.urls[0]: "gopher://x/" cannot be crawled: only http and https can`},
+		{"crawl shop.example", 2, "shop.example is no spec (no such file or directory); did you mean https://shop.example ?"},
+		{"crawl DIR/none.yaml", 2, "cannot read the spec DIR/none.yaml: no such file or directory"},
+		{"crawl https://a.example/ DIR/good.yaml", 2, "DIR/good.yaml is a file: give one spec, or URLs, not both"},
+		{"crawl DIR/noseeds.yaml", 2, "DIR/noseeds.yaml: seeds: name at least one URL in seeds.urls, or a file of them in seeds.files"},
+		{"crawl DIR/nofile.yaml", 2, "seeds.files: there is no file DIR/none.txt"},
+		{"crawl https://a.example/ --set politeness.dealy=1s", 2, `--set politeness.dealy=1s: unknown field "dealy" in politeness; did you mean "delay"?`},
+		{"crawl https://a.example/ --set extract=[{}]", 2, "--set extract=[{}]: extract[0].name: is required: it becomes the _rule of the items\nweir: --set extract=[{}]: extract[0].fields: needs at least one field"},
+		{"crawl https://a.example/ -o DIR/x.parquet", 2, "output format parquet is not there yet: use jsonl or csv"},
+		{"crawl https://a.example/ -o - --json", 2, "--json and -o - both write to stdout: write the items to a file"},
+		{"crawl https://a.example/ --resume --data DIR/d", 2, "there is no crawl in DIR/d to resume: leave out --resume to start one, or name its directory with --data"},
+		{"crawl --resume", 2, "--resume needs the spec or URLs, or --data with the crawl's directory"},
+		{"crawl --resume --set order=depth_first", 2, "--set needs the spec; a crawl is resumed with the spec it has"},
+		{"crawl http://127.0.0.1:1/ --data DIR/d", 2, "http://127.0.0.1:1/ is on a private network, which is not visited unless it is allowed: add --allow-net 127.0.0.0/8"},
+		{"crawl http://localhost/ --data DIR/d", 2, "http://localhost/ is on a private network, which is not visited unless it is allowed: add --allow-net 127.0.0.0/8"},
+		{"crawl http://10.1.2.3/ --allow-net 10.2.0.0/16 --data DIR/d", 2, "http://10.1.2.3/ is on a private network, which is not visited unless it is allowed: add --allow-net 10.1.2.3/32"},
+		{"crawl https://a.example/ --data DIR/d --storage.min-free 1000000000000000", 1, "the disk of DIR/d has"},
+		{"submit", 2, "name a spec or URLs: weir submit shop.yaml"},
+		{"status", 2, "weir status takes a CRAWL (id or name): usage: weir status CRAWL [flags]"},
+		{"ls x", 2, `weir ls takes no arguments, not "x": see weir ls --help`},
+		{"add shop", 2, "weir add takes a CRAWL and URLs, or - for stdin"},
+		{"export shop", 2, "weir export needs -o FILE, or -o - for stdout"},
+		{"ls --server 127.0.0.1:1", 1, "no weir server at 127.0.0.1:1 (connection refused): start one with `weir up`, or set --server or WEIR_SERVER"},
+		{"scheduler", 2, "weir scheduler keeps state: name its directory with --data"},
+		{"up --data DIR/d --scheduler.window 0", 2, "scheduler: window is 0, want at least 1"},
+		{"up --data DIR/d --log.level loud", 2, `log level "loud": want debug, info, warn or error`},
+		{"up --config DIR/good.yaml", 2, "DIR/good.yaml:1:1: seeds is not a setting"},
+		{"fetch http://127.0.0.1:1/", 2, "http://127.0.0.1:1/ is on a private network, which is not visited unless it is allowed: add --allow-net 127.0.0.0/8"},
+		{"fetch http://127.0.0.1:1/ --allow-net 127.0.0.1", 1, "connect_refused: "},
+		{"spec validate DIR/noseeds.yaml --set order=x", 2, `--set order=x: order must be breadth_first or depth_first, not "x"`},
+		{"spec validate DIR/css.yaml", 2, "DIR/css.yaml: extract[0].fields.a.css: "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.args, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			write(t, dir, "good.yaml", "seeds: {urls: ['https://a.example/']}\n")
+			write(t, dir, "noseeds.yaml", "name: x\n")
+			write(t, dir, "nofile.yaml", "seeds: {files: [none.txt]}\n")
+			write(t, dir, "css.yaml", "extract: [{name: x, fields: {a: {css: 'p['}}}]\n")
+			got := weir(t, strings.Fields(strings.ReplaceAll(tt.args, "DIR", dir))...)
+			want := "weir: " + strings.ReplaceAll(tt.want, "DIR", dir)
+			if got.code != tt.code || !strings.HasPrefix(got.stderr, want) || got.stdout != "" {
+				t.Errorf("exit code %d, stdout %q\ngot  %swant %s", got.code, got.stdout, got.stderr, want)
+			}
+			if n := strings.Count(got.stderr, "\n"); n != 1+strings.Count(tt.want, "\n") {
+				t.Errorf("%d lines: %s", n, got.stderr)
+			}
+		})
+	}
+}
+
+func TestPrints(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	example := write(t, dir, "example.yaml", string(spec.Example()))
+	for args, want := range map[string]string{
+		"version":                  "weir v1.2.3 go",
+		"--version":                "weir v1.2.3\n",
+		"spec example":             string(spec.Example()),
+		"spec schema":              string(spec.JSONSchema()),
+		"spec validate " + example: example + " is a valid spec\n",
+		"config reference":         settings.Reference(),
+		"completion bash":          "# bash completion",
+		"":                         "Weir crawls web sites.",
+		"crawl --help":             "Crawl a site to its end",
+		"spec":                     "Check crawl specs",
+		"config":                   "Show the settings",
+	} {
+		t.Run(args, func(t *testing.T) {
+			t.Parallel()
+			got := weir(t, strings.Fields(args)...)
+			if got.code != 0 || got.stderr != "" || !strings.HasPrefix(got.stdout, want) {
+				t.Errorf("exit code %d, %s%s", got.code, got.stderr, got.stdout)
+			}
+		})
+	}
+}
+
+func TestHelpListsOnlyWhatPeopleType(t *testing.T) {
+	t.Parallel()
+	got := weir(t, "crawl", "--help").stdout
+	for _, flag := range []string{"--output", "--format", "--data", "--resume", "--allow-net", "--set", "--fetchers", "--parsers", "--quiet", "--json"} {
+		if !strings.Contains(got, flag) {
+			t.Errorf("%s is missing", flag)
+		}
+	}
+	if strings.Contains(got, "--nats.") || strings.Contains(got, "--scheduler.") {
+		t.Errorf("settings in the help:\n%s", got)
+	}
+}
+
+// TestConfigurationPage keeps docs/configuration.md fresh:
+// go run ./cmd/weir config reference > docs/configuration.md
+func TestConfigurationPage(t *testing.T) {
+	t.Parallel()
+	want, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "docs", "configuration.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(settings.Reference(), string(want)); diff != "" {
+		t.Errorf("docs/configuration.md is stale: go run ./cmd/weir config reference > docs/configuration.md\n%s", diff)
+	}
+}
