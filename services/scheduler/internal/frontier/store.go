@@ -22,8 +22,9 @@ type Store interface {
 	Hosts(ctx context.Context, refs []HostRef) ([]HostState, error)
 	// Window reads what a frontier wants.
 	Window(ctx context.Context, w Want) (Filling, error)
-	// Due reads at most n delayed URLs whose time has come, and the due time of the
-	// first one beyond them, zero without one.
+	// Due reads at most n delayed URLs whose time has come, and a time before which
+	// no other is due, zero when there is no other. Once that time has come and nothing
+	// was due after all, the next answer is exact.
 	Due(ctx context.Context, now time.Time, n int) (items []DueItem, next time.Time, err error)
 	// Scan reads at most n records of a crawl in the order of Ref, beginning after
 	// ref (zero: at the start). A queued URL's record has its URL here too.

@@ -145,6 +145,7 @@ func (w *world) candidate(no frontier.CrawlNo) frontier.Candidate {
 // check compares all ledgers.
 func (w *world) check(t *rapid.T) {
 	w.t = t
+	w.ends()
 	for _, no := range sorted(w.m.crawls) {
 		c, s, ok := w.f.Crawl(no)
 		if !ok {
@@ -162,12 +163,19 @@ func (w *world) check(t *rapid.T) {
 				t.Fatalf("crawl %d has %d pages of host %x, limit %d", no, n, h, l)
 			}
 		}
-		mc.state = c.State // ends by itself: checked by finishes
+	}
+}
+
+// ends takes over the states of crawls, and checks those that ended by themselves.
+func (w *world) ends() {
+	for no, mc := range w.m.crawls {
+		c, _, _ := w.f.Crawl(no)
+		mc.state = c.State
 	}
 	for _, no := range w.f.Changes() {
 		c, s, _ := w.f.Crawl(no)
 		if c.State != frontier.Finished || s.Leased > 0 || c.Reason == frontier.ReasonDone && s.Open() > 0 {
-			t.Fatalf("crawl %d ended as %s (%s) with %+v", no, c.State, c.Reason, s)
+			w.t.Fatalf("crawl %d ended as %s (%s) with %+v", no, c.State, c.Reason, s)
 		}
 	}
 }
@@ -176,6 +184,7 @@ func (w *world) check(t *rapid.T) {
 func (w *world) next(n int) {
 	for _, l := range w.f.Next(w.now, n) {
 		w.flush() // drops before this lease are in the batch
+		w.ends()
 		if msg := w.m.impolite(l.Ref.Host, w.now); msg != "" {
 			w.t.Fatalf("lease %s of %s: %s", l.ID, l.Item.URL, msg)
 		}

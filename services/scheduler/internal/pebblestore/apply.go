@@ -26,6 +26,7 @@ func (s *Store) Apply(b *frontier.Batch) (frontier.Commit, error) {
 		return s.db.ApplyNoSyncWait(w.b, pebble.Sync)
 	})
 	if err != nil {
+		s.fatal.fail(err) // the frontier is ahead of the store now, so this is the end
 		return nil, s.fatal.wrap("write", err)
 	}
 	s.remember(b)
@@ -64,9 +65,11 @@ type commit struct {
 // Wait returns when the batch and all before it are durable.
 func (c *commit) Wait() error {
 	c.once.Do(func() {
-		c.err = c.s.fatal.wrap("sync", c.s.fatal.guard(func() error {
-			return errors.Join(c.b.SyncWait(), c.b.Close())
-		}))
+		err := c.s.fatal.guard(func() error { return errors.Join(c.b.SyncWait(), c.b.Close()) })
+		if err != nil {
+			c.s.fatal.fail(err)
+		}
+		c.err = c.s.fatal.wrap("sync", err)
 	})
 	return c.err
 }

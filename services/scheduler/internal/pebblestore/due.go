@@ -36,8 +36,8 @@ func (d *dueTimes) note(rows []frontier.DueRow) {
 	}
 }
 
-// Due reads at most n delayed URLs whose time has come, and the due time of the
-// first one beyond them, zero without one.
+// Due reads at most n delayed URLs whose time has come, and a time before which no
+// other is due, zero when there is no other.
 func (s *Store) Due(ctx context.Context, now time.Time, n int) ([]frontier.DueItem, time.Time, error) {
 	s.due.mu.Lock()
 	defer s.due.mu.Unlock()

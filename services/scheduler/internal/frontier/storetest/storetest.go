@@ -1,0 +1,371 @@
+// Package storetest proves that a frontier.Store keeps what a frontier relies on.
+// Every implementation runs the same suite.
+package storetest
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/weburl"
+	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
+)
+
+// Partitions that a factory's stores must have.
+const Partitions = 4
+
+// Factory opens stores for one test.
+type Factory struct {
+	// Open opens the test's store, which is empty the first time. After Close it
+	// opens what was written.
+	Open func(t *testing.T) frontier.Store
+}
+
+// Run runs the suite; factory is called once for each test.
+func Run(t *testing.T, factory func(t *testing.T) Factory) {
+	for _, c := range []struct {
+		name string
+		test func(t *testing.T, s frontier.Store, reopen func() frontier.Store)
+	}{
+		{"empty", testEmpty},
+		{"records", testRecords},
+		{"known", testKnown},
+		{"window", testWindow},
+		{"due", testDue},
+		{"hosts", testHosts},
+		{"restart", testRestart},
+		{"scan", testScan},
+		{"order of writes", testOrder},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			f := factory(t)
+			s := f.Open(t)
+			t.Cleanup(func() { check(t, s.Close()) })
+			c.test(t, s, func() frontier.Store {
+				check(t, s.Close())
+				s = f.Open(t)
+				return s
+			})
+		})
+	}
+}
+
+// at is a time that stores keep exactly.
+var at = time.Date(2026, 2, 3, 4, 5, 6, 789_000_000, time.UTC)
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// same compares what was read with what was written.
+func same(t *testing.T, got, want any) {
+	t.Helper()
+	if d := cmp.Diff(want, got, cmp.Comparer(func(a, b weburl.URL) bool { return a == b }), cmpopts.EquateEmpty()); d != "" {
+		t.Fatalf("read something else than was written (-want +got):\n%s", d)
+	}
+}
+
+// apply writes a batch and waits for it.
+func apply(t *testing.T, s frontier.Store, b *frontier.Batch) {
+	t.Helper()
+	c, err := s.Apply(b)
+	check(t, err)
+	check(t, c.Wait())
+}
+
+// link makes a URL and where it is kept.
+func link(t *testing.T, no frontier.CrawlNo, host, n int) (frontier.Ref, weburl.URL) {
+	t.Helper()
+	u, err := weburl.FromCanonical(fmt.Sprintf("https://h%d.test/%d?q=x", host, n))
+	check(t, err)
+	return frontier.Ref{Crawl: no, Partition: weburl.Partition(u.Site(), Partitions), Host: u.HostID(), Key: u.Key()}, u
+}
+
+func testEmpty(t *testing.T, s frontier.Store, _ func() frontier.Store) {
+	snap, err := s.Load(t.Context())
+	check(t, err)
+	same(t, snap, &frontier.Snapshot{Epoch: 1})
+	ref, _ := link(t, 1, 1, 1)
+	recs := make([]frontier.Record, 1)
+	check(t, s.Lookup(t.Context(), []frontier.Ref{ref}, recs))
+	same(t, recs, []frontier.Record{{}})
+	items, next, err := s.Due(t.Context(), at, 10)
+	check(t, err)
+	if len(items) > 0 || !next.IsZero() {
+		t.Fatalf("due in an empty store: %v, %s", items, next)
+	}
+}
+
+// records has one of each kind.
+func records(u weburl.URL) []frontier.Record {
+	place := frontier.QKey{Priority: -5, Seq: 1<<63 | 7}
+	return []frontier.Record{
+		{State: frontier.URLQueued, QKey: place, Depth: 3, Generation: 1, Redirects: 2},
+		{State: frontier.URLQueued, QKey: place, Generation: 2, Attempts: 1, Status: 503, Class: crawl.ClassStatus5xx, FetchedAt: at},
+		{State: frontier.URLDelayed, QKey: place, Generation: 3, Attempts: 2, Class: crawl.ClassReset, FetchedAt: at, NotBefore: at.Add(time.Hour), URL: u.String()},
+		{State: frontier.URLDone, QKey: frontier.QKey{Priority: 1<<31 - 1, Seq: 1<<64 - 1}, Generation: 1, Attempts: 1, Status: 200, FetchedAt: at, URL: u.String()},
+		{State: frontier.URLDropped, QKey: frontier.QKey{Priority: -1 << 31}, Generation: 1, Reason: frontier.DropRobots, URL: u.String()},
+	}
+}
+
+func testRecords(t *testing.T, s frontier.Store, reopen func() frontier.Store) {
+	var refs []frontier.Ref
+	var want []frontier.Record
+	var b frontier.Batch
+	_, u := link(t, 1, 1, 0)
+	for i, r := range records(u) {
+		ref, _ := link(t, frontier.CrawlNo(1+i%2), i, i)
+		refs, want = append(refs, ref), append(want, r)
+		b.URLs = append(b.URLs, frontier.URLRow{Ref: ref, Record: r})
+	}
+	b.Sync = true
+	apply(t, s, &b)
+	for range 2 {
+		got := make([]frontier.Record, len(refs))
+		check(t, s.Lookup(t.Context(), refs, got))
+		same(t, got, want)
+		s = reopen()
+	}
+}
+
+func testKnown(t *testing.T, s frontier.Store, reopen func() frontier.Store) {
+	var refs []frontier.Ref
+	var want []bool
+	b := frontier.Batch{Sync: true}
+	for i := range 500 {
+		ref, _ := link(t, 1, i%7, i)
+		other := ref
+		other.Crawl = 2 // the same URL of another crawl is another URL
+		refs, want = append(refs, ref, other, ref), append(want, i%3 == 0, false, i%3 == 0)
+		if i%3 == 0 {
+			b.URLs = append(b.URLs, frontier.URLRow{Ref: ref, Record: frontier.Record{State: frontier.URLQueued, Generation: 1}})
+		}
+	}
+	c, err := s.Apply(&b)
+	check(t, err)
+	for i := range 3 {
+		got := make([]bool, len(refs))
+		got[0] = !want[0] // what was there before does not matter
+		check(t, s.Known(t.Context(), refs, got))
+		same(t, got, want)
+		if i == 0 {
+			check(t, c.Wait())
+			s = reopen()
+		}
+	}
+}
+
+// queued adds an item to a batch.
+func queued(b *frontier.Batch, ref frontier.Ref, u weburl.URL, k frontier.QKey) frontier.Item {
+	it := frontier.Item{URL: u, Key: ref.Key, QKey: k, Depth: 2, Attempts: 1, Generation: 3, Redirects: 1}
+	b.Queue = append(b.Queue, frontier.QueueRow{Ref: ref, Item: it})
+	b.URLs = append(b.URLs, frontier.URLRow{Ref: ref, Record: frontier.Record{State: frontier.URLQueued, QKey: k, Generation: 3}})
+	return it
+}
+
+func testWindow(t *testing.T, s frontier.Store, _ func() frontier.Store) {
+	b := frontier.Batch{Sync: true}
+	var want []frontier.Item
+	for i := range 30 {
+		ref, u := link(t, 1, 1, i)
+		k := frontier.QKey{Priority: int32(i%3 - 1), Seq: uint64(i) << 58}
+		want = append(want, queued(&b, ref, u, k))
+		other, v := link(t, 2, 1, i) // neighbours must not show
+		queued(&b, other, v, k)
+	}
+	ref, _ := link(t, 1, 1, 0)
+	b.Robots = []frontier.RobotsRow{{Partition: ref.Partition, Host: ref.Host, Text: []byte("User-agent: *")}}
+	apply(t, s, &b)
+	slices.SortFunc(want, func(a, b frontier.Item) int { return a.QKey.Compare(b.QKey) })
+	w := frontier.Want{HostRef: frontier.HostRef{Partition: ref.Partition, Crawl: 1, Host: ref.Host}, FromStart: true, N: 7, Robots: true}
+	var got []frontier.Item
+	for {
+		f, err := s.Window(t.Context(), w)
+		check(t, err)
+		same(t, string(f.Robots), "User-agent: *")
+		if got = append(got, f.Items...); !f.More {
+			break
+		}
+		w.FromStart, w.After = false, got[len(got)-1].QKey
+	}
+	same(t, got, want)
+	b = frontier.Batch{Sync: true}
+	for _, it := range want[:29] {
+		r, _ := link(t, 1, 1, 0)
+		b.Queue = append(b.Queue, frontier.QueueRow{Ref: r, Delete: true, Item: frontier.Item{QKey: it.QKey}})
+	}
+	apply(t, s, &b)
+	f, err := s.Window(t.Context(), frontier.Want{HostRef: w.HostRef, FromStart: true, N: 1})
+	check(t, err)
+	same(t, f, frontier.Filling{Items: want[29:]})
+}
+
+func testDue(t *testing.T, s frontier.Store, reopen func() frontier.Store) {
+	b := frontier.Batch{Sync: true}
+	var want []frontier.DueItem
+	for i := range 12 {
+		ref, u := link(t, 1, i, i)
+		due := at.Add(time.Duration(i) * time.Second)
+		rec := frontier.Record{State: frontier.URLDelayed, Generation: 2, NotBefore: due, URL: u.String()}
+		b.URLs = append(b.URLs, frontier.URLRow{Ref: ref, Record: rec})
+		b.Due = append(b.Due, frontier.DueRow{Ref: ref, At: due})
+		want = append(want, frontier.DueItem{Ref: ref, At: due, Record: rec})
+	}
+	apply(t, s, &b)
+	byTime := func(a, b frontier.DueItem) int { return a.At.Compare(b.At) }
+	for range 2 {
+		got, next, err := s.Due(t.Context(), at.Add(4500*time.Millisecond), 100)
+		check(t, err)
+		slices.SortFunc(got, byTime)
+		same(t, got, want[:5])
+		same(t, next, at.Add(5*time.Second))
+		s = reopen()
+	}
+	some, next, err := s.Due(t.Context(), at.Add(time.Hour), 5)
+	check(t, err)
+	if len(some) != 5 || next.IsZero() || next.After(at.Add(time.Hour)) {
+		t.Fatalf("asked for 5 of 12: %d, next %s", len(some), next)
+	}
+	for i := range b.Due {
+		b.Due[i].Delete = true
+	}
+	apply(t, s, &frontier.Batch{Due: b.Due[:11], Sync: true})
+	got, next, err := s.Due(t.Context(), at, 5)
+	check(t, err)
+	if len(got) > 0 || next.IsZero() || next.After(want[11].At) {
+		t.Fatalf("one is left, not due: got %d, next %s", len(got), next)
+	}
+	if _, next, err = s.Due(t.Context(), next, 5); err != nil || !next.Equal(want[11].At) {
+		t.Fatalf("asked again at that time: next %s, %v", next, err)
+	}
+}
+
+func testHosts(t *testing.T, s frontier.Store, reopen func() frontier.Store) {
+	ref, u := link(t, 1, 1, 1)
+	hr := frontier.HostRef{Partition: ref.Partition, Crawl: 1, Host: ref.Host}
+	unknown := frontier.HostRef{Partition: 0, Crawl: 9, Host: 99}
+	host := frontier.HostRow{
+		Partition: ref.Partition, Host: ref.Host, Origin: u.Origin(), NotBefore: at, Level: 3, LastBad: at.Add(-time.Hour),
+		Fails: 2, Adaptive: 1500 * time.Millisecond,
+		Robots: frontier.RobotsInfo{State: frontier.RobotsUnreachable, Until: at.Add(time.Hour), Tries: 4, Class: uint8(crawl.ClassReset)},
+	}
+	ready := frontier.ReadyRow{HostRef: hr, Rows: 5, Pages: 7, Moved: true}
+	for _, rows := range []uint64{5, 0, 3} {
+		ready.Rows = rows
+		apply(t, s, &frontier.Batch{Hosts: []frontier.HostRow{host}, Ready: []frontier.ReadyRow{ready}, Sync: true})
+		got, err := s.Hosts(t.Context(), []frontier.HostRef{unknown, hr})
+		check(t, err)
+		same(t, got, []frontier.HostState{
+			{Ready: frontier.ReadyRow{HostRef: unknown}, Host: frontier.HostRow{Host: 99}},
+			{Ready: frontier.ReadyRow{HostRef: hr, Rows: rows, Pages: 7}, Host: host},
+		})
+		s = reopen()
+		snap, err := s.Load(t.Context())
+		check(t, err)
+		if len(snap.Ready) != int(min(rows, 1)) || len(snap.Hosts) != len(snap.Ready) {
+			t.Fatalf("with %d rows a restart reads %d rows and %d hosts", rows, len(snap.Ready), len(snap.Hosts))
+		}
+	}
+}
+
+func testRestart(t *testing.T, s frontier.Store, reopen func() frontier.Store) {
+	ref, u := link(t, 3, 1, 1)
+	c := frontier.Crawl{
+		No: 3, ID: "abc", Revision: 2, State: frontier.Paused, Reason: "because", Closed: true, Order: frontier.DepthFirst,
+		Delay: time.Second, Jitter: 0.25, Concurrency: 3, Adaptive: true, ObeyRobots: true, Agent: "weir", Retries: 2, MaxRedirects: 5,
+		Limits:    frontier.Limits{Pages: 1, Items: 2, Bytes: 3, Errors: 4, PagesPerHost: 5, Duration: time.Hour},
+		CreatedAt: at, EndedAt: at.Add(time.Hour), Weight: 4, Meta: []byte{0, 1, 255},
+	}
+	stats := frontier.StatsRow{No: 3, Stats: frontier.Stats{
+		Discovered: 10, Queued: 3, Delayed: 1, Done: 4, Failed: 1, Dropped: map[string]uint64{"x": 1},
+		Pages: 3, Items: 2, RejectedItems: 1, Bytes: 1 << 40, Fetches: 7, Statuses: map[int]uint64{200: 3, 404: 1}, Errors: map[string]uint64{"reset": 2},
+	}}
+	lease := frontier.LeaseRow{
+		ID: 1<<40 + 1, Partition: ref.Partition, Crawl: 3, Host: ref.Host, Key: ref.Key, Void: true, Reserve: true,
+		QKey: frontier.QKey{Priority: -1, Seq: 9}, Attempts: 1, Generation: 2, Deadline: at,
+	}
+	robots := frontier.LeaseRow{ID: 1<<40 + 2, Partition: ref.Partition, Crawl: 3, Host: ref.Host, Robots: true, Generation: 1, Deadline: at}
+	gone := frontier.LeaseRow{ID: 1<<40 + 3, Partition: ref.Partition, Crawl: 3, Host: ref.Host, Deadline: at}
+	host := frontier.HostRow{Partition: ref.Partition, Host: ref.Host, Origin: u.Origin()}
+	due := at.Add(time.Minute)
+	rec := frontier.Record{State: frontier.URLDelayed, Generation: 2, NotBefore: due, URL: u.String()}
+	apply(t, s, &frontier.Batch{
+		Crawls: []frontier.Crawl{c}, Stats: []frontier.StatsRow{stats}, Leases: []frontier.LeaseRow{lease, robots, gone},
+		Hosts: []frontier.HostRow{host}, URLs: []frontier.URLRow{{Ref: ref, Record: rec}}, Due: []frontier.DueRow{{Ref: ref, At: due}},
+		Seq: 4096, Sync: true,
+	})
+	gone.Delete = true
+	apply(t, s, &frontier.Batch{Leases: []frontier.LeaseRow{gone}, Sync: true})
+	for epoch := range uint32(2) {
+		s = reopen()
+		snap, err := s.Load(t.Context())
+		check(t, err)
+		same(t, snap, &frontier.Snapshot{
+			Epoch: epoch + 1, Seq: 4096, LastCrawl: 3, Crawls: []frontier.Crawl{c}, Stats: []frontier.StatsRow{stats},
+			// A host with leases and no work comes too.
+			Ready:  []frontier.ReadyRow{{HostRef: frontier.HostRef{Partition: ref.Partition, Crawl: 3, Host: ref.Host}}},
+			Leases: []frontier.LeaseRow{lease, robots}, Hosts: []frontier.HostRow{host}, DueAt: due,
+		})
+	}
+}
+
+func testScan(t *testing.T, s frontier.Store, _ func() frontier.Store) {
+	b := frontier.Batch{Sync: true}
+	want := map[frontier.Ref]string{}
+	for i := range 40 {
+		ref, u := link(t, 1, i%9, i)
+		if i%2 == 0 {
+			queued(&b, ref, u, frontier.QKey{Seq: uint64(i)})
+		} else {
+			b.URLs = append(b.URLs, frontier.URLRow{Ref: ref, Record: frontier.Record{State: frontier.URLDone, Generation: 1, URL: u.String()}})
+		}
+		want[ref] = u.String()
+		other, v := link(t, 2, i%9, i)
+		queued(&b, other, v, frontier.QKey{Seq: uint64(i)})
+	}
+	apply(t, s, &b)
+	got := map[frontier.Ref]string{}
+	from := frontier.Ref{Crawl: 1}
+	for {
+		rows, err := s.Scan(t.Context(), from, 7)
+		check(t, err)
+		if len(rows) == 0 {
+			break
+		}
+		for _, r := range rows {
+			if _, twice := got[r.Ref]; twice {
+				t.Fatalf("%s comes twice", r.Record.URL)
+			}
+			got[r.Ref] = r.Record.URL
+		}
+		from = rows[len(rows)-1].Ref
+	}
+	same(t, got, want)
+}
+
+// testOrder: within a batch, later rows of the same key win.
+func testOrder(t *testing.T, s frontier.Store, _ func() frontier.Store) {
+	ref, u := link(t, 1, 1, 1)
+	k := frontier.QKey{Seq: 5}
+	b := frontier.Batch{Sync: true}
+	it := queued(&b, ref, u, k)
+	b.Queue = append(b.Queue,
+		frontier.QueueRow{Ref: ref, Delete: true, Item: frontier.Item{QKey: k}},
+		frontier.QueueRow{Ref: ref, Item: it})
+	gone, v := link(t, 1, 1, 2)
+	queued(&b, gone, v, frontier.QKey{Seq: 6})
+	b.Queue = append(b.Queue, frontier.QueueRow{Ref: gone, Delete: true, Item: frontier.Item{QKey: frontier.QKey{Seq: 6}}})
+	apply(t, s, &b)
+	f, err := s.Window(t.Context(), frontier.Want{HostRef: frontier.HostRef{Partition: ref.Partition, Crawl: 1, Host: ref.Host}, FromStart: true, N: 10})
+	check(t, err)
+	same(t, f, frontier.Filling{Items: []frontier.Item{it}})
+}
