@@ -11,13 +11,13 @@
 // be the dearest step of storing a page, so it is placed into the gzip member as
 // it is: the record's headers go in front of it as a stored block (or, if long,
 // deflated and sync-flushed), which leaves the stream open and on a byte boundary;
-// the body's own blocks follow;
-// a last stored block carries the two line ends that close a record. The
-// member's CRC-32 is combined from those of the parts, its length is their sum.
+// the body's own blocks follow; a last stored block carries the two line ends that
+// close a record. The member's CRC-32 is combined from those of the parts, its
+// length is their sum.
 //
-//	gzip header | headers, left open   | body's blocks | "\r\n\r\n", final | CRC-32 | length
+//	gzip header | headers, left open | body's blocks | "\r\n\r\n", final | CRC-32 | length
 //
 // This needs a body whose last block is empty, final, and preceded by a sync
 // marker (see Trim): what klauspost's and zlib's writers leave when they are
-// flushed before they are closed. Resync turns any other stream into that form.
+// flushed before they are closed. A Resyncer turns any other stream into that form.
 package warc

@@ -141,7 +141,7 @@ func Trimmable(tail []byte) bool {
 }
 
 // Trim returns a raw DEFLATE stream without its final block, so that more may
-// follow. It reports false for a stream in another form: see Resync.
+// follow. It reports false for a stream in another form: see Resyncer.
 func Trim(deflate []byte) ([]byte, bool) {
 	if !Trimmable(deflate) {
 		return nil, false
@@ -149,24 +149,38 @@ func Trim(deflate []byte) ([]byte, bool) {
 	return deflate[:len(deflate)-FinalBlock], true
 }
 
-// Resync reads a complete raw DEFLATE stream of any form and writes the same
-// data in the form that Trim takes. It returns the data's sum; an error means a
-// broken stream, or w's.
-func Resync(w io.Writer, deflate io.Reader) (Sum, error) {
-	fr := flate.NewReader(deflate)
-	fw, err := flate.NewWriter(w, level)
-	if err != nil {
-		return Sum{}, err
+// Resyncer turns raw DEFLATE streams of any form into that which Trim takes. Its
+// zero value is ready; it keeps the compressor, which is dear to make (more than
+// compressing a page is). Not safe for concurrent use.
+type Resyncer struct {
+	fr io.ReadCloser
+	fw *flate.Writer
+}
+
+// Resync reads a complete stream and writes the same data anew. It returns the
+// data's sum; an error means a broken stream, or is w's.
+func (rs *Resyncer) Resync(w io.Writer, deflate io.Reader) (Sum, error) {
+	if rs.fr == nil {
+		fw, err := flate.NewWriter(w, level)
+		if err != nil {
+			return Sum{}, err
+		}
+		rs.fr, rs.fw = flate.NewReader(deflate), fw
+	} else {
+		rs.fw.Reset(w)
+		if err := rs.fr.(flate.Resetter).Reset(deflate, nil); err != nil {
+			return Sum{}, err
+		}
 	}
 	crc := crc32.NewIEEE()
-	n, err := io.Copy(io.MultiWriter(fw, crc), fr)
+	n, err := io.Copy(io.MultiWriter(rs.fw, crc), rs.fr)
 	if err != nil {
 		return Sum{}, fmt.Errorf("inflate a body: %w", err)
 	}
-	if err := fw.Flush(); err != nil {
+	if err := rs.fw.Flush(); err != nil {
 		return Sum{}, err
 	}
-	if err := fw.Close(); err != nil {
+	if err := rs.fw.Close(); err != nil {
 		return Sum{}, err
 	}
 	return Sum{Size: n, CRC32: crc.Sum32()}, nil

@@ -166,7 +166,7 @@ func (s *Service) markKnown(ctx context.Context, entries []*entry) error {
 func (s *Service) attachBody(e *entry, x *archive.Exchange) error {
 	switch d := e.rec.GetBody().GetData().(type) {
 	case *crawlv1.Body_Deflate:
-		trimmed, resynced, err := trim(d.Deflate, x.Body.Sum)
+		trimmed, resynced, err := trim(&s.resync, d.Deflate, x.Body.Sum)
 		if err != nil {
 			return crawl.Errorf(crawl.Invalid, "record of %.200q: %w", e.page.CanonicalURL, err)
 		}

@@ -140,7 +140,7 @@ func headers(hs []*crawlv1.Header) []archive.Header {
 
 // trim brings a body into the form that the archive takes. One that does not end
 // as warc.Trim wants it is compressed again, and its sum checked on the way.
-func trim(deflate []byte, sum warc.Sum) (trimmed []byte, resynced bool, err error) {
+func trim(rs *warc.Resyncer, deflate []byte, sum warc.Sum) (trimmed []byte, resynced bool, err error) {
 	if len(deflate) == 0 {
 		if sum.Size > 0 {
 			return nil, false, errors.New("a size but no body")
@@ -151,7 +151,7 @@ func trim(deflate []byte, sum warc.Sum) (trimmed []byte, resynced bool, err erro
 		return t, false, nil
 	}
 	var out bytes.Buffer
-	got, err := warc.Resync(&out, bytes.NewReader(deflate))
+	got, err := rs.Resync(&out, bytes.NewReader(deflate))
 	if err != nil {
 		return nil, true, err
 	}

@@ -58,12 +58,22 @@ func play(role string) int {
 	return 0
 }
 
+// textOf is the body of a page: long enough, and random enough, that the archive
+// grows faster than the catalogue's log.
+func textOf(n int) string {
+	rng := rand.New(rand.NewPCG(uint64(n), 0))
+	b := make([]byte, 3000+n%500*20)
+	for i := range b {
+		b[i] = byte('!' + rng.IntN(90))
+	}
+	return string(b)
+}
+
 // storeRecords takes records through everything but the bus.
 func storeRecords(s *Service, from, to int) error {
 	var ds []bus.Delivery
 	for n := from; n < to; n++ {
-		text := strings.Repeat(fmt.Sprintf("page %d ", n), 50+n%500)
-		data, err := proto.Marshal(record(n, text))
+		data, err := proto.Marshal(record(n, textOf(n)))
 		if err != nil {
 			return err
 		}
@@ -163,8 +173,7 @@ func checkStore(t *testing.T, dir string, atLeast int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := strings.Repeat(fmt.Sprintf("page %d ", n), 50+n%500)
-		if got, err := io.ReadAll(body); string(got) != want || err != nil {
+		if got, err := io.ReadAll(body); string(got) != textOf(n) || err != nil {
 			t.Errorf("%s has another body, %v", p.CanonicalURL, err)
 		}
 		_ = body.Close()
@@ -262,7 +271,7 @@ func fillUp(s *Service) error {
 	from, full := 0, 0
 	for round := range uint64(4) {
 		low := limit
-		low.Cur = 300_000 + round*150_001
+		low.Cur = 900_000 + round*100_001
 		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &low); err != nil {
 			return err
 		}

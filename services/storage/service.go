@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/weircrawl/weir/internal/bus"
+	"github.com/weircrawl/weir/internal/warc"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
 	"github.com/weircrawl/weir/services/storage/internal/archive"
 	"github.com/weircrawl/weir/services/storage/internal/catalogue"
@@ -69,6 +70,7 @@ type Service struct {
 	library library
 	arch    *archive.Archive
 	spool   *spool.Spool
+	resync  warc.Resyncer // of the handler, which is called once at a time
 
 	closing sync.Once
 	closed  error

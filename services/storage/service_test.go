@@ -184,7 +184,9 @@ func bodyOf(text string) *crawlv1.Body {
 }
 
 // record is a fetched and parsed page with one item.
-func record(n int, text string) *crawlv1.Record {
+func record(n int, text string) *crawlv1.Record { return recordOf(n, bodyOf(text)) }
+
+func recordOf(n int, body *crawlv1.Body) *crawlv1.Record {
 	url := fmt.Sprintf("http://example.com/page/%d", n)
 	key := weburl.KeyOf(url)
 	return &crawlv1.Record{
@@ -202,7 +204,7 @@ func record(n int, text string) *crawlv1.Record {
 				{Name: "Server", Value: []byte("nginx")}, {Name: "Content-Encoding", Value: []byte("gzip")},
 			},
 		},
-		Body: bodyOf(text),
+		Body: body,
 		Parsed: &crawlv1.ParseResult{
 			Title: fmt.Sprintf("Page %d", n), ContentType: "text/html", Charset: "utf-8", RejectedItems: 1,
 			Outlinks: []*crawlv1.Outlink{{Url: "http://example.com/next", Depth: 3, Priority: -5}},

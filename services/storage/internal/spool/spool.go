@@ -90,7 +90,8 @@ func (s *Spool) trimmable(f *os.File, n int64) error {
 		_ = tmp.Close()
 		_ = os.Remove(tmp.Name())
 	}()
-	if _, err := warc.Resync(tmp, io.NewSectionReader(f, 0, n)); err != nil {
+	var rs warc.Resyncer
+	if _, err := rs.Resync(tmp, io.NewSectionReader(f, 0, n)); err != nil {
 		if _, ok := errors.AsType[*fs.PathError](err); ok {
 			return fmt.Errorf("store a body: %w", err)
 		}
