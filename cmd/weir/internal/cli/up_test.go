@@ -78,8 +78,8 @@ func TestUp(t *testing.T) {
 	ok(id+" paused", "pause", "tree")
 	ok(id+" running", "resume", "tree")
 	ok("added 1, known 1, refused 0", "add", "tree", site.seed(), site.URL+"/p/9")
-	if got := weirWith(t, t.Context(), site.seed()+"\nhttps://other.example/\n", "add", id, "-", "--server", s.addr); got.code != 0 ||
-		!strings.Contains(got.stdout, "known 1, refused") {
+	if got := weirWith(t, t.Context(), site.seed()+"\nftp://other.example/\n", "add", id, "-", "--server", s.addr); got.code != 0 ||
+		!strings.Contains(got.stdout, "known 1, refused 1") || !strings.HasPrefix(got.stderr, "weir: refused ftp://other.example/: ") {
 		t.Errorf("add -: %+v", got)
 	}
 	ok(id+" closing", "close", id)

@@ -74,6 +74,7 @@ type alias struct{ short, setting, usage string }
 
 func aliases() []alias {
 	return []alias{
+		{"storage", "storage.address", "address of the storage service; short for --storage.address"},
 		{"nats", "nats.url", "URL of the NATS server; short for --nats.url"},
 		{"listen", "grpc.listen", "address of the gRPC server; short for --grpc.listen"},
 		{"admin-listen", "admin.listen", "address of /metrics, /readyz, /livez and pprof; short for --admin.listen"},
@@ -112,13 +113,21 @@ func New(mode Mode) *Settings {
 
 // FlagSet returns the flags of all settings, made at the first call.
 func (s *Settings) FlagSet() *flag.FlagSet {
-	if s.fs != nil {
-		return s.fs
+	if s.fs == nil {
+		s.fs = s.base()
+		for _, a := range aliases() {
+			s.fs.Var(s.fs.Lookup(a.setting).Value, a.short, a.usage)
+		}
 	}
+	return s.fs
+}
+
+// base makes the flags without the short names.
+func (s *Settings) base() *flag.FlagSet {
 	fs := flag.NewFlagSet(string(s.mode), flag.ContinueOnError)
 	fs.StringVar(&s.File, "config", s.File, "YAML file with settings (see weir config reference)")
 	fs.StringVar(&s.Data, "data", s.Data, "data directory")
-	fs.StringVar(&s.StorageAddr, "storage", s.StorageAddr, "address of the storage service, for fetchers and parsers")
+	fs.StringVar(&s.StorageAddr, "storage.address", s.StorageAddr, "where fetchers and parsers find the storage service")
 	fs.StringVar(&s.LogLevel, "log.level", s.LogLevel, "debug, info, warn or error")
 	fs.StringVar(&s.LogFormat, "log.format", s.LogFormat, "text or json")
 	s.Bus.RegisterFlags("nats", fs)
@@ -128,12 +137,6 @@ func (s *Settings) FlagSet() *flag.FlagSet {
 	s.Fetcher.RegisterFlags("fetcher.", fs)
 	s.Parser.RegisterFlags("parser.", fs)
 	s.Storage.RegisterFlags("storage.", fs)
-	for _, a := range aliases() {
-		if f := fs.Lookup(a.setting); f != nil {
-			fs.Var(f.Value, a.short, a.usage)
-		}
-	}
-	s.fs = fs
 	return fs
 }
 
@@ -156,10 +159,10 @@ func (s *Settings) Load(environ []string, changed func(string) bool) error {
 	if file == "" {
 		file = lookup(environ, config.EnvName("config"))
 	}
-	err := config.Load(s.FlagSet(), config.Source{
-		File: file, Environ: environ, Explicit: given,
-		IgnoreEnv: ClientEnv(),
-	})
+	// The file knows no short names: nats and storage are sections there.
+	err := errors.Join(
+		config.Load(s.base(), config.Source{File: file, Explicit: given}),
+		config.Load(s.FlagSet(), config.Source{Environ: environ, Explicit: given, IgnoreEnv: ClientEnv()}))
 	if err != nil {
 		return &crawl.Error{Kind: crawl.Invalid, Err: err}
 	}
@@ -232,10 +235,24 @@ func (s *Settings) Validate() error {
 func Reference() string {
 	s := New(Scheduler)
 	s.GRPC.Listen, s.Admin.Listen = "", ""
+	all := s.base()
+	general, parts := flag.NewFlagSet("", flag.ContinueOnError), flag.NewFlagSet("", flag.ContinueOnError)
+	all.VisitAll(func(f *flag.Flag) {
+		if strings.Contains(f.Name, ".") {
+			parts.Var(f.Value, f.Name, f.Usage)
+		} else {
+			general.Var(f.Value, f.Name, f.Usage)
+		}
+	})
+	sections := config.Reference(parts)
+	text := config.Reference(general) + sections[strings.Index(sections, "\n## "):]
 	// Numbers that follow the machine would differ from one reader to the next.
-	text := config.Reference(s.FlagSet())
-	for _, name := range []string{"fetcher.concurrency", "fetchers", "parser.concurrency", "parsers"} {
+	for _, name := range []string{"fetcher.concurrency", "fetcher.idle-conns", "fetcher.memory", "parser.concurrency"} {
 		text = hideDefault(text, name)
+	}
+	text += "\n## Short names\n\n| short | setting | environment |\n|---|---|---|\n"
+	for _, a := range aliases() {
+		text += fmt.Sprintf("| `--%s` | `%s` | `%s` |\n", a.short, a.setting, config.EnvName(a.short))
 	}
 	return text + fmt.Sprintf(`
 ## Defaults that depend on the command
@@ -246,6 +263,9 @@ func Reference() string {
 | %[1]sadmin.listen%[1]s | 127.0.0.1:7080 | 127.0.0.1:7080 | 127.0.0.1:7081 | none | none |
 | %[1]sdata%[1]s | ./weir-data/up | required | required | not used | ./weir-data/NAME |
 | %[1]sscheduler.partitions%[1]s | 1 | 64 | | | 1 |
+
+The NATS server of %[1]sup%[1]s and %[1]scrawl%[1]s is inside the process: the limits of their streams are smaller, and %[1]snats.url%[1]s is
+not used.
 `, "`", DefaultServer, DefaultStorage)
 }
 
