@@ -26,9 +26,11 @@ type Job struct {
 	Spec string
 	// Sets are overrides in the form path=value.
 	Sets []string
-	// Fetchers and Parsers are the concurrency of the stages all in one process, and
-	// the numbers of processes in split mode. Default: the program's own, and 1.
+	// Fetchers and Parsers are the concurrency of the stages all in one process.
+	// Default: the program's own.
 	Fetchers, Parsers int
+	// Processes is the number of fetchers, and of parsers, in split mode. Default: 1.
+	Processes int
 }
 
 // Result is what a finished crawl left.
@@ -146,7 +148,7 @@ func Crawl(ctx context.Context, mode Mode, b Binaries, dir string, job Job) (Res
 }
 
 func crawlSplit(ctx context.Context, b Binaries, dir string, job Job) (_ Result, err error) {
-	c, err := StartCluster(ctx, b, dir, ClusterConfig{Fetchers: job.Fetchers, Parsers: job.Parsers})
+	c, err := StartCluster(ctx, b, dir, ClusterConfig{Fetchers: job.Processes, Parsers: job.Processes})
 	if err != nil {
 		return Result{}, err
 	}

@@ -26,7 +26,7 @@ func TestDelay(t *testing.T) {
 		s := startSite(t, "-hosts", "2", "-pages", fmt.Sprint(perHost), "-links", "10", "-latency", "20ms")
 		crawl(t, mode, driver.Job{
 			Spec:     specFor(s, fmt.Sprintf("politeness: {delay: %v, concurrency_per_host: 1}", delay)),
-			Fetchers: 8,
+			Fetchers: 8, Processes: 8,
 		})
 		stats, err := s.Stats(t.Context())
 		if err != nil {
@@ -75,7 +75,7 @@ func TestOrder(t *testing.T) {
 				// The root links to all pages, so the order does not depend on which pages were
 				// parsed when the next one was handed out.
 				s := startSite(t, "-pages", "81", "-links", "160")
-				checkOrder(t, s, mode, driver.Job{Spec: specFor(s, tt.spec...), Fetchers: 4}, tt.priority, tt.lifo)
+				checkOrder(t, s, mode, driver.Job{Spec: specFor(s, tt.spec...), Fetchers: 4, Processes: 2}, tt.priority, tt.lifo)
 			})
 		})
 	}

@@ -34,7 +34,7 @@ func TestEveryPageOnce(t *testing.T) {
 	}
 	inBothModes(t, func(t *testing.T, mode driver.Mode) {
 		s := startSite(t, "-hosts", "4", "-pages", fmt.Sprint(perHost), "-links", "40", "-page-bytes", "16384", "-cross-every", "4")
-		res := crawl(t, mode, driver.Job{Spec: specFor(s, fast), Fetchers: 2, Parsers: 2})
+		res := crawl(t, mode, driver.Job{Spec: specFor(s, fast), Processes: 2})
 
 		want := pages(s, perHost)
 		stats, err := s.Stats(t.Context())
@@ -148,7 +148,7 @@ func TestPageLimit(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, mode driver.Mode) {
 		s := startSite(t, "-hosts", "3", "-pages", "200", "-links", "20")
-		res := crawl(t, mode, driver.Job{Spec: specFor(s, fast), Sets: []string{"limits.pages=100"}, Fetchers: 4})
+		res := crawl(t, mode, driver.Job{Spec: specFor(s, fast), Sets: []string{"limits.pages=100"}, Processes: 2})
 		got := res.Summary
 		if got.Pages != 100 || got.Reason != "limit:pages" || len(res.Items) != 100 {
 			t.Errorf("pages %d, items %d, reason %q; want 100, 100, limit:pages", got.Pages, len(res.Items), got.Reason)
