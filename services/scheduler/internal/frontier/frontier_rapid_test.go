@@ -1,6 +1,7 @@
 package frontier_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -207,7 +208,7 @@ func (w *world) wake() {
 func (w *world) actExpire() {
 	w.now = w.now.Add(time.Minute)
 	for _, id := range w.f.Expired(w.now) {
-		if rapid.Bool().Draw(w.t, "extend") {
+		if rapid.Bool().Draw(w.t, "extend") || w.limited() && w.delivered(id) {
 			w.f.Extend(w.now, id)
 			continue
 		}
@@ -230,6 +231,12 @@ func (w *world) actExpire() {
 		}
 		w.f.Return(w.now, id)
 	}
+}
+
+// delivered reports whether a result of a lease is among those that may come again:
+// it would still be on the bus, so nobody would call its lease lost.
+func (w *world) delivered(id frontier.LeaseID) bool {
+	return slices.ContainsFunc(w.done, func(c frontier.Completion) bool { return c.Lease == id })
 }
 
 // limited reports whether a crawl has a limit of pages: a lease that was returned

@@ -10,6 +10,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
+	"go.uber.org/goleak"
+
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier/storetest"
@@ -27,6 +29,22 @@ func TestConformance(t *testing.T) {
 			return s
 		}}
 	})
+}
+
+// TestCloseLeavesNothing runs alone: TestDiskFull leaves failed databases behind,
+// on purpose, with their goroutines.
+func TestCloseLeavesNothing(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	s, err := Open(Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Load(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestOpenRefuses(t *testing.T) {
