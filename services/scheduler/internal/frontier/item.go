@@ -174,7 +174,7 @@ type Completion struct {
 // Outcome is what a completion did.
 type Outcome uint8
 
-// Outcomes.
+// Outcomes of a completion.
 const (
 	// Duplicate changed no counter: the visit was completed before, or the URL or
 	// crawl is not known.
@@ -183,6 +183,6 @@ const (
 	Done
 	// Delayed: it will be tried again.
 	Delayed
-	// Failed: it was given up.
+	// FailedURL was given up.
 	FailedURL
 )
