@@ -172,6 +172,12 @@ func loadEntry(c frontier.Crawl) (*entry, error) {
 	return newEntry(c.No, meta)
 }
 
+// exact reports whether the crawl has a limit that is never exceeded.
+func (e *entry) exact() bool {
+	l := e.spec.Spec.GetLimits()
+	return l.GetPages() > 0 || l.GetPagesPerHost() > 0
+}
+
 // seedHosts returns e, or a new revision of it whose seeds' hosts include those
 // of hosts that are missing. With a scope of its own a crawl keeps that scope.
 func (e *entry) seedHosts(hosts []string) (*entry, error) {

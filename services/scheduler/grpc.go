@@ -243,12 +243,16 @@ func (s *Service) CloseCrawl(ctx context.Context, req *schedulerv1.CloseCrawlReq
 
 // CancelCrawl implements schedulerv1.CrawlServiceServer.
 func (s *Service) CancelCrawl(ctx context.Context, req *schedulerv1.CancelCrawlRequest) (*schedulerv1.CancelCrawlResponse, error) {
+	e, err := s.crawl(req.GetCrawl())
+	if err != nil {
+		return nil, err
+	}
 	c, err := s.setState(ctx, req.GetCrawl(), frontier.Cancelled, "cancelled")
 	if err != nil {
 		return nil, err
 	}
 	// Tasks that a fetcher already took are finished; their results still count.
-	return &schedulerv1.CancelCrawlResponse{Crawl: c}, s.deps.Bus.PurgeCrawl(ctx, c.GetId())
+	return &schedulerv1.CancelCrawlResponse{Crawl: c}, s.releaseCancelled(ctx, e)
 }
 
 // ExplainURL implements schedulerv1.CrawlServiceServer.

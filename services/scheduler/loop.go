@@ -46,13 +46,14 @@ type loop struct {
 	requests chan *request             // capacity: the most API calls and batches that wait at once
 	reports  chan *crawlv1.FetchReport // capacity: about a second of reports; when full the receiver waits
 	commits  chan pendingCommit        // capacity: commits whose fsync is not over
-	tasks    chan frontier.Lease       // capacity: the window, so that handing over never waits
+	tasks    chan frontier.Lease       // capacity: as many as there may be at once
 	expired  chan []frontier.LeaseID   // capacity 1: the reaper works on one list at a time
 
 	window    int
 	draining  bool
 	holdUntil time.Time // no leases before this time
 	reaping   bool
+	leases    []frontier.Lease // made in this turn, not yet handed over
 	answered  []*request
 	touched   []frontier.CrawlNo // crawls that a request changed
 	scratch   scratch
@@ -64,6 +65,7 @@ type pendingCommit struct {
 	since   time.Time
 	waiting []*request
 	changed []frontier.CrawlNo
+	leases  []frontier.Lease
 }
 
 // do runs fn in the loop's next turn and waits until what it changed is durable.
@@ -219,19 +221,10 @@ func (l *loop) reap(now time.Time) {
 	}
 }
 
-// lease takes what may be fetched now and hands it to the publisher.
+// lease takes what may be fetched now; write hands it to the publisher.
 func (l *loop) lease(now time.Time) {
-	if l.draining || now.Before(l.holdUntil) {
-		return
-	}
-	for _, lease := range l.f.Next(now, l.window) {
-		select {
-		case l.tasks <- lease:
-		default:
-			// The publisher is stuck behind a bus that does not answer.
-			l.f.Return(now, lease.ID)
-			l.holdUntil = now.Add(refusedPause)
-		}
+	if !l.draining && !now.Before(l.holdUntil) {
+		l.leases = append(l.leases, l.f.Next(now, l.window)...)
 	}
 }
 
@@ -247,11 +240,13 @@ func (l *loop) write(ctx context.Context) error {
 	p := pendingCommit{since: l.now(), waiting: l.answered, changed: changed}
 	l.answered = nil
 	if batch != nil {
+		sync := batch.Sync
 		commit, err := l.store.Apply(batch)
 		if err != nil {
 			return err
 		}
 		p.commit = commit
+		p.leases = l.handOver(sync)
 	}
 	select {
 	case l.commits <- p:
@@ -259,6 +254,26 @@ func (l *loop) write(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	}
+}
+
+// handOver gives the new leases to the publisher and returns those that must be
+// durable first: a lease that a crash made forgotten would let its crawl go over
+// a limit that is never exceeded. Others need not wait: a forgotten one costs a
+// second visit at worst.
+func (l *loop) handOver(sync bool) (later []frontier.Lease) {
+	for _, lease := range l.leases {
+		if e := l.crawls.number(lease.Ref.Crawl); sync && e != nil && e.exact() {
+			later = append(later, lease)
+			continue
+		}
+		if !l.send(lease) {
+			now := l.now()
+			l.f.Return(now, lease.ID)
+			l.holdUntil = now.Add(refusedPause)
+		}
+	}
+	l.leases = l.leases[:0]
+	return later
 }
 
 // wakeIn returns how long the loop may wait without an event.
@@ -275,6 +290,17 @@ func (l *loop) wakeIn() time.Duration {
 	return min(max(at.Sub(now), 0), idle)
 }
 
+// send gives a lease to the publisher; false when that is stuck behind a bus that
+// does not answer. Nobody may wait for it here: it may itself wait for the loop.
+func (l *loop) send(lease frontier.Lease) bool {
+	select {
+	case l.tasks <- lease:
+		return true
+	default:
+		return false
+	}
+}
+
 // finish waits for the commits in order and answers those who wait for them.
 func (l *loop) finish(notify func([]frontier.CrawlNo)) error {
 	var failed error
@@ -289,6 +315,10 @@ func (l *loop) finish(notify func([]frontier.CrawlNo)) error {
 		if failed != nil {
 			// Go on only to answer; the loop is stopped by the error.
 			continue
+		}
+		for _, lease := range p.leases {
+			// One that cannot be sent is on no stream, and returns when its time is up.
+			_ = l.send(lease)
 		}
 		if len(p.changed) > 0 {
 			notify(p.changed)

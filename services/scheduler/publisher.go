@@ -98,7 +98,6 @@ func (s *Service) reaper(ctx context.Context) error {
 		if err != nil {
 			s.deps.Log.Warn("look for overdue leases on the bus", "leases", len(ids), "err", err)
 		}
-		lost := 0
 		_ = s.do(ctx, func(l *loop, now time.Time) error {
 			l.reaping = false
 			for _, id := range ids {
@@ -107,12 +106,31 @@ func (s *Service) reaper(ctx context.Context) error {
 					continue
 				}
 				l.f.Return(now, id)
-				lost++
+				s.m.returned.WithLabelValues("expired").Inc()
 			}
 			return nil
 		})
-		s.m.returned.WithLabelValues("expired").Add(float64(lost))
 	}
+}
+
+// releaseCancelled frees what the leases of a cancelled crawl still hold, once its
+// tasks were purged: hosts' slots, and pages under a limit.
+func (s *Service) releaseCancelled(ctx context.Context, e *entry) error {
+	if err := s.deps.Bus.PurgeCrawl(ctx, e.meta.GetId()); err != nil {
+		return err
+	}
+	inFlight, err := s.deps.Bus.InFlight(ctx)
+	if err != nil {
+		return err
+	}
+	return s.do(ctx, func(l *loop, now time.Time) error {
+		for _, lease := range l.f.Leases() {
+			if _, ok := inFlight[uint64(lease.ID)]; !ok && lease.Void && lease.Ref.Crawl == e.no {
+				l.f.Return(now, lease.ID)
+			}
+		}
+		return nil
+	})
 }
 
 // announce writes the public state of changed crawls to the KV until ctx ends.

@@ -90,7 +90,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 			requests: make(chan *request, 256),
 			reports:  make(chan *crawlv1.FetchReport, 4096),
 			commits:  make(chan pendingCommit, 64),
-			tasks:    make(chan frontier.Lease, cfg.Window),
+			tasks:    make(chan frontier.Lease, cfg.MaxLeases),
 			expired:  make(chan []frontier.LeaseID, 1),
 		},
 	}, nil

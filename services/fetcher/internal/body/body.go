@@ -103,13 +103,21 @@ func (r *Reader) compress(data []byte) []byte {
 	}
 	w := r.writer(out)
 	_, _ = w.Write(data) // a sink without a bound takes everything
-	_ = w.Close()
+	finish(w)
 	r.writers.Put(w)
 	kept := make([]byte, len(out.data))
 	copy(kept, out.data)
 	out.data = out.data[:0]
 	r.scratch.Put(out)
 	return kept
+}
+
+// finish ends a stream on a byte boundary that a reader can find: the archive
+// places the stream inside a gzip member as it is, and would have to compress
+// again without the flush, which costs five bytes.
+func finish(w *flate.Writer) {
+	_ = w.Flush()
+	_ = w.Close()
 }
 
 // sink is a buffer that grows as it must; its input is one chunk.
@@ -180,7 +188,7 @@ func (l *long) add(p []byte) {
 }
 
 func (l *long) end() Body {
-	_ = l.w.Close()
+	finish(l.w)
 	b := Body{Segments: l.out.list, Compressed: l.out.n, Size: l.size, CRC32: l.crc, Cut: l.cut || l.out.err != nil}
 	l.sum.Sum(b.SHA256[:0])
 	return b
