@@ -36,8 +36,8 @@ build: ## build bin/weir
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/weir ./cmd/weir
 
 .PHONY: demo
-demo: build ## crawl a small site on loopback and show what comes out (DIR=… serves a folder instead)
-	$(GO) run ./test/cmd/demo $(if $(DIR),-dir '$(DIR)') -weir bin/weir
+demo: build ## crawl a small shop that the program serves to itself, and show what comes out
+	bin/weir demo
 
 .PHONY: up
 up: build ## run the whole ring as a server, all in one process

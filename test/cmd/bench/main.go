@@ -33,6 +33,7 @@ func run(ctx context.Context) error {
 	short := flag.Bool("short", false, "small and quick: shows that it works, its figures mean little")
 	out := flag.String("out", "test/bench/results", "folder of the results")
 	rounds := flag.Int("rounds", 0, "rounds; default 3, and 1 with -short")
+	pages := flag.Int("pages", 0, "pages of each of the four hosts; default 2500, and 250 with -short")
 	bare := flag.String("bare", "", "only run the bare loop on these seeds (separated by commas)")
 	flag.Parse()
 	if *bare != "" {
@@ -46,6 +47,10 @@ func run(ctx context.Context) error {
 	}
 	if *rounds > 0 {
 		cfg.Rounds = *rounds
+	}
+	if *pages > 0 {
+		cfg.Pages = *pages
+		cfg.SlowPages = min(cfg.SlowPages, *pages)
 	}
 	var err error
 	if cfg.Self, err = os.Executable(); err != nil {
