@@ -48,6 +48,7 @@ type Ring struct {
 	deps     Deps
 	registry *prometheus.Registry
 
+	alarm   *diskAlarm
 	bus     *bus.Bus
 	inproc  *rpc.InProcess
 	conn    *grpc.ClientConn
@@ -116,7 +117,8 @@ func (r *Ring) listen() (err error) {
 }
 
 func (r *Ring) openBus(ctx context.Context) error {
-	server, err := embednats.Start(embednats.Config{Dir: r.deps.Dir.NATS(), Log: r.deps.Log})
+	r.alarm = newDiskAlarm(r.deps.Log.Handler())
+	server, err := embednats.Start(embednats.Config{Dir: r.deps.Dir.NATS(), Log: slog.New(r.alarm)})
 	if err != nil {
 		return err
 	}
@@ -168,6 +170,7 @@ func (r *Ring) Run(ctx context.Context) error {
 		group.Add("gRPC", r.public.Serve)
 	}
 	group.Add("admin", r.admin.Run)
+	group.Add("disk", r.alarm.watch(r.deps.Dir.Path()))
 	return errors.Join(group.Run(ctx), r.Close())
 }
 

@@ -160,8 +160,10 @@ func explain(err error, code int) string {
 		return "weir: " + strings.ReplaceAll(text, "\n", "\nweir: ")
 	}
 	text = strings.ReplaceAll(text, "\n", "; ")
-	if errors.Is(err, syscall.ENOSPC) || strings.Contains(text, "no space left on device") {
-		text = "the disk is full: make room and go on with --resume, nothing is lost (" + text + ")"
+	if first, ok := strings.CutPrefix(text, "disk: "); ok {
+		text = first // the ring's own alarm says it all
+	} else if errors.Is(err, syscall.ENOSPC) || strings.Contains(text, "no space left on device") {
+		text = "the disk is full: make room and start again, nothing is lost (" + text + ")"
 	}
 	return "weir: " + text
 }

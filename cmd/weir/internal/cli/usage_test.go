@@ -41,7 +41,7 @@ func TestMistakes(t *testing.T) {
 		{"crawl http://127.0.0.1:1/ --data DIR/d", 2, "http://127.0.0.1:1/ is on a private network, which is not visited unless it is allowed: add --allow-net 127.0.0.0/8"},
 		{"crawl http://localhost/ --data DIR/d", 2, "http://localhost/ is on a private network, which is not visited unless it is allowed: add --allow-net 127.0.0.0/8"},
 		{"crawl http://10.1.2.3/ --allow-net 10.2.0.0/16 --data DIR/d", 2, "http://10.1.2.3/ is on a private network, which is not visited unless it is allowed: add --allow-net 10.1.2.3/32"},
-		{"crawl https://a.example/ --data DIR/d --storage.min-free 1000000000000000", 1, "the disk of DIR/d has"},
+		{"crawl https://a.example/ --data DIR/d --storage.min-free 1000000000000000", 1, "the disk of DIR/d is nearly full: "},
 		{"submit", 2, "name a spec or URLs: weir submit shop.yaml"},
 		{"status", 2, "weir status takes a CRAWL (id or name): usage: weir status CRAWL [flags]"},
 		{"ls x", 2, `weir ls takes no arguments, not "x": see weir ls --help`},

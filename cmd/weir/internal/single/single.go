@@ -102,7 +102,7 @@ func checkMarker(o Options) error {
 }
 
 func runIn(ctx context.Context, dir *datadir.Dir, o Options) (_ summary.Summary, err error) {
-	if err := dir.CheckSpace(uint64(max(o.Settings.Storage.MinFree, 0))); err != nil {
+	if err := dir.CheckSpace(datadir.Enough(o.Settings.Storage.MinFree)); err != nil {
 		return summary.Summary{}, err
 	}
 	logFile, err := dir.OpenLog()
@@ -154,7 +154,7 @@ func (j *job) run(ctx context.Context) (summary.Summary, error) {
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		if err := j.dir.WatchSpace(work, uint64(max(j.Settings.Storage.MinFree, 0)), time.Second); err != nil {
+		if err := j.dir.WatchSpace(work, datadir.Enough(j.Settings.Storage.MinFree), time.Second); err != nil {
 			cancel(err)
 		}
 	}()
