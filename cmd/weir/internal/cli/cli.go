@@ -163,7 +163,7 @@ func explain(err error, code int) string {
 	if first, ok := strings.CutPrefix(text, "disk: "); ok {
 		text = first // the ring's own alarm says it all
 	} else if errors.Is(err, syscall.ENOSPC) || strings.Contains(text, "no space left on device") {
-		text = "the disk is full: make room and start again, nothing is lost (" + text + ")"
+		text = "the disk is full; nothing is lost: make room and start again (" + text + ")"
 	}
 	return "weir: " + text
 }

@@ -163,6 +163,8 @@ func (a *app) report(sum summary.Summary, err error, f crawlFlags, target output
 	case errors.Is(err, run.ErrStopping):
 		a.note("interrupted: go on with: weir crawl --resume --data %s", sum.DataDir)
 		return err
+	case err != nil && sum.Crawl != "" && crawl.KindOf(err) != crawl.Invalid && !strings.Contains(err.Error(), "--resume"):
+		return fmt.Errorf("%w; go on with: weir crawl --resume --data %s", err, sum.DataDir)
 	case err != nil:
 		return err
 	case sum.OnlyDenied():
