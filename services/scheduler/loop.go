@@ -245,8 +245,13 @@ func (l *loop) write(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		p.commit = commit
 		p.leases = l.handOver(sync)
+		if !sync && len(p.waiting) == 0 && len(changed) == 0 {
+			// Nobody waits for it. Under load there are many of these for one fsync,
+			// and queued behind it they would hold up the loop.
+			return nil
+		}
+		p.commit = commit
 	}
 	select {
 	case l.commits <- p:
