@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -228,6 +227,3 @@ func (r *Ring) Addr() string {
 
 // AdminAddr is where the admin server listens, empty for nowhere.
 func (r *Ring) AdminAddr() string { return r.admin.Addr() }
-
-// Archive is the folder of the WARC files.
-func (r *Ring) Archive() string { return filepath.Join(r.deps.Dir.Storage(), "warc") }

@@ -199,7 +199,12 @@ func (j *job) outcome(out string, workErr, ringErr error) (summary.Summary, erro
 	s := summary.New(j.crawl, time.Now())
 	s.Output = out
 	err := workErr
-	if ringErr != nil && !errors.Is(workErr, ringErr) {
+	switch {
+	case ringErr == nil || errors.Is(workErr, ringErr):
+	case workErr != nil && !errors.Is(workErr, run.ErrStopping):
+		// The ring failed while it was being stopped for a reason that is told.
+		j.log.Error("the ring did not stop in order", "err", ringErr)
+	default:
 		err = errors.Join(workErr, ringErr)
 	}
 	switch {
