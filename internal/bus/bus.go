@@ -81,7 +81,7 @@ func Connect(ctx context.Context, cfg Config, deps Deps) (*Bus, error) {
 		}
 		if permanent(err) || !sleep(ctx, connectBackoff.Delay(n, random)) {
 			return nil, crawl.Errorf(crawl.Unavailable,
-				"connect to NATS at %s: %w; is nats-server running there with JetStream (-js)? Set --bus.url or WEIR_BUS_URL", cfg.URL, err)
+				"connect to NATS at %s: %w; is nats-server running there with JetStream (-js)? Set --nats.url or WEIR_NATS_URL", cfg.URL, err)
 		}
 	}
 	js, err := jetstream.New(b.nc,

@@ -142,7 +142,7 @@ func TestConnectNamesURLAndRemedy(t *testing.T) {
 	cfg.URL = "nats://127.0.0.1:1"
 	cfg.ConnectTimeout = 200 * time.Millisecond
 	_, err := bus.Connect(t.Context(), cfg, bus.Deps{Name: "test"})
-	if err == nil || !strings.Contains(err.Error(), cfg.URL) || !strings.Contains(err.Error(), "--bus.url") {
+	if err == nil || !strings.Contains(err.Error(), cfg.URL) || !strings.Contains(err.Error(), "--nats.url") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -70,36 +70,7 @@ func bodyMessage(status int, b *body.Body) *crawlv1.Body {
 	return &crawlv1.Body{Size: uint64(b.Size), Sha256: sum[:], Crc32: b.CRC32}
 }
 
-// parseable: the parser may find something in it.
+// parseable: a page, of which there is an item whatever its type.
 func parseable(kind crawlv1.TaskKind, r *client.Result) bool {
-	return kind == crawlv1.TaskKind_TASK_KIND_PAGE && r.Class == crawl.ClassNone &&
-		r.Status/100 == 2 && r.Body.Size > 0 && textual(contentType(r.Header))
-}
-
-func contentType(h []client.Header) string {
-	for _, f := range h {
-		if f.Name == "Content-Type" {
-			return f.Value
-		}
-	}
-	return ""
-}
-
-// textual: text, or what may be text for all that is known.
-func textual(contentType string) bool {
-	media, _, _ := strings.Cut(contentType, ";")
-	media = strings.ToLower(strings.TrimSpace(media))
-	kind, sub, found := strings.Cut(media, "/")
-	if !found || kind == "" || sub == "" || kind == "*" || strings.Contains(sub, "unknown") {
-		return true
-	}
-	if kind == "text" || kind == "message" {
-		return true
-	}
-	for _, word := range []string{"xml", "html", "json", "javascript", "ecmascript", "yaml", "rss", "atom"} {
-		if strings.Contains(sub, word) {
-			return kind == "application" || kind == "model" && word == "xml"
-		}
-	}
-	return false
+	return kind == crawlv1.TaskKind_TASK_KIND_PAGE && r.Class == crawl.ClassNone && r.Status/100 == 2
 }

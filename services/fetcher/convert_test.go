@@ -11,35 +11,6 @@ import (
 	"github.com/weircrawl/weir/services/fetcher/internal/client"
 )
 
-func TestTextual(t *testing.T) {
-	t.Parallel()
-	for in, want := range map[string]bool{
-		"":                                 true,
-		"text/html":                        true,
-		"Text/HTML; charset=x; =broken":    true,
-		"application/xhtml+xml":            true,
-		"application/json; charset=utf-8":  true,
-		"application/rss+xml":              true,
-		"application/x-unknown":            true,
-		"html":                             true,
-		"*/*":                              true,
-		"/":                                true,
-		"application/pdf":                  false,
-		"application/octet-stream":         false,
-		"image/png":                        false,
-		"image/svg+xml":                    false,
-		"video/mp4":                        false,
-		"application/zip":                  false,
-		"font/woff2":                       false,
-		"application/vnd.ms-excel":         false,
-		"multipart/form-data; boundary=xx": false,
-	} {
-		if got := textual(in); got != want {
-			t.Errorf("textual(%q) = %v", in, got)
-		}
-	}
-}
-
 func TestHeadersMarshal(t *testing.T) {
 	t.Parallel()
 	list := headers([]client.Header{{Name: "A", Value: "1"}, {Name: "B\xff", Value: "\xff\xfe"}, {Name: "C", Value: ""}})

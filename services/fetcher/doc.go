@@ -4,7 +4,7 @@
 // The crawl's spec from the bus's bucket of crawls.
 //
 // Out: a fetch report at the end of every exchange (weir.report.<partition>, may
-// be lost); then a page for the parser, or, where there is nothing to parse, a
+// be lost); then a page for the parser, or, where there is no page, a
 // record for storage. Bodies too long for a message go to storage first.
 //
 // Owns: nothing but what can be made anew: connections, a DNS cache.

@@ -117,6 +117,20 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// A page of whatever type goes to the parser, since there is an item of it.
+func TestPagesWithoutText(t *testing.T) {
+	t.Parallel()
+	b := setup(t, site, nil)
+	b.readStreams(t)
+	for path, size := range map[string]uint64{"/pdf": 4, "/empty": 0} {
+		b.publish(t, task(b.site.URL+path, nil))
+		got := receive(t, "page", b.pages)
+		if got.GetFetch().GetStatus() != 200 || got.GetBody().GetSize() != size {
+			t.Errorf("%s came as %v", path, got)
+		}
+	}
+}
+
 func TestRecords(t *testing.T) {
 	t.Parallel()
 	b := setup(t, site, nil)
@@ -130,8 +144,6 @@ func TestRecords(t *testing.T) {
 		noBody     bool
 	}{
 		{"not found", "/none", nil, &crawlv1.FetchResult{Status: 404, Error: crawlv1.ErrorClass_ERROR_CLASS_STATUS_4XX, ErrorDetail: "404 Not Found"}, 19, false},
-		{"not text", "/pdf", nil, &crawlv1.FetchResult{Status: 200}, 4, false},
-		{"empty", "/empty", nil, &crawlv1.FetchResult{Status: 200}, 0, false},
 		{"redirect", "/moved", nil, &crawlv1.FetchResult{Status: 301, RedirectUrl: b.site.URL + "/page"}, 0, false},
 		{"busy", "/busy", nil, &crawlv1.FetchResult{Status: 503, Error: crawlv1.ErrorClass_ERROR_CLASS_STATUS_5XX, ErrorDetail: "503 Service Unavailable", RetryAfter: durationpb.New(7 * time.Second)}, 0, false},
 		{"robots", "/robots.txt", robots, &crawlv1.FetchResult{Status: 200, Truncated: true, ErrorDetail: "body cut at 524288 bytes (fetch.max_body)"}, 512 << 10, false},

@@ -10,6 +10,7 @@ import (
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/spec"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	"github.com/weircrawl/weir/services/parser/internal/page"
 )
 
 // specs finds the compiled spec of a crawl; *bus.Crawls is one.
@@ -40,11 +41,15 @@ func (s *Service) record(ctx context.Context, specs specs, p *crawlv1.Page) (*cr
 	if err != nil {
 		return nil, err
 	}
-	data, release, err := s.deflated(ctx, p.GetBody())
-	if err != nil {
-		return nil, err
+	var data []byte
+	if page.Textual(in.ContentType) {
+		stored, release, err := s.deflated(ctx, p.GetBody())
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+		data = stored
 	}
-	defer release()
 	result, err := s.read(ctx, &job{crawl: s.crawls.get(c), in: in, deflated: data})
 	if err != nil {
 		return nil, err

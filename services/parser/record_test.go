@@ -34,7 +34,7 @@ func TestRecord(t *testing.T) {
 		Title: "A & B", ContentType: "text/html", Charset: "utf-8",
 		Outlinks:      []*crawlv1.Outlink{{Url: "https://site.example/a", Depth: 2}},
 		RejectedLinks: map[string]uint32{"host": 1, "nofollow": 1},
-		Items: []*crawlv1.Item{{Json: fmt.Appendf(nil, `{"status":200,"title":"A & B","description":"About","language":"en","content_type":"text/html","bytes":%d,"links":3,"depth":1,`+
+		Items: []*crawlv1.Item{{Rule: "page", Json: fmt.Appendf(nil, `{"status":200,"title":"A & B","description":"About","language":"en","content_type":"text/html","bytes":%d,"links":3,"depth":1,`+
 			`"_url":"https://site.example/p?b=1","_rule":"page","_fetched_at":"2023-11-14T22:13:20.000Z"}`, len(html))}},
 	}}
 	if diff := cmp.Diff(want, rec, protocmp.Transform()); diff != "" {

@@ -843,7 +843,7 @@ func (x *Outlink) GetPriority() int32 {
 // Item is a record that a rule extracted.
 type Item struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the rule; empty for the default page item.
+	// Name of the rule; "page" for the item of a crawl without rules.
 	Rule string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
 	// Number of the item among those of its rule and page, from 0.
 	Index uint32 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
@@ -1015,8 +1015,8 @@ func (x *ParseResult) GetWarning() string {
 }
 
 // Record is everything known of one attempt, on its way to storage. Subject
-// weir.record.<crawl>. The fetcher publishes it without parsed when there is
-// nothing to parse.
+// weir.record.<crawl>. The fetcher publishes it without parsed when there is no
+// page to parse: an error, a redirect, robots.txt.
 type Record struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The visit.

@@ -53,6 +53,9 @@ func appendTime(dst []byte, t time.Time) []byte {
 	return t.UTC().AppendFormat(dst, "2006-01-02T15:04:05.000Z")
 }
 
+// DefaultRule is the _rule of the item of a crawl without rules.
+const DefaultRule = "page"
+
 // AppendDefault appends the item of a crawl without rules.
 func AppendDefault(dst []byte, p *Page) []byte {
 	dst = append(dst, `{"status":`...)
@@ -72,7 +75,7 @@ func AppendDefault(dst []byte, p *Page) []byte {
 	dst = append(dst, `,"depth":`...)
 	dst = strconv.AppendUint(dst, uint64(p.Depth), 10)
 	dst = append(dst, ',')
-	return appendTail(dst, p, "page")
+	return appendTail(dst, p, DefaultRule)
 }
 
 // appendTail appends what every item ends with.

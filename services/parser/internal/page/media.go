@@ -25,6 +25,25 @@ func mayBeHTML(media string) bool {
 	return isUnknown(media)
 }
 
+// Textual reports whether a page with this Content-Type header may be text. Of one
+// that is not, Parse needs no body: its facts are all there is to an item.
+func Textual(contentType string) bool {
+	media := mediaType(contentType)
+	if isUnknown(media) {
+		return true
+	}
+	kind, sub, _ := strings.Cut(media, "/")
+	if kind == "text" || kind == "message" {
+		return true
+	}
+	for _, word := range []string{"xml", "html", "json", "script", "yaml"} {
+		if strings.Contains(sub, word) {
+			return kind == "application"
+		}
+	}
+	return false
+}
+
 // isUnknown reports whether a media type is none but what servers say when they do
 // not know.
 func isUnknown(media string) bool {

@@ -26,3 +26,31 @@ func TestMedia(t *testing.T) {
 		}
 	}
 }
+
+func TestTextual(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]bool{
+		"":                                 true,
+		"text/html":                        true,
+		"Text/HTML; charset=x; =broken":    true,
+		"application/xhtml+xml":            true,
+		"application/json; charset=utf-8":  true,
+		"application/rss+xml":              true,
+		"html":                             true,
+		"*/*":                              true,
+		"application/javascript":           true,
+		"application/pdf":                  false,
+		"application/octet-stream":         false,
+		"image/png":                        false,
+		"image/svg+xml":                    false,
+		"video/mp4":                        false,
+		"application/zip":                  false,
+		"font/woff2":                       false,
+		"application/vnd.ms-excel":         false,
+		"multipart/form-data; boundary=xx": false,
+	} {
+		if got := Textual(in); got != want {
+			t.Errorf("Textual(%q) = %v", in, got)
+		}
+	}
+}

@@ -169,7 +169,7 @@ func (p *Parser) makeItems(c *Crawl, out *Output, facts *extract.Page) {
 	case c.NoItems:
 	case c.Rules.Empty():
 		size := 320 + len(facts.URL) + len(facts.Title) + len(facts.Description)
-		out.Items.Items = []extract.Item{{JSON: extract.AppendDefault(make([]byte, 0, size), facts)}}
+		out.Items.Items = []extract.Item{{Rule: extract.DefaultRule, JSON: extract.AppendDefault(make([]byte, 0, size), facts)}}
 	default:
 		out.Items = p.extractor.Run(c.Rules, facts)
 		if out.Items.Warning != "" {
