@@ -25,7 +25,8 @@ const manualDir = "/usr/share/doc/python3-doc/html"
 func TestPythonManual(t *testing.T) {
 	t.Parallel()
 	if !*long {
-		return // it needs packages that the short form must do without
+		t.Log("runs with -args -long: it needs python3-doc and wget")
+		return
 	}
 	if _, err := os.Stat(filepath.Join(manualDir, "index.html")); err != nil {
 		t.Fatalf("install python3-doc and wget: %v", err)
