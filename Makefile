@@ -56,11 +56,11 @@ race: ## all tests but the end-to-end ones under the race detector (needs a C co
 
 .PHONY: e2e
 e2e: ## the long end-to-end suite, both modes, 10,000 pages, python3-doc against wget
-	$(GO) test -count=1 -timeout 60m -v $(TESTFLAGS) ./test/e2e -args -long
+	$(GO) test -count=1 -timeout 60m -tags long -v $(TESTFLAGS) ./test/e2e -args -long
 
 .PHONY: chaos
 chaos: ## the long fault suite: kill -9 of everything in turn, stopped storage, full disk
-	$(GO) test -count=1 -timeout 60m -v $(TESTFLAGS) ./test/chaos -args -long
+	$(GO) test -count=1 -timeout 60m -tags long -v $(TESTFLAGS) ./test/chaos -args -long
 
 .PHONY: bench
 bench: build ## measure the ring against a bare Go loop; writes test/bench/results (BENCHFLAGS=-short for a quick look)
@@ -79,13 +79,14 @@ fuzz: ## run every fuzz target for FUZZTIME (default 10s)
 lint: $(TOOLS)/staticcheck ## gofmt, go vet, staticcheck and our own rules (test/rules)
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l $$(git ls-files '*.go' | grep -v '\.pb\.go$$')); \
 	  if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
-	$(GO) vet $(PACKAGES)
-	$(TOOLS)/staticcheck $(PACKAGES)
+	$(GO) vet -tags long $(PACKAGES)
+	$(TOOLS)/staticcheck -tags long $(PACKAGES)
 	$(GO) test -count=1 ./test/rules
 
 .PHONY: gen
-gen: protoc-tools ## generate the Go code of proto/
+gen: protoc-tools ## generate the Go code of proto/ and docs/configuration.md
 	PATH="$(CURDIR)/$(TOOLS):$$PATH" $(TOOLS)/buf generate
+	$(GO) run ./cmd/weir config reference > docs/configuration.md
 
 .PHONY: verify
 verify: verify-gen verify-proto verify-modules lint ## everything that CI proves beside the tests

@@ -89,10 +89,12 @@ func DefaultConfig() Config {
 		Dead:            StreamLimits{Bytes: 256 * mib, Messages: -1, Age: 7 * 24 * time.Hour},
 		// More than any fleet fetches at once: the tasks' own bounds are what counts.
 		Fetch: ConsumerConfig{AckWait: 30 * time.Second, MaxAckPending: 20_000, MaxDeliver: 3},
-		Parse: ConsumerConfig{AckWait: 30 * time.Second, MaxAckPending: 512, MaxDeliver: 3},
-		Store: ConsumerConfig{AckWait: time.Minute, MaxAckPending: 2000, MaxDeliver: -1},
+		// A second fetch costs a site something, a second parse or commit costs
+		// nobody much: ADR-0010.
+		Parse: ConsumerConfig{AckWait: 15 * time.Second, MaxAckPending: 512, MaxDeliver: 3},
+		Store: ConsumerConfig{AckWait: 15 * time.Second, MaxAckPending: 2000, MaxDeliver: -1},
 		// Two full batches: one in hand and one being gathered.
-		Result:          ConsumerConfig{AckWait: time.Minute, MaxAckPending: 4000, MaxDeliver: -1},
+		Result:          ConsumerConfig{AckWait: 15 * time.Second, MaxAckPending: 4000, MaxDeliver: -1},
 		PublishInFlight: 256,
 		PublishTimeout:  10 * time.Second,
 	}

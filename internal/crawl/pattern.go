@@ -35,7 +35,7 @@ func CompilePattern(s string) (*Pattern, error) {
 	}
 	if expr, ok := strings.CutPrefix(s, "re:"); ok {
 		if expr == "" {
-			return nil, fmt.Errorf("%w: nothing after re:", ErrPattern)
+			return nil, fmt.Errorf("%w: re: without an expression", ErrPattern)
 		}
 		re, err := regexp.Compile(expr)
 		if err != nil {

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -128,7 +129,7 @@ func TestKillServices(t *testing.T) {
 func newCluster(t *testing.T, fetchers, parsers int) *driver.Cluster {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "cluster")
-	if err := mkdir(dir); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	c, err := driver.StartCluster(t.Context(), *bin, dir, driver.ClusterConfig{Fetchers: fetchers, Parsers: parsers})

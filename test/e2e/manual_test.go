@@ -1,3 +1,5 @@
+//go:build long
+
 package e2e
 
 import (
@@ -24,10 +26,6 @@ const manualDir = "/usr/share/doc/python3-doc/html"
 // the link graph and with wget.
 func TestPythonManual(t *testing.T) {
 	t.Parallel()
-	if !*long {
-		t.Log("runs with -args -long: it needs python3-doc and wget")
-		return
-	}
 	if _, err := os.Stat(filepath.Join(manualDir, "index.html")); err != nil {
 		t.Fatalf("install python3-doc and wget: %v", err)
 	}

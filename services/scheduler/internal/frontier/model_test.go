@@ -23,7 +23,6 @@ type model struct {
 type modelCrawl struct {
 	conf    frontier.Crawl
 	state   frontier.State
-	closed  bool
 	urls    map[frontier.Key]*modelURL
 	pages   uint64
 	perHost map[frontier.HostID]uint64
@@ -40,7 +39,6 @@ type modelURL struct {
 	gen      uint32
 	attempts int
 	order    [4]int // priority, redirects first, depth or newest, counter
-	due      time.Time
 }
 
 // modelHost is what the world does to a host.
