@@ -74,9 +74,10 @@ func classFromProto(c crawlv1.ErrorClass) crawl.Class {
 // taskFromLease makes the message for a fetcher. A fetcher that reads it after
 // half of the lease's time leaves it: what it would fetch could come too late.
 func taskFromLease(l frontier.Lease, crawlID string, now time.Time) *crawlv1.FetchTask {
-	kind := crawlv1.TaskKind_TASK_KIND_PAGE
+	kind, key := crawlv1.TaskKind_TASK_KIND_PAGE, l.Item.Key
 	if l.Robots {
-		kind = crawlv1.TaskKind_TASK_KIND_ROBOTS
+		// It is in no ledger, so it has no key there; storage tells visits apart by it.
+		kind, key = crawlv1.TaskKind_TASK_KIND_ROBOTS, l.Item.URL.Key()
 	}
 	return &crawlv1.FetchTask{
 		Ref: &crawlv1.TaskRef{
@@ -84,7 +85,7 @@ func taskFromLease(l frontier.Lease, crawlID string, now time.Time) *crawlv1.Fet
 			Revision:   l.Revision,
 			Partition:  l.Ref.Partition,
 			Host:       l.Ref.Host,
-			UrlKey:     l.Item.Key[:],
+			UrlKey:     key[:],
 			Generation: l.Item.Generation,
 			Lease:      uint64(l.ID),
 			Url:        l.Item.URL.String(),

@@ -3,8 +3,10 @@ package scheduler
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/weburl"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
 )
@@ -41,6 +43,25 @@ func TestUnknownClassIsOther(t *testing.T) {
 	for _, c := range []crawlv1.ErrorClass{-1, 19, 4711} {
 		if got := classFromProto(c); got != crawl.ClassOther {
 			t.Errorf("class %d became %s, want other", c, got)
+		}
+	}
+}
+
+// Storage tells attempts apart by the key of their URL: without it the robots.txt
+// of a second host would be taken for that of the first.
+func TestTasksHaveTheKeyOfTheirURL(t *testing.T) {
+	t.Parallel()
+	u, err := weburl.FromCanonical("http://a.test/robots.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, l := range map[string]frontier.Lease{
+		"page":   {Item: frontier.Item{URL: u, Key: u.Key()}},
+		"robots": {Item: frontier.Item{URL: u}, Robots: true},
+	} {
+		task := taskFromLease(l, "c", time.Now())
+		if got := weburl.Key(task.GetRef().GetUrlKey()); got != u.Key() {
+			t.Errorf("%s: key %s, want %s", name, got, u.Key())
 		}
 	}
 }

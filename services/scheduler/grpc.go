@@ -77,7 +77,8 @@ func (s *Service) CreateCrawl(ctx context.Context, req *schedulerv1.CreateCrawlR
 			return err
 		}
 		l.f.PutCrawl(now, c)
-		if _, err := l.add(ctx, now, e, seeds); err != nil {
+		// A caller who has gone away must not leave a crawl without its seeds.
+		if _, err := l.add(context.WithoutCancel(ctx), now, e, seeds); err != nil {
 			return err
 		}
 		if req.GetClose() { // not before: an empty crawl would be over at once

@@ -16,6 +16,7 @@ import (
 	"github.com/weircrawl/weir/internal/crawl"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
+	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
 )
 
 func TestCrawlVisitsEveryPageOnce(t *testing.T) {
@@ -366,6 +367,50 @@ func TestCreateIsIdempotentAndListed(t *testing.T) {
 	}
 	if len(ids) != 3 || ids[0] != newest.GetId() || ids[2] != first.GetCrawl().GetId() {
 		t.Errorf("listed %v", ids)
+	}
+}
+
+// A caller who goes away while a crawl is made finds it whole or not at all: one
+// without its seeds would end at once, with nothing.
+func TestCreateIsWholeWhenItsCallerGoesAway(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 30 { // each either reaches the loop or does not
+		_, _ = b.svc.CreateCrawl(ctx, &schedulerv1.CreateCrawlRequest{Spec: testSpec("gone", pageURL(0)), Close: true})
+	}
+	err := b.svc.read(t.Context(), func(l *loop, _ time.Time) error {
+		for _, no := range l.f.Crawls() {
+			if c, stats, _ := l.f.Crawl(no); stats.Discovered != 1 || c.State != frontier.Closing || l.crawls.number(no) == nil {
+				t.Errorf("crawl %d is %s with %d URLs", no, c.State, stats.Discovered)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A host whose URLs are all denied needs nobody's help to come to their end, not
+// even where most of them are on the disk.
+func TestDeniedURLsEndWithoutAnEvent(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	newWorld(t, b.bus, func(ref *crawlv1.TaskRef) *crawlv1.Result {
+		return &crawlv1.Result{Status: 200, Robots: []byte("User-agent: *\nDisallow: /\n")}
+	}).run(1)
+	seeds := make([]string, 1000)
+	for i := range seeds {
+		seeds[i] = pageURL(i)
+	}
+	s := testSpec("denied", seeds...)
+	s.Politeness.ObeyRobots = proto.Bool(true)
+	c := b.wait(t, b.create(t, s, true).GetId())
+	balanced(t, c)
+	if got := c.GetStats().GetLedger().GetDropped()["robots_denied"]; got != 1000 {
+		t.Errorf("%d URLs dropped, want 1000: %v", got, c.GetStats())
 	}
 }
 

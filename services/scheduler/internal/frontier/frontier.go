@@ -230,11 +230,14 @@ func (f *Frontier) Fill(now time.Time, w Want, a Filling) {
 // DueAt returns when Store.Due should be asked, zero for never.
 func (f *Frontier) DueAt() time.Time { return f.dueAt }
 
-// WakeAt returns when Next, DueAt, Expired or a limit may have something new
-// without another event; zero for never.
+// WakeAt returns when Next, Wants, DueAt, Expired or a limit may have something
+// new without another event; zero for never.
 func (f *Frontier) WakeAt(now time.Time) time.Time {
 	t := f.at(now)
 	first := never
+	if len(f.wants) > 0 {
+		first = t // a queue that waits for its store is in no heap
+	}
 	room := f.room() > 0
 	for _, c := range f.active {
 		if c.Limits.Duration > 0 && c.ending == "" {
