@@ -44,6 +44,9 @@ func (s *Service) handle(ctx context.Context, specs specs, d bus.Delivery) error
 	defer acc.Close()
 	if late(&task, time.Now()) {
 		s.m.late.Inc()
+		// Its slot is free, though its lease lasts on: after a stop of all fetchers the
+		// tasks that waited are late together, and would hold up all others until then.
+		s.report(ref, &client.Result{})
 		return nil
 	}
 	res, err := s.exchange(ctx, u, p.options(ref.GetKind()), acc)

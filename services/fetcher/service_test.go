@@ -215,9 +215,15 @@ func TestLateAndBadTasks(t *testing.T) {
 		site(w, r)
 	}, nil)
 	b.readStreams(t)
+	var lateLease uint64
 	b.publish(t, task(b.site.URL+"/late", func(task *crawlv1.FetchTask) {
 		task.StartBefore = timestamppb.New(time.Now().Add(-time.Second))
+		lateLease = task.GetRef().GetLease()
 	}))
+	// Its host is free: nothing else says so before the lease ends.
+	if r := receive(t, "report", b.reports); r.GetLease() != lateLease || r.GetStatus() != 0 || r.GetError() != 0 {
+		t.Errorf("report of the late task: %v", r)
+	}
 	b.publish(t, task("not a URL", nil))
 	b.publish(t, task(b.site.URL+"/of-no-crawl", func(task *crawlv1.FetchTask) { task.Ref.CrawlId = "zzzzzzzzzzzzzzzzzzzzzzzzzz" }))
 	b.publish(t, task(b.site.URL+"/page", nil))
