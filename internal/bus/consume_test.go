@@ -382,11 +382,16 @@ func TestResetConsumersRedeliversAtOnceWithFreshCounts(t *testing.T) {
 	first.Close() // as a killed process would: no ack, no nak
 	cancel()
 	wg.Wait()
+	publish(t, b, task, 6, 8)
 	if err := b.ResetConsumers(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.EnsureTopology(t.Context(), 1); err != nil {
 		t.Fatal(err)
+	}
+	// Tasks are the frontier's to hand out again.
+	if left, err := b.InFlight(t.Context()); err != nil || len(left) != 5 {
+		t.Errorf("in flight after the reset: %v %v, want the 5 pages", left, err)
 	}
 	got := newSeen(5)
 	var numbers sync.Map

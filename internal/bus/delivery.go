@@ -49,6 +49,18 @@ func (d *delivery) reply(nc *nats.Conn, body []byte) {
 	_ = nc.Publish(d.replyTo, body)
 }
 
+// renew takes over a later delivery of the same message; false when this one is
+// settled.
+func (d *delivery) renew(replyTo string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.settled {
+		return false
+	}
+	d.replyTo = replyTo
+	return true
+}
+
 // progress sends a heart-beat when one is due. It cannot follow the ack: a
 // heart-beat after a nak would delay the next delivery.
 func (d *delivery) progress(nc *nats.Conn, now time.Time, every time.Duration) {

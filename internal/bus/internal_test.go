@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -160,5 +162,26 @@ func TestMetricsAreSharedInAProcess(t *testing.T) {
 	`
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "weir_bus_published_total"); err != nil {
 		t.Error(err)
+	}
+}
+
+// What a server that was away delivers anew is not handled beside itself.
+func TestMessageInHandIsNotTakenTwice(t *testing.T) {
+	t.Parallel()
+	sub := new(nats.Subscription)
+	src := &source{sub: sub}
+	s := &session{log: slog.New(slog.DiscardHandler), bySub: map[*nats.Subscription]*source{sub: src}}
+	receive := func(deliveries, seq int) int {
+		s.receive(&nats.Msg{Sub: sub, Reply: fmt.Sprintf("$JS.ACK.WEIR_TASKS.fetch-http.%d.%d.1.0.0", deliveries, seq), Data: []byte("x")})
+		return len(s.inHand)
+	}
+	for _, c := range []struct{ deliveries, seq, want int }{{1, 7, 1}, {2, 7, 1}, {2, 8, 2}, {3, 8, 2}} {
+		if got := receive(c.deliveries, c.seq); got != c.want {
+			t.Errorf("delivery %d of %d: %d in hand, want %d", c.deliveries, c.seq, got, c.want)
+		}
+	}
+	s.inHand[0].settled = true // given back, and here again
+	if got := receive(3, 7); got != 3 {
+		t.Errorf("after a nak: %d in hand, want 3", got)
 	}
 }

@@ -171,6 +171,9 @@ func (s *session) receive(m *nats.Msg) {
 		s.log.Warn("not a message of a stream", "subject", m.Subject)
 		return
 	}
+	if number > 1 && s.holds(src, seq, m.Reply) {
+		return
+	}
 	d := &delivery{
 		Delivery: Delivery{Subject: m.Subject, Data: m.Data, Number: number},
 		src:      src, sequence: seq, replyTo: m.Reply, arrived: now, beat: now, index: len(s.inHand),
@@ -178,6 +181,19 @@ func (s *session) receive(m *nats.Msg) {
 	s.inHand = append(s.inHand, d)
 	s.waiting = append(s.waiting, d)
 	s.bytes += len(d.Data)
+}
+
+// holds reports whether a message is in hand already, and settles it by its new
+// delivery then. After a server that was away for longer than AckWait comes back, it
+// may deliver anew before the heart-beats reach it; a second fetch of the same page
+// would run beside the first.
+func (s *session) holds(src *source, seq uint64, replyTo string) bool {
+	for _, d := range s.inHand {
+		if d.src == src && d.sequence == seq && d.renew(replyTo) {
+			return true
+		}
+	}
+	return false
 }
 
 // receiveMore takes what else one read of the connection brought, so that the

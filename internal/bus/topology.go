@@ -129,6 +129,10 @@ func (b *Bus) streams() []jetstream.StreamConfig {
 // killed is delivered again at once and with fresh counts. Only for an
 // all-in-one process at its start, before anything consumes. The consumer of
 // dead letters stays: their stream keeps what was handled.
+//
+// Tasks go altogether: delivered again, a visit that the kill broke off would begin
+// without its host's delay. The frontier finds their leases missing and hands the
+// URLs out anew, each in its turn.
 func (b *Bus) ResetConsumers(ctx context.Context) error {
 	for _, name := range []string{StreamTasks, StreamPages, StreamRecords, StreamResults} {
 		s, err := b.js.Stream(ctx, name)
@@ -146,6 +150,11 @@ func (b *Bus) ResetConsumers(ctx context.Context) error {
 		}
 		if err := names.Err(); err != nil {
 			return unavailable("list consumers of "+name, err)
+		}
+		if name == StreamTasks {
+			if err := s.Purge(ctx); err != nil {
+				return unavailable("purge "+name, err)
+			}
 		}
 	}
 	return nil
