@@ -90,11 +90,12 @@ func (a *app) crawl(ctx context.Context, s *settings.Settings, f crawlFlags, arg
 	}
 	view, interval := a.view(f.quiet)
 	sum, err := single.Run(ctx, single.Options{
-		Spec: spec, Settings: s, Resume: f.resume, Target: target, View: view, Interval: interval,
+		Check: func(saved *crawlv1.CrawlSpec) error { return deniedSeed(saved, s.Fetcher.AllowNets) },
+		Spec:  spec, Settings: s, Resume: f.resume, Target: target, View: view, Interval: interval,
 		Stdin: a.Stdin, Stdout: a.Stdout, Version: a.Version,
 		Warn: func(line string) { a.note("%s", line) },
 	})
-	return a.report(sum, err, f, target)
+	return a.report(sum, err, f, target, resumeCommand(sum.DataDir, s.Fetcher.AllowNets))
 }
 
 // crawlSpec reads the spec that the arguments name; nil to resume without one.
@@ -152,8 +153,19 @@ func deniedSeed(spec *crawlv1.CrawlSpec, allowed []netip.Prefix) error {
 	return nil
 }
 
+// resumeCommand is what goes on with a crawl. Without the networks that it was
+// allowed, the rest of it would be refused.
+func resumeCommand(dir string, allowed []netip.Prefix) string {
+	var b strings.Builder
+	b.WriteString("weir crawl --resume --data " + dir)
+	for _, n := range allowed {
+		b.WriteString(" --allow-net " + n.String())
+	}
+	return b.String()
+}
+
 // report prints the summary and turns the way a crawl ended into an error.
-func (a *app) report(sum summary.Summary, err error, f crawlFlags, target output.Target) error {
+func (a *app) report(sum summary.Summary, err error, f crawlFlags, target output.Target, resume string) error {
 	if sum.Crawl != "" && crawl.KindOf(err) != crawl.Invalid {
 		if werr := a.writeSummary(sum, f.json, target.Stdout()); err == nil {
 			err = werr
@@ -161,10 +173,10 @@ func (a *app) report(sum summary.Summary, err error, f crawlFlags, target output
 	}
 	switch {
 	case errors.Is(err, run.ErrStopping):
-		a.note("interrupted: go on with: weir crawl --resume --data %s", sum.DataDir)
+		a.note("interrupted: go on with: %s", resume)
 		return err
 	case err != nil && sum.Crawl != "" && crawl.KindOf(err) != crawl.Invalid && !strings.Contains(err.Error(), "--resume"):
-		return fmt.Errorf("%w; go on with: weir crawl --resume --data %s", err, sum.DataDir)
+		return fmt.Errorf("%w; go on with: %s", err, resume)
 	case err != nil:
 		return err
 	case sum.OnlyDenied():

@@ -113,7 +113,7 @@ func TestInterrupt(t *testing.T) {
 	if got.code != 130 || s.State != "interrupted" || !balanced(s.Ledger) || s.Ledger.Leased != 0 || s.Pages >= 60 {
 		t.Errorf("exit code %d, %+v", got.code, s)
 	}
-	if want := "weir: interrupted: go on with: weir crawl --resume --data " + s.DataDir + "\n"; got.stderr != want {
+	if want := "weir: interrupted: go on with: weir crawl --resume --data " + s.DataDir + " --allow-net 127.0.0.0/8\n"; got.stderr != want {
 		t.Errorf("stderr %q", got.stderr)
 	}
 	if _, err := os.Stat(items); !errors.Is(err, os.ErrNotExist) {
@@ -122,6 +122,10 @@ func TestInterrupt(t *testing.T) {
 	refused := weir(t, args...)
 	if refused.code != 2 || !strings.Contains(refused.stderr, "is unfinished: go on with it with --resume") {
 		t.Errorf("without --resume: exit code %d, %s", refused.code, refused.stderr)
+	}
+	denied := weir(t, "crawl", "--resume", "--data", s.DataDir)
+	if denied.code != 2 || !strings.Contains(denied.stderr, "add --allow-net 127.0.0.0/8") {
+		t.Errorf("without --allow-net: exit code %d, %s", denied.code, denied.stderr)
 	}
 	rest := weir(t, crawlArgs(dir, "--resume", "-o", items, "--json")...)
 	if s := parse(t, rest); rest.code != 0 || s.Pages != 60 || s.State != "finished" || len(lines(t, items)) != 60 {

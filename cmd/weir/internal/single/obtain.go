@@ -51,6 +51,9 @@ func checkSaved(dir *datadir.Dir, o *Options, saved []byte) error {
 	}
 	if o.Spec == nil {
 		o.Spec = s
+		if o.Check != nil {
+			return o.Check(s)
+		}
 		return nil
 	}
 	return same(dir, o.Spec, s)

@@ -46,6 +46,9 @@ type Options struct {
 	// Spec of the crawl, decoded, with a name and absolute paths of seed files.
 	// Nil with Resume means the one in the data directory.
 	Spec *crawlv1.CrawlSpec
+	// Check refuses the spec in the data directory before anything runs; nil for no
+	// check.
+	Check func(*crawlv1.CrawlSpec) error
 	// Settings of the process, with the data directory in Data.
 	Settings *settings.Settings
 	// Resume goes on with the crawl in the data directory.
