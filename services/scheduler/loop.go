@@ -281,9 +281,11 @@ func (l *loop) handOver(sync bool) (later []frontier.Lease) {
 	return later
 }
 
-// wakeIn returns how long the loop may wait without an event.
+// wakeIn returns how long the loop may wait without an event: never no time at all,
+// since what is overdue may have to wait for somebody else (the reaper, a wall clock
+// that was set back).
 func (l *loop) wakeIn() time.Duration {
-	const idle = time.Minute
+	const soonest, idle = time.Millisecond, time.Minute
 	now := l.now()
 	at := l.f.WakeAt(now)
 	if at.IsZero() || l.draining {
@@ -292,7 +294,7 @@ func (l *loop) wakeIn() time.Duration {
 	if at.Before(l.holdUntil) {
 		at = l.holdUntil
 	}
-	return min(max(at.Sub(now), 0), idle)
+	return min(max(at.Sub(now), soonest), idle)
 }
 
 // send gives a lease to the publisher; false when that is stuck behind a bus that
@@ -306,11 +308,13 @@ func (l *loop) send(lease frontier.Lease) bool {
 	}
 }
 
-// finish waits for the commits in order and answers those who wait for them.
+// finish waits for the commits in order and answers those who wait for them. After
+// a failure nothing would ever be durable again: its error ends the loop, and those
+// who still wait learn that from s.stopped.
 func (l *loop) finish(notify func([]frontier.CrawlNo)) error {
-	var failed error
 	for p := range l.commits {
-		if p.commit != nil && failed == nil {
+		var failed error
+		if p.commit != nil {
 			failed = p.commit.Wait()
 			l.m.commit.Observe(l.now().Sub(p.since).Seconds())
 		}
@@ -318,8 +322,7 @@ func (l *loop) finish(notify func([]frontier.CrawlNo)) error {
 			r.done <- failed
 		}
 		if failed != nil {
-			// Go on only to answer; the loop is stopped by the error.
-			continue
+			return failed
 		}
 		for _, lease := range p.leases {
 			// One that cannot be sent is on no stream, and returns when its time is up.
@@ -329,5 +332,5 @@ func (l *loop) finish(notify func([]frontier.CrawlNo)) error {
 			notify(p.changed)
 		}
 	}
-	return failed
+	return nil
 }

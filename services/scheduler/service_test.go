@@ -4,16 +4,19 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/testkit/natstest"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
@@ -390,6 +393,43 @@ func TestCreateIsWholeWhenItsCallerGoesAway(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// brokenStore applies batches that never become durable.
+type brokenStore struct{ frontier.Store }
+
+// brokenCommit is one of them.
+type brokenCommit struct{}
+
+var errBroken = crawl.Errorf(crawl.Unavailable, "the disk is gone")
+
+func (brokenCommit) Wait() error { return errBroken }
+
+func (s brokenStore) Apply(b *frontier.Batch) (frontier.Commit, error) {
+	_, err := s.Store.Apply(b)
+	return brokenCommit{}, err
+}
+
+// A commit that failed ends the scheduler, even if nothing else ever happens.
+func TestFailedCommitEndsTheScheduler(t *testing.T) {
+	t.Parallel()
+	cfg := DefaultConfig()
+	cfg.Dir, cfg.Partitions = t.TempDir(), 1
+	svc, err := New(cfg, Deps{Bus: natstest.Bus(t), Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	svc.loop.store = brokenStore{svc.store}
+	ended := make(chan error, 1)
+	go func() { ended <- svc.Run(t.Context()) }()
+	<-svc.ready
+	req := &schedulerv1.CreateCrawlRequest{Spec: testSpec("broken", pageURL(0))}
+	if _, err := svc.CreateCrawl(t.Context(), req); crawl.KindOf(err) != crawl.Unavailable {
+		t.Errorf("create: %v", err)
+	}
+	if err := <-ended; !errors.Is(err, errBroken) {
+		t.Errorf("run ended with %v", err)
 	}
 }
 
