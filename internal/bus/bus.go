@@ -186,3 +186,29 @@ func (b *Bus) Healthy() error {
 	}
 	return nil
 }
+
+// Reconnected calls h each time that the server has come back, until ctx ends; then
+// it returns nil. While h fails it is called again with back-off.
+func (b *Bus) Reconnected(ctx context.Context, h func(context.Context) error) error {
+	status := b.nc.StatusChanged(nats.CONNECTED)
+	defer b.nc.RemoveStatusListener(status)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-status:
+		}
+		for n := 0; ; n++ {
+			err := h(ctx)
+			if err == nil {
+				break
+			}
+			if n == 2 {
+				b.log.Warn("the server is back, but not all of it", "err", err)
+			}
+			if !sleep(ctx, retryBackoff.Delay(n, random)) {
+				return nil
+			}
+		}
+	}
+}

@@ -147,6 +147,7 @@ func (s *Service) Run(ctx context.Context) (err error) {
 	outer, octx := errgroup.WithContext(ctx)
 	outer.Go(func() error { return s.reaper(octx) })
 	outer.Go(func() error { return s.announce(octx) })
+	outer.Go(func() error { return s.deps.Bus.Reconnected(octx, s.restoreBus) })
 	outer.Go(func() error { return s.deps.Bus.Reports(octx, s.takeReport(octx)) })
 	outer.Go(func() error { return s.consumeResults(octx) })
 	outer.Go(func() error { return s.deps.Bus.DeadLetters(octx, s.takeDeadLetter) })
@@ -196,6 +197,21 @@ func (s *Service) start(ctx context.Context) error {
 		return err
 	}
 	s.loop.f, s.loop.crawls, s.loop.m = f, s.crawls, s.m
+	return nil
+}
+
+// restoreBus declares the topology again and shares the crawls: a server that was
+// away may have lost both with its disk. What it lost of the work comes back when
+// the leases' time is up.
+func (s *Service) restoreBus(ctx context.Context) error {
+	if err := s.deps.Bus.EnsureTopology(ctx, uint32(s.cfg.Partitions)); err != nil {
+		return err
+	}
+	for _, e := range s.crawls.all() {
+		if err := s.announceCrawl(ctx, e.no); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

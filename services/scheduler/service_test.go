@@ -101,6 +101,35 @@ func TestStartReturnsLostLeases(t *testing.T) {
 	}
 }
 
+// A server that comes back without its streams is set up again, and the work that
+// it lost is done when the leases' time is up.
+func TestServerLosesItsDisk(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	if err := b.stop(); err != nil {
+		t.Fatalf("run: %v", err)
+	}
+	b.cfg.LeaseTime = time.Second
+	b.start(t)
+	id := b.create(t, testSpec("lost", pageURL(0)), true).GetId()
+	awaitLeased(t, b, id, 1)
+	b.nats.Lose()
+	b.nats.Restart()
+	newWorld(t, b.bus, graph(20)).run(4)
+	c := b.wait(t, id)
+	balanced(t, c)
+	if c.GetStats().GetLedger().GetDone() != 20 {
+		t.Errorf("the crawl ended with %v", c.GetStats())
+	}
+	crawls, err := b.bus.WatchCrawls(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := crawls.Get(t.Context(), id); err != nil {
+		t.Errorf("the crawl is not shared again: %v", err)
+	}
+}
+
 // awaitLeased waits until n URLs of a crawl are leased.
 func awaitLeased(t *testing.T, b *bundle, id string, n uint64) {
 	t.Helper()

@@ -29,7 +29,7 @@ type Server struct {
 
 	mu    sync.Mutex
 	dir   string
-	n     int // copies of the directory made by Kill
+	n     int // directories after the first, made by Kill and Lose
 	ns    *embednats.Server
 	conns map[net.Conn]struct{}
 }
@@ -129,6 +129,15 @@ func (s *Server) Kill() {
 			s.tb.Errorf("natstest: copy the store: %v", err)
 		}
 		s.dir = dir
+	})
+}
+
+// Lose stops the server and loses all that it had on its disk.
+func (s *Server) Lose() {
+	s.tb.Helper()
+	s.down(func() {
+		s.n++
+		s.dir = filepath.Join(s.tb.TempDir(), fmt.Sprintf("js-%d", s.n))
 	})
 }
 
