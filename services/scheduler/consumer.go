@@ -36,6 +36,12 @@ func (s *Service) takeResults(ctx context.Context, ds []bus.Delivery) error {
 			s.m.results.WithLabelValues("unknown").Inc()
 			continue
 		}
+		if v.movedSeed(m.GetRef()) {
+			if _, err := s.widen(ctx, v.e, []string{v.redirect.String()}); err != nil {
+				return err
+			}
+			v, _ = s.crawls.readResult(m)
+		}
 		vs = append(vs, v)
 	}
 	if len(vs) == 0 {

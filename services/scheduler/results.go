@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/weburl"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
@@ -89,6 +90,15 @@ func (v *visit) judgeRedirect(ref *crawlv1.TaskRef) {
 		Redirects: int(ref.GetRedirects()) + 1,
 		Next:      true,
 	}
+}
+
+// movedSeed reports whether a seed redirects to another host of its site, as
+// example.org does to www.example.org. Where the scope is the seeds' hosts, that
+// host is meant too: nothing would be left to visit otherwise.
+func (v *visit) movedSeed(ref *crawlv1.TaskRef) bool {
+	return !v.robots && ref.GetDepth() == 0 && !v.redirect.IsZero() && v.c.Redirect == nil &&
+		v.c.Exchange.Class == crawl.ClassNone && v.redirect.Site() == v.c.URL.Site() &&
+		v.e.spec.Scope.Judge(v.redirect, 0).Reason == crawl.ReasonHost
 }
 
 // complete applies a batch of visits.

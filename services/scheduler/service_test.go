@@ -228,6 +228,34 @@ func TestRedirectsGoThroughTheFrontier(t *testing.T) {
 	}
 }
 
+// A seed that moved inside its site takes the crawl with it; one that moved to
+// another site does not, nor does a page that is no seed.
+func TestScopeFollowsSeedsThatMoved(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	w := newWorld(t, b.bus, func(ref *crawlv1.TaskRef) *crawlv1.Result {
+		switch ref.GetUrl() {
+		case "http://moved.example/":
+			return &crawlv1.Result{Status: 301, RedirectUrl: "https://www.moved.example/"}
+		case "https://www.moved.example/":
+			return page(0, "https://www.moved.example/a")
+		case "https://www.moved.example/a":
+			return &crawlv1.Result{Status: 302, RedirectUrl: "https://blog.moved.example/"}
+		case "http://sold.example/":
+			return &crawlv1.Result{Status: 301, RedirectUrl: "https://parking.test/"}
+		default:
+			return page(0)
+		}
+	})
+	w.run(2)
+	c := b.wait(t, b.create(t, testSpec("moved", "http://moved.example/", "http://sold.example/"), true).GetId())
+	balanced(t, c)
+	got := w.visited()
+	if len(got) != 4 || got["https://www.moved.example/a"] != 1 {
+		t.Errorf("visited %v, want both seeds, the new home and its page", got)
+	}
+}
+
 func TestDeadLetterFailsItsURL(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -155,7 +155,8 @@ type CrawlSpec struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Where the crawl starts. At least one seed must be given here or added later.
 	Seeds *Seeds `protobuf:"bytes,2,opt,name=seeds,proto3" json:"seeds,omitempty"`
-	// Which URLs belong to the crawl. Default: the hosts of the seeds.
+	// Which URLs belong to the crawl. Default: the hosts of the seeds, and those of
+	// the same registrable domain that a seed redirects to.
 	Scope *Scope `protobuf:"bytes,3,opt,name=scope,proto3" json:"scope,omitempty"`
 	// What makes two URLs the same page.
 	Canonical *Canonical `protobuf:"bytes,4,opt,name=canonical,proto3" json:"canonical,omitempty"`
@@ -344,8 +345,8 @@ func (x *Seeds) GetFiles() []string {
 
 // Scope decides which discovered URLs belong to the crawl. A URL is in scope
 // when its host is named by hosts, domains or nets (or, with none of the three
-// given, is the host of a seed) and the last rule that matches it accepts it,
-// or none matches.
+// given, is the host of a seed or one that a seed moved to inside its registrable
+// domain) and the last rule that matches it accepts it, or none matches.
 type Scope struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Exact host names; host:port where the port matters, otherwise any port.
