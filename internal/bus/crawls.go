@@ -180,12 +180,31 @@ func (c *Crawls) Get(ctx context.Context, crawlID string) (*spec.Compiled, error
 			return nil, err
 		}
 	}
-	ent.once.Do(func() { ent.compiled, ent.err = spec.Compile(ent.crawl) })
-	if ent.err != nil {
-		// The scheduler has validated it: not the message's fault.
-		return nil, crawl.Errorf(crawl.Internal, "compile spec of crawl %s: %w", crawlID, ent.err)
+	return ent.compile()
+}
+
+// At is Get for a revision that the scheduler has shared: where the cache is older,
+// since its news are still on their way, it asks the server.
+func (c *Crawls) At(ctx context.Context, crawlID string, revision uint64) (*spec.Compiled, error) {
+	got, err := c.Get(ctx, crawlID)
+	if err != nil || got.Revision >= revision {
+		return got, err
 	}
-	return ent.compiled, nil
+	ent, err := c.load(ctx, crawlID)
+	if err != nil {
+		return nil, err
+	}
+	return ent.compile()
+}
+
+// compile returns the entry's compiled spec.
+func (e *crawlEntry) compile() (*spec.Compiled, error) {
+	e.once.Do(func() { e.compiled, e.err = spec.Compile(e.crawl) })
+	if e.err != nil {
+		// The scheduler has validated it: not the message's fault.
+		return nil, crawl.Errorf(crawl.Internal, "compile spec of crawl %s: %w", e.crawl.GetId(), e.err)
+	}
+	return e.compiled, nil
 }
 
 // load asks the server.

@@ -211,10 +211,17 @@ func TestCrawls(t *testing.T) {
 	if again, _ := cache.Get(t.Context(), crawlID); again != c {
 		t.Error("compiled twice")
 	}
-	background(t, cache.Run)
 	if err := b.PutCrawl(t.Context(), crawlOf(2, "two")); err != nil {
 		t.Fatal(err)
 	}
+	// The news are not here yet, but a message speaks of them.
+	if c, err := cache.At(t.Context(), crawlID, 1); err != nil || c.Revision != 1 {
+		t.Errorf("got %+v, %v; the cache is good enough", c, err)
+	}
+	if c, err := cache.At(t.Context(), crawlID, 2); err != nil || c.Revision != 2 {
+		t.Errorf("got %+v, %v, want revision 2", c, err)
+	}
+	background(t, cache.Run)
 	eventually(t, "the change arrives", func() bool {
 		c, err := cache.Get(t.Context(), crawlID)
 		return err == nil && c.Revision == 2

@@ -13,9 +13,10 @@ import (
 	"github.com/weircrawl/weir/services/parser/internal/page"
 )
 
-// specs finds the compiled spec of a crawl; *bus.Crawls is one.
+// specs finds the compiled spec of a crawl, at least of a revision; *bus.Crawls is
+// one.
 type specs interface {
-	Get(ctx context.Context, crawlID string) (*spec.Compiled, error)
+	At(ctx context.Context, crawlID string, revision uint64) (*spec.Compiled, error)
 }
 
 // handle takes one page from the stream.
@@ -33,7 +34,9 @@ func (s *Service) handle(ctx context.Context, specs specs, d bus.Delivery) error
 
 // record makes the record of a page.
 func (s *Service) record(ctx context.Context, specs specs, p *crawlv1.Page) (*crawlv1.Record, error) {
-	c, err := specs.Get(ctx, p.GetRef().GetCrawlId())
+	// By an older revision, links to hosts that have joined the crawl since would be
+	// out of scope, and nobody would see them again.
+	c, err := specs.At(ctx, p.GetRef().GetCrawlId(), p.GetRef().GetRevision())
 	if err != nil {
 		return nil, fmt.Errorf("spec of crawl %s: %w", p.GetRef().GetCrawlId(), err)
 	}

@@ -49,7 +49,7 @@ func testCrawl() *crawlv1.Crawl {
 // fixedSpecs knows the crawls it is given.
 type fixedSpecs map[string]*spec.Compiled
 
-func (f fixedSpecs) Get(_ context.Context, id string) (*spec.Compiled, error) {
+func (f fixedSpecs) At(_ context.Context, id string, _ uint64) (*spec.Compiled, error) {
 	if c := f[id]; c != nil {
 		return c, nil
 	}

@@ -157,6 +157,9 @@ func (s *Service) announce(ctx context.Context) error {
 }
 
 func (s *Service) announceCrawl(ctx context.Context, no frontier.CrawlNo) error {
+	// Lest an older revision be written over one that widen has just shared.
+	s.widening.Lock()
+	defer s.widening.Unlock()
 	e := s.crawls.number(no)
 	if e == nil {
 		return nil

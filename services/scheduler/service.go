@@ -48,7 +48,7 @@ type Service struct {
 	// dirty names the crawls whose public state is to be written to the KV.
 	dirty *dirtySet
 
-	// widening lets one call at a time change the scope of a crawl.
+	// widening lets one call at a time change the scope of a crawl, or share it.
 	widening sync.Mutex
 
 	ready   chan struct{} // closed when calls can be served
