@@ -27,7 +27,7 @@ func TestDiskFull(t *testing.T) {
 		{"full", "--storage.min-free=0", 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			ctx := limit(t, 10*time.Minute)
+			ctx := driver.Limit(t, 10*time.Minute)
 			sub := newSubject(t)
 			r, err := driver.NewRun(*bin, t.TempDir(), sub.job)
 			if err != nil {

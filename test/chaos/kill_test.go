@@ -19,7 +19,7 @@ func TestKillAllInOne(t *testing.T) {
 	if *long {
 		kills = 10
 	}
-	ctx := limit(t, 20*time.Minute)
+	ctx := driver.Limit(t, 20*time.Minute)
 	sub := newSubject(t)
 	r, err := driver.NewRun(*bin, t.TempDir(), sub.job)
 	if err != nil {
@@ -51,7 +51,7 @@ func TestKillAllInOne(t *testing.T) {
 // TestKillWhileStarting kills the process again and again before it is up, when its
 // stores are being opened.
 func TestKillWhileStarting(t *testing.T) {
-	ctx := limit(t, 10*time.Minute)
+	ctx := driver.Limit(t, 10*time.Minute)
 	sub := newSubject(t)
 	r, err := driver.NewRun(*bin, t.TempDir(), sub.job)
 	if err != nil {
@@ -74,7 +74,7 @@ func TestKillWhileStarting(t *testing.T) {
 		if p, err = r.Start("--resume"); err != nil {
 			t.Fatal(err)
 		}
-		pause(ctx, after)
+		driver.Pause(ctx, after)
 	}
 	res, err := r.Finish(ctx, p)
 	if err != nil {
@@ -90,7 +90,7 @@ func TestKillServices(t *testing.T) {
 	if *long {
 		victims = append(victims, "nats", "scheduler", "storage", "parser-1", "fetcher-2")
 	}
-	ctx := limit(t, 20*time.Minute)
+	ctx := driver.Limit(t, 20*time.Minute)
 	sub := newSubject(t)
 	c := newCluster(t, 2, 2)
 	id, err := c.Submit(ctx, sub.job)
@@ -103,7 +103,7 @@ func TestKillServices(t *testing.T) {
 		if err := c.Proc(victim).Kill(); err != nil {
 			t.Fatal(err)
 		}
-		pause(ctx, time.Duration(i%3)*500*time.Millisecond)
+		driver.Pause(ctx, time.Duration(i%3)*500*time.Millisecond)
 		if err := c.Start(victim); err != nil {
 			t.Fatal(err)
 		}

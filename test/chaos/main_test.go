@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/weircrawl/weir/test/driver"
@@ -23,24 +22,7 @@ var (
 // bin are the programs, built once by TestMain.
 var bin = new(driver.Binaries)
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	flag.Parse()
-	dir, err := driver.TempDir()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	built, err := driver.Build(context.Background(), dir)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	*bin = built
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(driver.RunTests(m, bin)) }
 
 // subject is a site and the job of crawling it.
 type subject struct {
@@ -147,23 +129,5 @@ func (s subject) check(t *testing.T, res driver.Result, refetch int) {
 	t.Logf("%d pages, %d requests again; %.1fs by the crawl's clock", n, again, sum.DurationSeconds)
 	if again < 0 || again > refetch {
 		t.Errorf("%d requests again, at most %d allowed", again, refetch)
-	}
-}
-
-// limit bounds a scenario, generously: a busy machine is no failure.
-func limit(t *testing.T, d time.Duration) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeoutCause(t.Context(), d, fmt.Errorf("the scenario took longer than %v", d))
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// pause lets time pass where nothing can be waited for.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }

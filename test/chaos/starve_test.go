@@ -31,7 +31,7 @@ func TestStorageAway(t *testing.T) {
 			func(c *driver.Cluster) error { return c.Start("storage") }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			ctx := limit(t, 15*time.Minute)
+			ctx := driver.Limit(t, 15*time.Minute)
 			sub := newSubject(t)
 			c := newCluster(t, 2, 2)
 			id, err := c.Submit(ctx, sub.job)
@@ -46,7 +46,7 @@ func TestStorageAway(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			pause(ctx, away)
+			driver.Pause(ctx, away)
 			during, err := sub.site.Stats(ctx)
 			if err != nil {
 				t.Fatal(err)

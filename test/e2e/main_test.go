@@ -1,9 +1,7 @@
 package e2e
 
 import (
-	"context"
 	"flag"
-	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -18,24 +16,7 @@ var long = flag.Bool("long", false, "run the forms that take minutes")
 // bin are the programs, built once by TestMain.
 var bin = new(driver.Binaries)
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	flag.Parse()
-	dir, err := driver.TempDir()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	built, err := driver.Build(context.Background(), dir)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	*bin = built
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(driver.RunTests(m, bin)) }
 
 // startSite starts a test site that ends with the test.
 func startSite(t *testing.T, args ...string) *driver.Site {
@@ -52,18 +33,10 @@ func startSite(t *testing.T, args ...string) *driver.Site {
 	return s
 }
 
-// limit bounds a scenario, generously: a busy machine is no failure.
-func limit(t *testing.T, d time.Duration) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeoutCause(t.Context(), d, fmt.Errorf("the scenario took longer than %v", d))
-	t.Cleanup(cancel)
-	return ctx
-}
-
 // crawl runs a job to its end and checks what holds for every finished crawl.
 func crawl(t *testing.T, mode driver.Mode, job driver.Job) driver.Result {
 	t.Helper()
-	ctx := limit(t, 10*time.Minute)
+	ctx := driver.Limit(t, 10*time.Minute)
 	start := time.Now()
 	res, err := driver.Crawl(ctx, mode, *bin, t.TempDir(), job)
 	if err != nil {

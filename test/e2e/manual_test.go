@@ -120,7 +120,7 @@ func walkLinks(t *testing.T, seed string) map[string]string {
 func wgetPages(t *testing.T, seed string) map[string]bool {
 	t.Helper()
 	dir := t.TempDir()
-	ctx := limit(t, 5*time.Minute)
+	ctx := driver.Limit(t, 5*time.Minute)
 	cmd := exec.CommandContext(ctx, "wget", "-q", "-r", "-l", "inf", "-nH", "--no-check-certificate", seed)
 	cmd.Dir = dir
 	var stderr bytes.Buffer

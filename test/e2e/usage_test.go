@@ -76,7 +76,7 @@ func TestMistakes(t *testing.T) {
 				writeFile(t, filepath.Join(dir, "spec.yaml"), tt.spec)
 				args = append([]string{"crawl", "spec.yaml", "--quiet"}, tt.args...)
 			}
-			code, _, stderr := exited(limit(t, 2*time.Minute), t, dir, args...)
+			code, _, stderr := exited(driver.Limit(t, 2*time.Minute), t, dir, args...)
 			if !slices.Contains(tt.codes, code) {
 				t.Errorf("exit code %d, want one of %v", code, tt.codes)
 			}
@@ -130,7 +130,7 @@ func TestInterrupt(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			ctx := limit(t, 5*time.Minute)
+			ctx := driver.Limit(t, 5*time.Minute)
 			s := slowSite(t)
 			r := newRun(t, driver.Job{Spec: specFor(s, slow)})
 			p := startRun(t, r)
@@ -140,7 +140,7 @@ func TestInterrupt(t *testing.T) {
 					t.Fatal(err)
 				}
 				// Two signals that wait for delivery at once are one.
-				pause(ctx, 100*time.Millisecond)
+				driver.Pause(ctx, 100*time.Millisecond)
 			}
 			code, err := p.Wait(ctx)
 			if err != nil {
@@ -161,7 +161,7 @@ func TestInterrupt(t *testing.T) {
 // two processes at once.
 func TestUnfinishedData(t *testing.T) {
 	t.Parallel()
-	ctx := limit(t, 5*time.Minute)
+	ctx := driver.Limit(t, 5*time.Minute)
 	s := slowSite(t)
 	r := newRun(t, driver.Job{Spec: specFor(s, slow)})
 	p := startRun(t, r)
@@ -236,16 +236,6 @@ func startRun(t *testing.T, r *driver.Run, more ...string) *driver.Proc {
 	}
 	t.Cleanup(func() { _ = p.Kill() })
 	return p
-}
-
-// pause lets time pass where nothing can be waited for.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
 
 func writeFile(t *testing.T, name, text string) {
