@@ -75,12 +75,20 @@ func (l *loader) bad(format string, args ...any) {
 	l.errs = append(l.errs, fmt.Errorf(format, args...))
 }
 
+// resetter is a flag whose Set adds, as one that may be repeated does. What the
+// environment says replaces what the file says all the same.
+type resetter interface{ Reset() }
+
 // set sets a flag unless the command line did.
 func (l *loader) set(place, name, value string) {
 	if l.explicit(name) {
 		return
 	}
-	if err := l.fs.Lookup(name).Value.Set(value); err != nil {
+	v := l.fs.Lookup(name).Value
+	if r, ok := v.(resetter); ok {
+		r.Reset()
+	}
+	if err := v.Set(value); err != nil {
 		l.bad("%s: %s: value %q: %w", place, name, value, err)
 	}
 }

@@ -130,6 +130,9 @@ func (n *Networks) String() string {
 	return strings.Join(s, ",")
 }
 
+// Reset takes all networks out.
+func (n *Networks) Reset() { *n = nil }
+
 // Set implements flag.Value: it adds networks, and takes an address for the
 // network of that address alone.
 func (n *Networks) Set(value string) error {

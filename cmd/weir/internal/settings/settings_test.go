@@ -43,6 +43,19 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
+// The networks of the environment replace those of the file: what an operator takes
+// away must be gone.
+func TestNetworksAreReplaced(t *testing.T) {
+	t.Parallel()
+	s, err := load(t, Fetcher, "fetcher: {allow-net: 10.0.0.0/8}\n", []string{"WEIR_FETCHER_ALLOW_NET=127.0.0.0/8"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Fetcher.AllowNets.String(); got != "127.0.0.0/8" {
+		t.Errorf("networks are %s", got)
+	}
+}
+
 func TestLoadErrors(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
