@@ -232,6 +232,8 @@ func (s *Service) PauseCrawl(ctx context.Context, req *schedulerv1.PauseCrawlReq
 
 // ResumeCrawl implements schedulerv1.CrawlServiceServer.
 func (s *Service) ResumeCrawl(ctx context.Context, req *schedulerv1.ResumeCrawlRequest) (*schedulerv1.ResumeCrawlResponse, error) {
+	s.lifecycle.Lock()
+	defer s.lifecycle.Unlock()
 	c, err := s.setState(ctx, req.GetCrawl(), frontier.Running, "")
 	return &schedulerv1.ResumeCrawlResponse{Crawl: c}, err
 }
@@ -248,6 +250,8 @@ func (s *Service) CancelCrawl(ctx context.Context, req *schedulerv1.CancelCrawlR
 	if err != nil {
 		return nil, err
 	}
+	s.lifecycle.Lock()
+	defer s.lifecycle.Unlock()
 	c, err := s.setState(ctx, req.GetCrawl(), frontier.Cancelled, "cancelled")
 	if err != nil {
 		return nil, err

@@ -48,7 +48,11 @@ type Service struct {
 	// dirty names the crawls whose public state is to be written to the KV.
 	dirty *dirtySet
 
-	// widening lets one call at a time change the scope of a crawl, or share it.
+	// lifecycle lets a cancel end before a crawl is resumed: what the cancel purges
+	// from the bus must not be the tasks of the resume.
+	lifecycle sync.Mutex
+	// widening lets one call at a time change the scope of a crawl, and write it to
+	// the KV.
 	widening sync.Mutex
 
 	ready   chan struct{} // closed when calls can be served

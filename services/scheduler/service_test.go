@@ -378,6 +378,32 @@ func TestPauseResumeCancel(t *testing.T) {
 	}
 }
 
+// A resume that comes while the cancel still clears the bus loses no task.
+func TestResumeRightAfterCancel(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	newWorld(t, b.bus, graph(300)).run(2)
+	id := b.create(t, testSpec("hasty", pageURL(0)), true).GetId()
+	for range 5 {
+		cancelled := make(chan error, 1)
+		go func() {
+			_, err := b.client.CancelCrawl(context.Background(), &schedulerv1.CancelCrawlRequest{Crawl: id})
+			cancelled <- err
+		}()
+		// Refused until the cancel has begun, and then, or after the end, not needed.
+		_, _ = b.client.ResumeCrawl(t.Context(), &schedulerv1.ResumeCrawlRequest{Crawl: id})
+		if err := <-cancelled; err != nil && crawl.KindOf(err) != crawl.Precondition {
+			t.Fatal(err)
+		}
+		_, _ = b.client.ResumeCrawl(t.Context(), &schedulerv1.ResumeCrawlRequest{Crawl: id})
+	}
+	c := b.wait(t, id)
+	balanced(t, c)
+	if c.GetStats().GetLedger().GetDone() != 300 {
+		t.Errorf("the crawl ended with %v", c.GetStats().GetLedger())
+	}
+}
+
 func TestPageLimitIsExact(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
