@@ -125,8 +125,21 @@ func TestServerLosesItsDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := crawls.Get(t.Context(), id); err != nil {
-		t.Errorf("the crawl is not shared again: %v", err)
+	// The streams are there again before the crawls are shared, so work may end first.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		_, err := crawls.Get(ctx, id)
+		if err == nil {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			t.Fatalf("the crawl is not shared again: %v", err)
+		}
 	}
 }
 
