@@ -3,6 +3,7 @@ package scheduler
 import (
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/weircrawl/weir/internal/crawl"
@@ -44,21 +45,18 @@ func statsToProto(s frontier.Stats) *crawlv1.CrawlStats {
 	}
 }
 
-func exchangeFromResult(r *crawlv1.Result) frontier.Exchange {
+// exchangeFrom reads what a result and a report alike tell of an exchange.
+func exchangeFrom(m interface {
+	GetStatus() uint32
+	GetError() crawlv1.ErrorClass
+	GetDuration() *durationpb.Duration
+	GetRetryAfter() *durationpb.Duration
+}) frontier.Exchange {
 	return frontier.Exchange{
-		Status:     int(r.GetStatus()),
-		Class:      classFromProto(r.GetError()),
-		Duration:   r.GetDuration().AsDuration(),
-		RetryAfter: r.GetRetryAfter().AsDuration(),
-	}
-}
-
-func exchangeFromReport(r *crawlv1.FetchReport) frontier.Exchange {
-	return frontier.Exchange{
-		Status:     int(r.GetStatus()),
-		Class:      classFromProto(r.GetError()),
-		Duration:   r.GetDuration().AsDuration(),
-		RetryAfter: r.GetRetryAfter().AsDuration(),
+		Status:     int(m.GetStatus()),
+		Class:      classFromProto(m.GetError()),
+		Duration:   m.GetDuration().AsDuration(),
+		RetryAfter: m.GetRetryAfter().AsDuration(),
 	}
 }
 

@@ -2,7 +2,6 @@ package scheduler
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
@@ -39,7 +38,6 @@ type loop struct {
 	f      *frontier.Frontier
 	store  frontier.Store
 	crawls *roster
-	log    *slog.Logger
 	m      *metrics
 	now    func() time.Time
 
@@ -145,7 +143,7 @@ func (l *loop) gather(reports []*crawlv1.FetchReport, requests []*request) ([]*c
 // turn does steps 2 to 6 of the package comment.
 func (l *loop) turn(ctx context.Context, now time.Time, reports []*crawlv1.FetchReport, requests []*request) error {
 	for _, r := range reports {
-		l.f.Report(now, frontier.LeaseID(r.GetLease()), exchangeFromReport(r))
+		l.f.Report(now, frontier.LeaseID(r.GetLease()), exchangeFrom(r))
 	}
 	l.m.reports.Add(float64(len(reports)))
 	for _, r := range requests {

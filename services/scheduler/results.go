@@ -46,7 +46,7 @@ func (r *roster) readResult(m *crawlv1.Result) (v visit, ok bool) {
 		URL:        u,
 		Lease:      frontier.LeaseID(ref.GetLease()),
 		Generation: ref.GetGeneration(),
-		Exchange:   exchangeFromResult(m),
+		Exchange:   exchangeFrom(m),
 		EndedAt:    m.GetEndedAt().AsTime(),
 		Items:      int(m.GetItems()),
 		Rejected:   int(m.GetRejectedItems()),

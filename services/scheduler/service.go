@@ -88,7 +88,6 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		stopped: make(chan struct{}),
 		loop: &loop{
 			store:    store,
-			log:      deps.Log,
 			now:      deps.Now,
 			window:   cfg.Window,
 			requests: make(chan *request, 256),

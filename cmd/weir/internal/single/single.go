@@ -41,6 +41,9 @@ const drainTime = 10 * time.Second
 // startTime bounds the wait for the services at start, a recovery included.
 const startTime = 2 * time.Minute
 
+// errRingStopped: the ring ended without an error of its own, asked to or not.
+var errRingStopped = errors.New("the ring stopped")
+
 // Options of a run.
 type Options struct {
 	// Spec of the crawl, decoded, with a name and absolute paths of seed files.
@@ -149,7 +152,7 @@ func (j *job) run(ctx context.Context) (summary.Summary, error) {
 	go func() {
 		err := j.ring.Run(ringCtx)
 		if err == nil {
-			err = errors.New("the ring stopped")
+			err = errRingStopped
 		}
 		cancel(err)
 		ended <- err
@@ -174,7 +177,7 @@ func (j *job) run(ctx context.Context) (summary.Summary, error) {
 			j.drain(ctx)
 		}
 		stopRing(run.ErrStopping)
-		if ringErr = <-ended; ringErr != nil && ringErr.Error() == "the ring stopped" {
+		if ringErr = <-ended; ringErr == errRingStopped {
 			ringErr = nil
 		}
 	}
