@@ -347,7 +347,12 @@ type FetchTask struct {
 	// The visit.
 	Ref *TaskRef `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
 	// A fetcher that reads the task later than this drops it: the lease is over.
-	StartBefore   *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=start_before,json=startBefore,proto3" json:"start_before,omitempty"`
+	StartBefore *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=start_before,json=startBefore,proto3" json:"start_before,omitempty"`
+	// ETag of the last visit's response, as received, for If-None-Match; empty for
+	// an unconditional request.
+	Etag string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Last-Modified of the last visit's response, for If-Modified-Since.
+	LastModified  string `protobuf:"bytes,4,opt,name=last_modified,json=lastModified,proto3" json:"last_modified,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -394,6 +399,20 @@ func (x *FetchTask) GetStartBefore() *timestamppb.Timestamp {
 		return x.StartBefore
 	}
 	return nil
+}
+
+func (x *FetchTask) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *FetchTask) GetLastModified() string {
+	if x != nil {
+		return x.LastModified
+	}
+	return ""
 }
 
 // Header is one HTTP header field as received.
@@ -1118,7 +1137,17 @@ type Result struct {
 	// Length of the body after decompression, in bytes.
 	Bytes uint64 `protobuf:"varint,12,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	// Body of a robots.txt task, at most 500 KiB, uncompressed.
-	Robots        []byte `protobuf:"bytes,13,opt,name=robots,proto3" json:"robots,omitempty"`
+	Robots []byte `protobuf:"bytes,13,opt,name=robots,proto3" json:"robots,omitempty"`
+	// ETag and Last-Modified of the response, as received, each at most 256 bytes;
+	// empty when longer.
+	Etag         string `protobuf:"bytes,14,opt,name=etag,proto3" json:"etag,omitempty"`
+	LastModified string `protobuf:"bytes,15,opt,name=last_modified,json=lastModified,proto3" json:"last_modified,omitempty"`
+	// SHA-256 of the body, so that a change can be seen; empty without a body.
+	Sha256 []byte `protobuf:"bytes,16,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	// Mentions of URLs that were not taken, by reason (scope, nofollow, depth, …).
+	RejectedLinks map[string]uint32 `protobuf:"bytes,17,rep,name=rejected_links,json=rejectedLinks,proto3" json:"rejected_links,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Address that was dialled, host:port.
+	RemoteAddr    string `protobuf:"bytes,18,opt,name=remote_addr,json=remoteAddr,proto3" json:"remote_addr,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1244,6 +1273,214 @@ func (x *Result) GetRobots() []byte {
 	return nil
 }
 
+func (x *Result) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *Result) GetLastModified() string {
+	if x != nil {
+		return x.LastModified
+	}
+	return ""
+}
+
+func (x *Result) GetSha256() []byte {
+	if x != nil {
+		return x.Sha256
+	}
+	return nil
+}
+
+func (x *Result) GetRejectedLinks() map[string]uint32 {
+	if x != nil {
+		return x.RejectedLinks
+	}
+	return nil
+}
+
+func (x *Result) GetRemoteAddr() string {
+	if x != nil {
+		return x.RemoteAddr
+	}
+	return ""
+}
+
+// Links are URLs on their way from one partition to another. Subject
+// weir.links.<partition>.
+type Links struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The crawl that they belong to.
+	CrawlId string `protobuf:"bytes,1,opt,name=crawl_id,json=crawlId,proto3" json:"crawl_id,omitempty"`
+	// Partition that they come from, the epoch of its owner and a number within it:
+	// the same for every copy of the message.
+	Source   uint32 `protobuf:"varint,2,opt,name=source,proto3" json:"source,omitempty"`
+	Epoch    uint64 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Sequence uint64 `protobuf:"varint,4,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// The URLs, all of the partition that the subject names.
+	Links         []*Link `protobuf:"bytes,5,rep,name=links,proto3" json:"links,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Links) Reset() {
+	*x = Links{}
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Links) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Links) ProtoMessage() {}
+
+func (x *Links) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Links.ProtoReflect.Descriptor instead.
+func (*Links) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Links) GetCrawlId() string {
+	if x != nil {
+		return x.CrawlId
+	}
+	return ""
+}
+
+func (x *Links) GetSource() uint32 {
+	if x != nil {
+		return x.Source
+	}
+	return 0
+}
+
+func (x *Links) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Links) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *Links) GetLinks() []*Link {
+	if x != nil {
+		return x.Links
+	}
+	return nil
+}
+
+// Link is a URL to add to a crawl's frontier if it is new there.
+type Link struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Canonical URL.
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// Links from a seed.
+	Depth uint32 `protobuf:"varint,2,opt,name=depth,proto3" json:"depth,omitempty"`
+	// Priority by the spec's rules.
+	Priority int32 `protobuf:"zigzag32,3,opt,name=priority,proto3" json:"priority,omitempty"`
+	// Redirects that led here.
+	Redirects uint32 `protobuf:"varint,4,opt,name=redirects,proto3" json:"redirects,omitempty"`
+	// Put it before all others of its host and priority.
+	Next bool `protobuf:"varint,5,opt,name=next,proto3" json:"next,omitempty"`
+	// Not to be visited before this time.
+	NotBefore     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Link) Reset() {
+	*x = Link{}
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Link) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Link) ProtoMessage() {}
+
+func (x *Link) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Link.ProtoReflect.Descriptor instead.
+func (*Link) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Link) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *Link) GetDepth() uint32 {
+	if x != nil {
+		return x.Depth
+	}
+	return 0
+}
+
+func (x *Link) GetPriority() int32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *Link) GetRedirects() uint32 {
+	if x != nil {
+		return x.Redirects
+	}
+	return 0
+}
+
+func (x *Link) GetNext() bool {
+	if x != nil {
+		return x.Next
+	}
+	return false
+}
+
+func (x *Link) GetNotBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotBefore
+	}
+	return nil
+}
+
 // FetchReport tells the scheduler at once that an exchange is over, so that the
 // host's slot is free; losing one costs only time. Core NATS subject
 // weir.report.<partition>.
@@ -1262,14 +1499,20 @@ type FetchReport struct {
 	// How long the exchange took.
 	Duration *durationpb.Duration `protobuf:"bytes,6,opt,name=duration,proto3" json:"duration,omitempty"`
 	// Wait that the site asked for.
-	RetryAfter    *durationpb.Duration `protobuf:"bytes,7,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
+	RetryAfter *durationpb.Duration `protobuf:"bytes,7,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
+	// Address that was dialled, host:port.
+	RemoteAddr string `protobuf:"bytes,8,opt,name=remote_addr,json=remoteAddr,proto3" json:"remote_addr,omitempty"`
+	// The task was given back without an exchange that counts, by a fetcher that
+	// stops or because it came too late: the URL returns to its queue at once, and no
+	// attempt is counted.
+	Returned      bool `protobuf:"varint,9,opt,name=returned,proto3" json:"returned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FetchReport) Reset() {
 	*x = FetchReport{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[11]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1281,7 +1524,7 @@ func (x *FetchReport) String() string {
 func (*FetchReport) ProtoMessage() {}
 
 func (x *FetchReport) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[11]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1294,7 +1537,7 @@ func (x *FetchReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchReport.ProtoReflect.Descriptor instead.
 func (*FetchReport) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{11}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *FetchReport) GetCrawlId() string {
@@ -1346,6 +1589,20 @@ func (x *FetchReport) GetRetryAfter() *durationpb.Duration {
 	return nil
 }
 
+func (x *FetchReport) GetRemoteAddr() string {
+	if x != nil {
+		return x.RemoteAddr
+	}
+	return ""
+}
+
+func (x *FetchReport) GetReturned() bool {
+	if x != nil {
+		return x.Returned
+	}
+	return false
+}
+
 // DeadLetter is a message that used up its deliveries or could not be read.
 // Stream WEIR_DEAD, subject weir.dead.<stream>.
 type DeadLetter struct {
@@ -1366,7 +1623,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[12]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1378,7 +1635,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[12]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1391,7 +1648,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{12}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DeadLetter) GetStream() string {
@@ -1449,10 +1706,12 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\aattempt\x18\n" +
 	" \x01(\rR\aattempt\x12+\n" +
 	"\x04kind\x18\v \x01(\x0e2\x17.weir.crawl.v1.TaskKindR\x04kind\x12\x1c\n" +
-	"\tredirects\x18\f \x01(\rR\tredirects\"t\n" +
+	"\tredirects\x18\f \x01(\rR\tredirects\"\xad\x01\n" +
 	"\tFetchTask\x12(\n" +
 	"\x03ref\x18\x01 \x01(\v2\x16.weir.crawl.v1.TaskRefR\x03ref\x12=\n" +
-	"\fstart_before\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vstartBefore\"2\n" +
+	"\fstart_before\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vstartBefore\x12\x12\n" +
+	"\x04etag\x18\x03 \x01(\tR\x04etag\x12#\n" +
+	"\rlast_modified\x18\x04 \x01(\tR\flastModified\"2\n" +
 	"\x06Header\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"\xa7\x04\n" +
@@ -1508,7 +1767,7 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\x03ref\x18\x01 \x01(\v2\x16.weir.crawl.v1.TaskRefR\x03ref\x120\n" +
 	"\x05fetch\x18\x02 \x01(\v2\x1a.weir.crawl.v1.FetchResultR\x05fetch\x12'\n" +
 	"\x04body\x18\x03 \x01(\v2\x13.weir.crawl.v1.BodyR\x04body\x122\n" +
-	"\x06parsed\x18\x04 \x01(\v2\x1a.weir.crawl.v1.ParseResultR\x06parsed\"\x8a\x04\n" +
+	"\x06parsed\x18\x04 \x01(\v2\x1a.weir.crawl.v1.ParseResultR\x06parsed\"\x8f\x06\n" +
 	"\x06Result\x12(\n" +
 	"\x03ref\x18\x01 \x01(\v2\x16.weir.crawl.v1.TaskRefR\x03ref\x125\n" +
 	"\bended_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x125\n" +
@@ -1524,7 +1783,30 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	" \x01(\rR\x05items\x12%\n" +
 	"\x0erejected_items\x18\v \x01(\rR\rrejectedItems\x12\x14\n" +
 	"\x05bytes\x18\f \x01(\x04R\x05bytes\x12\x16\n" +
-	"\x06robots\x18\r \x01(\fR\x06robots\"\x8e\x02\n" +
+	"\x06robots\x18\r \x01(\fR\x06robots\x12\x12\n" +
+	"\x04etag\x18\x0e \x01(\tR\x04etag\x12#\n" +
+	"\rlast_modified\x18\x0f \x01(\tR\flastModified\x12\x16\n" +
+	"\x06sha256\x18\x10 \x01(\fR\x06sha256\x12O\n" +
+	"\x0erejected_links\x18\x11 \x03(\v2(.weir.crawl.v1.Result.RejectedLinksEntryR\rrejectedLinks\x12\x1f\n" +
+	"\vremote_addr\x18\x12 \x01(\tR\n" +
+	"remoteAddr\x1a@\n" +
+	"\x12RejectedLinksEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\x97\x01\n" +
+	"\x05Links\x12\x19\n" +
+	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\rR\x06source\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x1a\n" +
+	"\bsequence\x18\x04 \x01(\x04R\bsequence\x12)\n" +
+	"\x05links\x18\x05 \x03(\v2\x13.weir.crawl.v1.LinkR\x05links\"\xb7\x01\n" +
+	"\x04Link\x12\x10\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x12\x14\n" +
+	"\x05depth\x18\x02 \x01(\rR\x05depth\x12\x1a\n" +
+	"\bpriority\x18\x03 \x01(\x11R\bpriority\x12\x1c\n" +
+	"\tredirects\x18\x04 \x01(\rR\tredirects\x12\x12\n" +
+	"\x04next\x18\x05 \x01(\bR\x04next\x129\n" +
+	"\n" +
+	"not_before\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\"\xcb\x02\n" +
 	"\vFetchReport\x12\x19\n" +
 	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\x06R\x04host\x12\x14\n" +
@@ -1533,7 +1815,10 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\x05error\x18\x05 \x01(\x0e2\x19.weir.crawl.v1.ErrorClassR\x05error\x125\n" +
 	"\bduration\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12:\n" +
 	"\vretry_after\x18\a \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"retryAfter\"\x96\x01\n" +
+	"retryAfter\x12\x1f\n" +
+	"\vremote_addr\x18\b \x01(\tR\n" +
+	"remoteAddr\x12\x1a\n" +
+	"\breturned\x18\t \x01(\bR\breturned\"\x96\x01\n" +
 	"\n" +
 	"DeadLetter\x12\x16\n" +
 	"\x06stream\x18\x01 \x01(\tR\x06stream\x12\x18\n" +
@@ -1581,7 +1866,7 @@ func file_weir_crawl_v1_bus_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_crawl_v1_bus_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_weir_crawl_v1_bus_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_weir_crawl_v1_bus_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_weir_crawl_v1_bus_proto_goTypes = []any{
 	(TaskKind)(0),                 // 0: weir.crawl.v1.TaskKind
 	(ErrorClass)(0),               // 1: weir.crawl.v1.ErrorClass
@@ -1596,47 +1881,53 @@ var file_weir_crawl_v1_bus_proto_goTypes = []any{
 	(*ParseResult)(nil),           // 10: weir.crawl.v1.ParseResult
 	(*Record)(nil),                // 11: weir.crawl.v1.Record
 	(*Result)(nil),                // 12: weir.crawl.v1.Result
-	(*FetchReport)(nil),           // 13: weir.crawl.v1.FetchReport
-	(*DeadLetter)(nil),            // 14: weir.crawl.v1.DeadLetter
-	nil,                           // 15: weir.crawl.v1.ParseResult.RejectedLinksEntry
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 17: google.protobuf.Duration
+	(*Links)(nil),                 // 13: weir.crawl.v1.Links
+	(*Link)(nil),                  // 14: weir.crawl.v1.Link
+	(*FetchReport)(nil),           // 15: weir.crawl.v1.FetchReport
+	(*DeadLetter)(nil),            // 16: weir.crawl.v1.DeadLetter
+	nil,                           // 17: weir.crawl.v1.ParseResult.RejectedLinksEntry
+	nil,                           // 18: weir.crawl.v1.Result.RejectedLinksEntry
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 20: google.protobuf.Duration
 }
 var file_weir_crawl_v1_bus_proto_depIdxs = []int32{
 	0,  // 0: weir.crawl.v1.TaskRef.kind:type_name -> weir.crawl.v1.TaskKind
 	2,  // 1: weir.crawl.v1.FetchTask.ref:type_name -> weir.crawl.v1.TaskRef
-	16, // 2: weir.crawl.v1.FetchTask.start_before:type_name -> google.protobuf.Timestamp
-	16, // 3: weir.crawl.v1.FetchResult.started_at:type_name -> google.protobuf.Timestamp
-	17, // 4: weir.crawl.v1.FetchResult.duration:type_name -> google.protobuf.Duration
+	19, // 2: weir.crawl.v1.FetchTask.start_before:type_name -> google.protobuf.Timestamp
+	19, // 3: weir.crawl.v1.FetchResult.started_at:type_name -> google.protobuf.Timestamp
+	20, // 4: weir.crawl.v1.FetchResult.duration:type_name -> google.protobuf.Duration
 	1,  // 5: weir.crawl.v1.FetchResult.error:type_name -> weir.crawl.v1.ErrorClass
 	4,  // 6: weir.crawl.v1.FetchResult.request_headers:type_name -> weir.crawl.v1.Header
 	4,  // 7: weir.crawl.v1.FetchResult.response_headers:type_name -> weir.crawl.v1.Header
-	17, // 8: weir.crawl.v1.FetchResult.retry_after:type_name -> google.protobuf.Duration
+	20, // 8: weir.crawl.v1.FetchResult.retry_after:type_name -> google.protobuf.Duration
 	2,  // 9: weir.crawl.v1.Page.ref:type_name -> weir.crawl.v1.TaskRef
 	5,  // 10: weir.crawl.v1.Page.fetch:type_name -> weir.crawl.v1.FetchResult
 	6,  // 11: weir.crawl.v1.Page.body:type_name -> weir.crawl.v1.Body
 	8,  // 12: weir.crawl.v1.ParseResult.outlinks:type_name -> weir.crawl.v1.Outlink
-	15, // 13: weir.crawl.v1.ParseResult.rejected_links:type_name -> weir.crawl.v1.ParseResult.RejectedLinksEntry
+	17, // 13: weir.crawl.v1.ParseResult.rejected_links:type_name -> weir.crawl.v1.ParseResult.RejectedLinksEntry
 	9,  // 14: weir.crawl.v1.ParseResult.items:type_name -> weir.crawl.v1.Item
 	2,  // 15: weir.crawl.v1.Record.ref:type_name -> weir.crawl.v1.TaskRef
 	5,  // 16: weir.crawl.v1.Record.fetch:type_name -> weir.crawl.v1.FetchResult
 	6,  // 17: weir.crawl.v1.Record.body:type_name -> weir.crawl.v1.Body
 	10, // 18: weir.crawl.v1.Record.parsed:type_name -> weir.crawl.v1.ParseResult
 	2,  // 19: weir.crawl.v1.Result.ref:type_name -> weir.crawl.v1.TaskRef
-	16, // 20: weir.crawl.v1.Result.ended_at:type_name -> google.protobuf.Timestamp
-	17, // 21: weir.crawl.v1.Result.duration:type_name -> google.protobuf.Duration
+	19, // 20: weir.crawl.v1.Result.ended_at:type_name -> google.protobuf.Timestamp
+	20, // 21: weir.crawl.v1.Result.duration:type_name -> google.protobuf.Duration
 	1,  // 22: weir.crawl.v1.Result.error:type_name -> weir.crawl.v1.ErrorClass
-	17, // 23: weir.crawl.v1.Result.retry_after:type_name -> google.protobuf.Duration
+	20, // 23: weir.crawl.v1.Result.retry_after:type_name -> google.protobuf.Duration
 	8,  // 24: weir.crawl.v1.Result.outlinks:type_name -> weir.crawl.v1.Outlink
-	1,  // 25: weir.crawl.v1.FetchReport.error:type_name -> weir.crawl.v1.ErrorClass
-	17, // 26: weir.crawl.v1.FetchReport.duration:type_name -> google.protobuf.Duration
-	17, // 27: weir.crawl.v1.FetchReport.retry_after:type_name -> google.protobuf.Duration
-	16, // 28: weir.crawl.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	18, // 25: weir.crawl.v1.Result.rejected_links:type_name -> weir.crawl.v1.Result.RejectedLinksEntry
+	14, // 26: weir.crawl.v1.Links.links:type_name -> weir.crawl.v1.Link
+	19, // 27: weir.crawl.v1.Link.not_before:type_name -> google.protobuf.Timestamp
+	1,  // 28: weir.crawl.v1.FetchReport.error:type_name -> weir.crawl.v1.ErrorClass
+	20, // 29: weir.crawl.v1.FetchReport.duration:type_name -> google.protobuf.Duration
+	20, // 30: weir.crawl.v1.FetchReport.retry_after:type_name -> google.protobuf.Duration
+	19, // 31: weir.crawl.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_weir_crawl_v1_bus_proto_init() }
@@ -1654,7 +1945,7 @@ func file_weir_crawl_v1_bus_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_crawl_v1_bus_proto_rawDesc), len(file_weir_crawl_v1_bus_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   14,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -123,7 +123,12 @@ type Crawl struct {
 	// Grows as seeds are added, up to 10,000, each time under a new revision.
 	SeedHosts []string `protobuf:"bytes,9,rep,name=seed_hosts,json=seedHosts,proto3" json:"seed_hosts,omitempty"`
 	// The request_id of the CreateCrawl call that made it.
-	RequestId     string `protobuf:"bytes,10,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,10,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Counts changes of any field but stats, so that an older copy is never taken
+	// for a newer one.
+	Version uint64 `protobuf:"varint,11,opt,name=version,proto3" json:"version,omitempty"`
+	// The crawl's number inside the frontier store.
+	Number        uint32 `protobuf:"varint,12,opt,name=number,proto3" json:"number,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -228,6 +233,20 @@ func (x *Crawl) GetRequestId() string {
 	return ""
 }
 
+func (x *Crawl) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Crawl) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
 // Ledger accounts for every URL of a crawl: at any moment
 // discovered = queued + leased + delayed + done + failed + sum(dropped).
 type Ledger struct {
@@ -238,7 +257,7 @@ type Ledger struct {
 	Queued uint64 `protobuf:"varint,2,opt,name=queued,proto3" json:"queued,omitempty"`
 	// Handed out, result not yet known.
 	Leased uint64 `protobuf:"varint,3,opt,name=leased,proto3" json:"leased,omitempty"`
-	// Waiting for a time: a retry.
+	// Waiting for a time: a retry, a visit after not_before, a recrawl.
 	Delayed uint64 `protobuf:"varint,4,opt,name=delayed,proto3" json:"delayed,omitempty"`
 	// Visited and stored.
 	Done uint64 `protobuf:"varint,5,opt,name=done,proto3" json:"done,omitempty"`
@@ -347,7 +366,11 @@ type CrawlStats struct {
 	// Failed attempts by error class, retried ones included.
 	Errors map[string]uint64 `protobuf:"bytes,7,rep,name=errors,proto3" json:"errors,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	// Attempts finished, retries and robots.txt included.
-	Fetches       uint64 `protobuf:"varint,8,opt,name=fetches,proto3" json:"fetches,omitempty"`
+	Fetches uint64 `protobuf:"varint,8,opt,name=fetches,proto3" json:"fetches,omitempty"`
+	// Mentions of URLs that were not taken into the frontier, by reason (scope,
+	// nofollow, url_quota, path_repetition, …). They are not in the ledger, since
+	// nobody remembers them: a URL mentioned twice counts twice.
+	Refused       map[string]uint64 `protobuf:"bytes,9,rep,name=refused,proto3" json:"refused,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -438,11 +461,18 @@ func (x *CrawlStats) GetFetches() uint64 {
 	return 0
 }
 
+func (x *CrawlStats) GetRefused() map[string]uint64 {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
 var File_weir_crawl_v1_crawl_proto protoreflect.FileDescriptor
 
 const file_weir_crawl_v1_crawl_proto_rawDesc = "" +
 	"\n" +
-	"\x19weir/crawl/v1/crawl.proto\x12\rweir.crawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18weir/crawl/v1/spec.proto\"\x8b\x03\n" +
+	"\x19weir/crawl/v1/crawl.proto\x12\rweir.crawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18weir/crawl/v1/spec.proto\"\xbd\x03\n" +
 	"\x05Crawl\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12,\n" +
 	"\x04spec\x18\x02 \x01(\v2\x18.weir.crawl.v1.CrawlSpecR\x04spec\x12\x1a\n" +
@@ -457,7 +487,9 @@ const file_weir_crawl_v1_crawl_proto_rawDesc = "" +
 	"seed_hosts\x18\t \x03(\tR\tseedHosts\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\n" +
-	" \x01(\tR\trequestId\"\x98\x02\n" +
+	" \x01(\tR\trequestId\x12\x18\n" +
+	"\aversion\x18\v \x01(\x04R\aversion\x12\x16\n" +
+	"\x06number\x18\f \x01(\rR\x06number\"\x98\x02\n" +
 	"\x06Ledger\x12\x1e\n" +
 	"\n" +
 	"discovered\x18\x01 \x01(\x04R\n" +
@@ -470,7 +502,7 @@ const file_weir_crawl_v1_crawl_proto_rawDesc = "" +
 	"\adropped\x18\a \x03(\v2\".weir.crawl.v1.Ledger.DroppedEntryR\adropped\x1a:\n" +
 	"\fDroppedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xba\x03\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xb8\x04\n" +
 	"\n" +
 	"CrawlStats\x12-\n" +
 	"\x06ledger\x18\x01 \x01(\v2\x15.weir.crawl.v1.LedgerR\x06ledger\x12\x14\n" +
@@ -480,11 +512,15 @@ const file_weir_crawl_v1_crawl_proto_rawDesc = "" +
 	"\x05bytes\x18\x05 \x01(\x04R\x05bytes\x12C\n" +
 	"\bstatuses\x18\x06 \x03(\v2'.weir.crawl.v1.CrawlStats.StatusesEntryR\bstatuses\x12=\n" +
 	"\x06errors\x18\a \x03(\v2%.weir.crawl.v1.CrawlStats.ErrorsEntryR\x06errors\x12\x18\n" +
-	"\afetches\x18\b \x01(\x04R\afetches\x1a;\n" +
+	"\afetches\x18\b \x01(\x04R\afetches\x12@\n" +
+	"\arefused\x18\t \x03(\v2&.weir.crawl.v1.CrawlStats.RefusedEntryR\arefused\x1a;\n" +
 	"\rStatusesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\rR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\x1a9\n" +
 	"\vErrorsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\x1a:\n" +
+	"\fRefusedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01*\xc0\x01\n" +
 	"\n" +
@@ -510,7 +546,7 @@ func file_weir_crawl_v1_crawl_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_crawl_v1_crawl_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_weir_crawl_v1_crawl_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_weir_crawl_v1_crawl_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_weir_crawl_v1_crawl_proto_goTypes = []any{
 	(CrawlState)(0),               // 0: weir.crawl.v1.CrawlState
 	(*Crawl)(nil),                 // 1: weir.crawl.v1.Crawl
@@ -519,24 +555,26 @@ var file_weir_crawl_v1_crawl_proto_goTypes = []any{
 	nil,                           // 4: weir.crawl.v1.Ledger.DroppedEntry
 	nil,                           // 5: weir.crawl.v1.CrawlStats.StatusesEntry
 	nil,                           // 6: weir.crawl.v1.CrawlStats.ErrorsEntry
-	(*CrawlSpec)(nil),             // 7: weir.crawl.v1.CrawlSpec
-	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
+	nil,                           // 7: weir.crawl.v1.CrawlStats.RefusedEntry
+	(*CrawlSpec)(nil),             // 8: weir.crawl.v1.CrawlSpec
+	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
 }
 var file_weir_crawl_v1_crawl_proto_depIdxs = []int32{
-	7, // 0: weir.crawl.v1.Crawl.spec:type_name -> weir.crawl.v1.CrawlSpec
-	0, // 1: weir.crawl.v1.Crawl.state:type_name -> weir.crawl.v1.CrawlState
-	8, // 2: weir.crawl.v1.Crawl.created_at:type_name -> google.protobuf.Timestamp
-	8, // 3: weir.crawl.v1.Crawl.ended_at:type_name -> google.protobuf.Timestamp
-	3, // 4: weir.crawl.v1.Crawl.stats:type_name -> weir.crawl.v1.CrawlStats
-	4, // 5: weir.crawl.v1.Ledger.dropped:type_name -> weir.crawl.v1.Ledger.DroppedEntry
-	2, // 6: weir.crawl.v1.CrawlStats.ledger:type_name -> weir.crawl.v1.Ledger
-	5, // 7: weir.crawl.v1.CrawlStats.statuses:type_name -> weir.crawl.v1.CrawlStats.StatusesEntry
-	6, // 8: weir.crawl.v1.CrawlStats.errors:type_name -> weir.crawl.v1.CrawlStats.ErrorsEntry
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	8,  // 0: weir.crawl.v1.Crawl.spec:type_name -> weir.crawl.v1.CrawlSpec
+	0,  // 1: weir.crawl.v1.Crawl.state:type_name -> weir.crawl.v1.CrawlState
+	9,  // 2: weir.crawl.v1.Crawl.created_at:type_name -> google.protobuf.Timestamp
+	9,  // 3: weir.crawl.v1.Crawl.ended_at:type_name -> google.protobuf.Timestamp
+	3,  // 4: weir.crawl.v1.Crawl.stats:type_name -> weir.crawl.v1.CrawlStats
+	4,  // 5: weir.crawl.v1.Ledger.dropped:type_name -> weir.crawl.v1.Ledger.DroppedEntry
+	2,  // 6: weir.crawl.v1.CrawlStats.ledger:type_name -> weir.crawl.v1.Ledger
+	5,  // 7: weir.crawl.v1.CrawlStats.statuses:type_name -> weir.crawl.v1.CrawlStats.StatusesEntry
+	6,  // 8: weir.crawl.v1.CrawlStats.errors:type_name -> weir.crawl.v1.CrawlStats.ErrorsEntry
+	7,  // 9: weir.crawl.v1.CrawlStats.refused:type_name -> weir.crawl.v1.CrawlStats.RefusedEntry
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_weir_crawl_v1_crawl_proto_init() }
@@ -551,7 +589,7 @@ func file_weir_crawl_v1_crawl_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_crawl_v1_crawl_proto_rawDesc), len(file_weir_crawl_v1_crawl_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   6,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -35,6 +35,9 @@ const (
 	Order_ORDER_BREADTH_FIRST Order = 1
 	// Last in, first out.
 	Order_ORDER_DEPTH_FIRST Order = 2
+	// By priority alone, whatever the depth; first in, first out among equals. For
+	// priorities with a score.
+	Order_ORDER_BEST_FIRST Order = 3
 )
 
 // Enum value maps for Order.
@@ -43,11 +46,13 @@ var (
 		0: "ORDER_UNSPECIFIED",
 		1: "ORDER_BREADTH_FIRST",
 		2: "ORDER_DEPTH_FIRST",
+		3: "ORDER_BEST_FIRST",
 	}
 	Order_value = map[string]int32{
 		"ORDER_UNSPECIFIED":   0,
 		"ORDER_BREADTH_FIRST": 1,
 		"ORDER_DEPTH_FIRST":   2,
+		"ORDER_BEST_FIRST":    3,
 	}
 )
 
@@ -174,7 +179,14 @@ type CrawlSpec struct {
 	// What is read from a page besides items.
 	Parse *Parse `protobuf:"bytes,10,opt,name=parse,proto3" json:"parse,omitempty"`
 	// Rules that make items. Default: one item a page with its title and facts.
-	Extract       []*ExtractRule `protobuf:"bytes,11,rep,name=extract,proto3" json:"extract,omitempty"`
+	Extract []*ExtractRule `protobuf:"bytes,11,rep,name=extract,proto3" json:"extract,omitempty"`
+	// When pages are visited again. Default: never. A crawl that visits again does
+	// not finish by itself: a limit or a cancel ends it.
+	Recrawl *Recrawl `protobuf:"bytes,12,opt,name=recrawl,proto3" json:"recrawl,omitempty"`
+	// The crawl's share of the fetchers against other crawls. Default: 1; at most 1000.
+	Weight *uint32 `protobuf:"varint,13,opt,name=weight,proto3,oneof" json:"weight,omitempty"`
+	// What keeps the crawl out of URL spaces without an end.
+	Traps         *Traps `protobuf:"bytes,14,opt,name=traps,proto3" json:"traps,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -286,6 +298,182 @@ func (x *CrawlSpec) GetExtract() []*ExtractRule {
 	return nil
 }
 
+func (x *CrawlSpec) GetRecrawl() *Recrawl {
+	if x != nil {
+		return x.Recrawl
+	}
+	return nil
+}
+
+func (x *CrawlSpec) GetWeight() uint32 {
+	if x != nil && x.Weight != nil {
+		return *x.Weight
+	}
+	return 0
+}
+
+func (x *CrawlSpec) GetTraps() *Traps {
+	if x != nil {
+		return x.Traps
+	}
+	return nil
+}
+
+// Recrawl says when a page that was stored is visited again, with a conditional
+// request where the site gave an ETag or Last-Modified.
+type Recrawl struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Time from one visit to the next. Required; at least 1s.
+	Every *durationpb.Duration `protobuf:"bytes,1,opt,name=every,proto3" json:"every,omitempty"`
+	// Let each page's time follow its changes: longer by 0.4 of it when the page is
+	// unchanged, shorter by 0.2 when it changed. Default: false.
+	Adaptive *bool `protobuf:"varint,2,opt,name=adaptive,proto3,oneof" json:"adaptive,omitempty"`
+	// Bounds of the adaptive time. Default: a tenth of every, ten times every.
+	Min           *durationpb.Duration `protobuf:"bytes,3,opt,name=min,proto3" json:"min,omitempty"`
+	Max           *durationpb.Duration `protobuf:"bytes,4,opt,name=max,proto3" json:"max,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Recrawl) Reset() {
+	*x = Recrawl{}
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Recrawl) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Recrawl) ProtoMessage() {}
+
+func (x *Recrawl) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Recrawl.ProtoReflect.Descriptor instead.
+func (*Recrawl) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Recrawl) GetEvery() *durationpb.Duration {
+	if x != nil {
+		return x.Every
+	}
+	return nil
+}
+
+func (x *Recrawl) GetAdaptive() bool {
+	if x != nil && x.Adaptive != nil {
+		return *x.Adaptive
+	}
+	return false
+}
+
+func (x *Recrawl) GetMin() *durationpb.Duration {
+	if x != nil {
+		return x.Min
+	}
+	return nil
+}
+
+func (x *Recrawl) GetMax() *durationpb.Duration {
+	if x != nil {
+		return x.Max
+	}
+	return nil
+}
+
+// Traps bounds what a calendar, a session id or a mistake in relative links can
+// make of a site. What is refused is counted by reason and never stored.
+type Traps struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How often a path segment, or a group of segments, may follow itself, as in
+	// /a/b/a/b/a/b. More are refused with reason path_repetition. Default: 3; 0
+	// means no bound.
+	PathRepeats *uint32 `protobuf:"varint,1,opt,name=path_repeats,json=pathRepeats,proto3,oneof" json:"path_repeats,omitempty"`
+	// Most path segments of a URL; more are refused with reason path_depth.
+	// Default: 0, no bound.
+	PathSegments *uint32 `protobuf:"varint,2,opt,name=path_segments,json=pathSegments,proto3,oneof" json:"path_segments,omitempty"`
+	// URLs of one host (scheme, name and port). From half of it on, new ones come
+	// after all others of the host; over it they are refused with reason
+	// host_budget. Default: 0, no bound.
+	UrlsPerHost uint64 `protobuf:"varint,3,opt,name=urls_per_host,json=urlsPerHost,proto3" json:"urls_per_host,omitempty"`
+	// The same for the URLs of one host and pattern: the path with numbers and
+	// identifiers made alike, and the names of the query parameters. The reason is
+	// pattern_budget. Default: 0, no bound.
+	UrlsPerPattern uint64 `protobuf:"varint,4,opt,name=urls_per_pattern,json=urlsPerPattern,proto3" json:"urls_per_pattern,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Traps) Reset() {
+	*x = Traps{}
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Traps) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Traps) ProtoMessage() {}
+
+func (x *Traps) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Traps.ProtoReflect.Descriptor instead.
+func (*Traps) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Traps) GetPathRepeats() uint32 {
+	if x != nil && x.PathRepeats != nil {
+		return *x.PathRepeats
+	}
+	return 0
+}
+
+func (x *Traps) GetPathSegments() uint32 {
+	if x != nil && x.PathSegments != nil {
+		return *x.PathSegments
+	}
+	return 0
+}
+
+func (x *Traps) GetUrlsPerHost() uint64 {
+	if x != nil {
+		return x.UrlsPerHost
+	}
+	return 0
+}
+
+func (x *Traps) GetUrlsPerPattern() uint64 {
+	if x != nil {
+		return x.UrlsPerPattern
+	}
+	return 0
+}
+
 // Seeds are where a crawl starts: depth 0.
 type Seeds struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -301,7 +489,7 @@ type Seeds struct {
 
 func (x *Seeds) Reset() {
 	*x = Seeds{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[1]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -313,7 +501,7 @@ func (x *Seeds) String() string {
 func (*Seeds) ProtoMessage() {}
 
 func (x *Seeds) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[1]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -326,7 +514,7 @@ func (x *Seeds) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Seeds.ProtoReflect.Descriptor instead.
 func (*Seeds) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{1}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Seeds) GetUrls() []string {
@@ -367,7 +555,7 @@ type Scope struct {
 
 func (x *Scope) Reset() {
 	*x = Scope{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[2]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -379,7 +567,7 @@ func (x *Scope) String() string {
 func (*Scope) ProtoMessage() {}
 
 func (x *Scope) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[2]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -392,7 +580,7 @@ func (x *Scope) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Scope.ProtoReflect.Descriptor instead.
 func (*Scope) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{2}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Scope) GetHosts() []string {
@@ -455,7 +643,7 @@ type ScopeRule struct {
 
 func (x *ScopeRule) Reset() {
 	*x = ScopeRule{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[3]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -467,7 +655,7 @@ func (x *ScopeRule) String() string {
 func (*ScopeRule) ProtoMessage() {}
 
 func (x *ScopeRule) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[3]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -480,7 +668,7 @@ func (x *ScopeRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScopeRule.ProtoReflect.Descriptor instead.
 func (*ScopeRule) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{3}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ScopeRule) GetAction() isScopeRule_Action {
@@ -543,7 +731,7 @@ type Canonical struct {
 
 func (x *Canonical) Reset() {
 	*x = Canonical{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[4]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -555,7 +743,7 @@ func (x *Canonical) String() string {
 func (*Canonical) ProtoMessage() {}
 
 func (x *Canonical) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[4]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -568,7 +756,7 @@ func (x *Canonical) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Canonical.ProtoReflect.Descriptor instead.
 func (*Canonical) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{4}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Canonical) GetSortQuery() bool {
@@ -604,7 +792,7 @@ type StringList struct {
 
 func (x *StringList) Reset() {
 	*x = StringList{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[5]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -616,7 +804,7 @@ func (x *StringList) String() string {
 func (*StringList) ProtoMessage() {}
 
 func (x *StringList) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[5]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -629,7 +817,7 @@ func (x *StringList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StringList.ProtoReflect.Descriptor instead.
 func (*StringList) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{5}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StringList) GetValues() []string {
@@ -640,19 +828,27 @@ func (x *StringList) GetValues() []string {
 }
 
 // PriorityRule gives the URLs that match a pattern (as in ScopeRule) a priority.
+// Expressions are in the language of github.com/expr-lang/expr, over url, scheme,
+// host, domain (registrable), path, query, segments (of the path) and depth.
 type PriorityRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Pattern over the canonical URL.
+	// Pattern over the canonical URL. Default: every URL.
 	Match string `protobuf:"bytes,1,opt,name=match,proto3" json:"match,omitempty"`
 	// The priority; lower is earlier. From -1000000 to 1000000.
-	Priority      int32 `protobuf:"zigzag32,2,opt,name=priority,proto3" json:"priority,omitempty"`
+	Priority int32 `protobuf:"zigzag32,2,opt,name=priority,proto3" json:"priority,omitempty"`
+	// An expression that says whether the rule applies, such as
+	// 'depth > 3 and path startsWith "/archive"'. Default: true.
+	When string `protobuf:"bytes,3,opt,name=when,proto3" json:"when,omitempty"`
+	// An expression that gives the priority instead of the number above; the result
+	// is rounded and clamped to its range. Such as 'depth * 10 + len(segments)'.
+	Score         string `protobuf:"bytes,4,opt,name=score,proto3" json:"score,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PriorityRule) Reset() {
 	*x = PriorityRule{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[6]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -664,7 +860,7 @@ func (x *PriorityRule) String() string {
 func (*PriorityRule) ProtoMessage() {}
 
 func (x *PriorityRule) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[6]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -677,7 +873,7 @@ func (x *PriorityRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PriorityRule.ProtoReflect.Descriptor instead.
 func (*PriorityRule) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{6}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PriorityRule) GetMatch() string {
@@ -692,6 +888,20 @@ func (x *PriorityRule) GetPriority() int32 {
 		return x.Priority
 	}
 	return 0
+}
+
+func (x *PriorityRule) GetWhen() string {
+	if x != nil {
+		return x.When
+	}
+	return ""
+}
+
+func (x *PriorityRule) GetScore() string {
+	if x != nil {
+		return x.Score
+	}
+	return ""
 }
 
 // Limits stop a crawl; 0 means no limit. A reached limit is a finish: the state
@@ -709,14 +919,18 @@ type Limits struct {
 	// URLs that failed for good.
 	Errors uint64 `protobuf:"varint,5,opt,name=errors,proto3" json:"errors,omitempty"`
 	// Pages of one host (scheme, name and port). Never exceeded.
-	PagesPerHost  uint64 `protobuf:"varint,6,opt,name=pages_per_host,json=pagesPerHost,proto3" json:"pages_per_host,omitempty"`
+	PagesPerHost uint64 `protobuf:"varint,6,opt,name=pages_per_host,json=pagesPerHost,proto3" json:"pages_per_host,omitempty"`
+	// Distinct URLs that the crawl may keep in the frontier; further ones are
+	// refused with reason url_quota and counted, and the crawl goes on with those
+	// that it has. An operator may set a lower bound for all crawls.
+	Urls          uint64 `protobuf:"varint,7,opt,name=urls,proto3" json:"urls,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[7]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -728,7 +942,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[7]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -741,7 +955,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{7}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Limits) GetPages() uint64 {
@@ -786,6 +1000,13 @@ func (x *Limits) GetPagesPerHost() uint64 {
 	return 0
 }
 
+func (x *Limits) GetUrls() uint64 {
+	if x != nil {
+		return x.Urls
+	}
+	return 0
+}
+
 // Politeness is what a target site bears.
 type Politeness struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -804,14 +1025,20 @@ type Politeness struct {
 	// reach. Default: 60s.
 	MaxDelay *durationpb.Duration `protobuf:"bytes,5,opt,name=max_delay,json=maxDelay,proto3" json:"max_delay,omitempty"`
 	// Obey robots.txt. Default: true.
-	ObeyRobots    *bool `protobuf:"varint,6,opt,name=obey_robots,json=obeyRobots,proto3,oneof" json:"obey_robots,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ObeyRobots *bool `protobuf:"varint,6,opt,name=obey_robots,json=obeyRobots,proto3,oneof" json:"obey_robots,omitempty"`
+	// Fetches at a time of all hosts that share an IP address, whatever the crawl.
+	// Exact inside a scheduler process; divided among several. Default: 0, no cap.
+	ConcurrencyPerIp uint32 `protobuf:"varint,7,opt,name=concurrency_per_ip,json=concurrencyPerIp,proto3" json:"concurrency_per_ip,omitempty"`
+	// Fetches at a time of all hosts of one registrable domain, whatever the crawl.
+	// Default: 0, no cap.
+	ConcurrencyPerDomain uint32 `protobuf:"varint,8,opt,name=concurrency_per_domain,json=concurrencyPerDomain,proto3" json:"concurrency_per_domain,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *Politeness) Reset() {
 	*x = Politeness{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[8]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -823,7 +1050,7 @@ func (x *Politeness) String() string {
 func (*Politeness) ProtoMessage() {}
 
 func (x *Politeness) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[8]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -836,7 +1063,7 @@ func (x *Politeness) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Politeness.ProtoReflect.Descriptor instead.
 func (*Politeness) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{8}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Politeness) GetDelay() *durationpb.Duration {
@@ -881,6 +1108,20 @@ func (x *Politeness) GetObeyRobots() bool {
 	return false
 }
 
+func (x *Politeness) GetConcurrencyPerIp() uint32 {
+	if x != nil {
+		return x.ConcurrencyPerIp
+	}
+	return 0
+}
+
+func (x *Politeness) GetConcurrencyPerDomain() uint32 {
+	if x != nil {
+		return x.ConcurrencyPerDomain
+	}
+	return 0
+}
+
 // Fetch says how a page is fetched.
 type Fetch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -904,7 +1145,7 @@ type Fetch struct {
 
 func (x *Fetch) Reset() {
 	*x = Fetch{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[9]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -916,7 +1157,7 @@ func (x *Fetch) String() string {
 func (*Fetch) ProtoMessage() {}
 
 func (x *Fetch) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[9]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -929,7 +1170,7 @@ func (x *Fetch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fetch.ProtoReflect.Descriptor instead.
 func (*Fetch) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{9}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Fetch) GetUserAgent() string {
@@ -987,7 +1228,7 @@ type Parse struct {
 
 func (x *Parse) Reset() {
 	*x = Parse{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[10]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -999,7 +1240,7 @@ func (x *Parse) String() string {
 func (*Parse) ProtoMessage() {}
 
 func (x *Parse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[10]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1012,7 +1253,7 @@ func (x *Parse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Parse.ProtoReflect.Descriptor instead.
 func (*Parse) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{10}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Parse) GetFollowLinks() bool {
@@ -1046,7 +1287,7 @@ type ExtractRule struct {
 
 func (x *ExtractRule) Reset() {
 	*x = ExtractRule{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[11]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1058,7 +1299,7 @@ func (x *ExtractRule) String() string {
 func (*ExtractRule) ProtoMessage() {}
 
 func (x *ExtractRule) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[11]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1071,7 +1312,7 @@ func (x *ExtractRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExtractRule.ProtoReflect.Descriptor instead.
 func (*ExtractRule) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{11}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ExtractRule) GetName() string {
@@ -1126,7 +1367,7 @@ type FieldRule struct {
 
 func (x *FieldRule) Reset() {
 	*x = FieldRule{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[12]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1138,7 +1379,7 @@ func (x *FieldRule) String() string {
 func (*FieldRule) ProtoMessage() {}
 
 func (x *FieldRule) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[12]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1151,7 +1392,7 @@ func (x *FieldRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldRule.ProtoReflect.Descriptor instead.
 func (*FieldRule) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{12}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *FieldRule) GetCss() string {
@@ -1207,7 +1448,7 @@ var File_weir_crawl_v1_spec_proto protoreflect.FileDescriptor
 
 const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\n" +
-	"\x18weir/crawl/v1/spec.proto\x12\rweir.crawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bweir/crawl/v1/options.proto\"\x90\x04\n" +
+	"\x18weir/crawl/v1/spec.proto\x12\rweir.crawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bweir/crawl/v1/options.proto\"\x96\x05\n" +
 	"\tCrawlSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12*\n" +
 	"\x05seeds\x18\x02 \x01(\v2\x14.weir.crawl.v1.SeedsR\x05seeds\x12*\n" +
@@ -1224,7 +1465,24 @@ const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\x05fetch\x18\t \x01(\v2\x14.weir.crawl.v1.FetchR\x05fetch\x12*\n" +
 	"\x05parse\x18\n" +
 	" \x01(\v2\x14.weir.crawl.v1.ParseR\x05parse\x124\n" +
-	"\aextract\x18\v \x03(\v2\x1a.weir.crawl.v1.ExtractRuleR\aextract\"7\n" +
+	"\aextract\x18\v \x03(\v2\x1a.weir.crawl.v1.ExtractRuleR\aextract\x120\n" +
+	"\arecrawl\x18\f \x01(\v2\x16.weir.crawl.v1.RecrawlR\arecrawl\x12\x1b\n" +
+	"\x06weight\x18\r \x01(\rH\x00R\x06weight\x88\x01\x01\x12*\n" +
+	"\x05traps\x18\x0e \x01(\v2\x14.weir.crawl.v1.TrapsR\x05trapsB\t\n" +
+	"\a_weight\"\xc2\x01\n" +
+	"\aRecrawl\x12/\n" +
+	"\x05every\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x05every\x12\x1f\n" +
+	"\badaptive\x18\x02 \x01(\bH\x00R\badaptive\x88\x01\x01\x12+\n" +
+	"\x03min\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x03min\x12+\n" +
+	"\x03max\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x03maxB\v\n" +
+	"\t_adaptive\"\xca\x01\n" +
+	"\x05Traps\x12&\n" +
+	"\fpath_repeats\x18\x01 \x01(\rH\x00R\vpathRepeats\x88\x01\x01\x12(\n" +
+	"\rpath_segments\x18\x02 \x01(\rH\x01R\fpathSegments\x88\x01\x01\x12\"\n" +
+	"\rurls_per_host\x18\x03 \x01(\x04R\vurlsPerHost\x12(\n" +
+	"\x10urls_per_pattern\x18\x04 \x01(\x04R\x0eurlsPerPatternB\x0f\n" +
+	"\r_path_repeatsB\x10\n" +
+	"\x0e_path_segments\"7\n" +
 	"\x05Seeds\x12\x12\n" +
 	"\x04urls\x18\x01 \x03(\tR\x04urls\x12\x14\n" +
 	"\x05files\x18\x03 \x03(\tR\x05filesJ\x04\b\x02\x10\x03\"\xe9\x01\n" +
@@ -1251,17 +1509,20 @@ const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\x12_strip_session_ids\"$\n" +
 	"\n" +
 	"StringList\x12\x16\n" +
-	"\x06values\x18\x01 \x03(\tR\x06values\"@\n" +
+	"\x06values\x18\x01 \x03(\tR\x06values\"j\n" +
 	"\fPriorityRule\x12\x14\n" +
 	"\x05match\x18\x01 \x01(\tR\x05match\x12\x1a\n" +
-	"\bpriority\x18\x02 \x01(\x11R\bpriority\"\xc5\x01\n" +
+	"\bpriority\x18\x02 \x01(\x11R\bpriority\x12\x12\n" +
+	"\x04when\x18\x03 \x01(\tR\x04when\x12\x14\n" +
+	"\x05score\x18\x04 \x01(\tR\x05score\"\xd9\x01\n" +
 	"\x06Limits\x12\x14\n" +
 	"\x05pages\x18\x01 \x01(\x04R\x05pages\x12\x14\n" +
 	"\x05items\x18\x02 \x01(\x04R\x05items\x12\x1a\n" +
 	"\x05bytes\x18\x03 \x01(\x03B\x04\xa8\xbb\x18\x01R\x05bytes\x125\n" +
 	"\bduration\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12\x16\n" +
 	"\x06errors\x18\x05 \x01(\x04R\x06errors\x12$\n" +
-	"\x0epages_per_host\x18\x06 \x01(\x04R\fpagesPerHost\"\xd1\x02\n" +
+	"\x0epages_per_host\x18\x06 \x01(\x04R\fpagesPerHost\x12\x12\n" +
+	"\x04urls\x18\a \x01(\x04R\x04urls\"\xb5\x03\n" +
 	"\n" +
 	"Politeness\x12/\n" +
 	"\x05delay\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x05delay\x12\x1b\n" +
@@ -1270,7 +1531,9 @@ const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\badaptive\x18\x04 \x01(\bH\x02R\badaptive\x88\x01\x01\x126\n" +
 	"\tmax_delay\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\bmaxDelay\x12$\n" +
 	"\vobey_robots\x18\x06 \x01(\bH\x03R\n" +
-	"obeyRobots\x88\x01\x01B\t\n" +
+	"obeyRobots\x88\x01\x01\x12,\n" +
+	"\x12concurrency_per_ip\x18\a \x01(\rR\x10concurrencyPerIp\x124\n" +
+	"\x16concurrency_per_domain\x18\b \x01(\rR\x14concurrencyPerDomainB\t\n" +
 	"\a_jitterB\x17\n" +
 	"\x15_concurrency_per_hostB\v\n" +
 	"\t_adaptiveB\x0e\n" +
@@ -1310,11 +1573,12 @@ const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\x05value\x18\x04 \x01(\tR\x05value\x12,\n" +
 	"\x04type\x18\x05 \x01(\x0e2\x18.weir.crawl.v1.FieldTypeR\x04type\x12\x1a\n" +
 	"\brequired\x18\x06 \x01(\bR\brequired\x12\x12\n" +
-	"\x04many\x18\a \x01(\bR\x04many*N\n" +
+	"\x04many\x18\a \x01(\bR\x04many*d\n" +
 	"\x05Order\x12\x15\n" +
 	"\x11ORDER_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13ORDER_BREADTH_FIRST\x10\x01\x12\x15\n" +
-	"\x11ORDER_DEPTH_FIRST\x10\x02*\x99\x01\n" +
+	"\x11ORDER_DEPTH_FIRST\x10\x02\x12\x14\n" +
+	"\x10ORDER_BEST_FIRST\x10\x03*\x99\x01\n" +
 	"\tFieldType\x12\x1a\n" +
 	"\x16FIELD_TYPE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11FIELD_TYPE_STRING\x10\x01\x12\x15\n" +
@@ -1336,53 +1600,60 @@ func file_weir_crawl_v1_spec_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_crawl_v1_spec_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_weir_crawl_v1_spec_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_weir_crawl_v1_spec_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_weir_crawl_v1_spec_proto_goTypes = []any{
 	(Order)(0),                  // 0: weir.crawl.v1.Order
 	(FieldType)(0),              // 1: weir.crawl.v1.FieldType
 	(*CrawlSpec)(nil),           // 2: weir.crawl.v1.CrawlSpec
-	(*Seeds)(nil),               // 3: weir.crawl.v1.Seeds
-	(*Scope)(nil),               // 4: weir.crawl.v1.Scope
-	(*ScopeRule)(nil),           // 5: weir.crawl.v1.ScopeRule
-	(*Canonical)(nil),           // 6: weir.crawl.v1.Canonical
-	(*StringList)(nil),          // 7: weir.crawl.v1.StringList
-	(*PriorityRule)(nil),        // 8: weir.crawl.v1.PriorityRule
-	(*Limits)(nil),              // 9: weir.crawl.v1.Limits
-	(*Politeness)(nil),          // 10: weir.crawl.v1.Politeness
-	(*Fetch)(nil),               // 11: weir.crawl.v1.Fetch
-	(*Parse)(nil),               // 12: weir.crawl.v1.Parse
-	(*ExtractRule)(nil),         // 13: weir.crawl.v1.ExtractRule
-	(*FieldRule)(nil),           // 14: weir.crawl.v1.FieldRule
-	nil,                         // 15: weir.crawl.v1.Fetch.HeadersEntry
-	nil,                         // 16: weir.crawl.v1.ExtractRule.FieldsEntry
-	(*durationpb.Duration)(nil), // 17: google.protobuf.Duration
+	(*Recrawl)(nil),             // 3: weir.crawl.v1.Recrawl
+	(*Traps)(nil),               // 4: weir.crawl.v1.Traps
+	(*Seeds)(nil),               // 5: weir.crawl.v1.Seeds
+	(*Scope)(nil),               // 6: weir.crawl.v1.Scope
+	(*ScopeRule)(nil),           // 7: weir.crawl.v1.ScopeRule
+	(*Canonical)(nil),           // 8: weir.crawl.v1.Canonical
+	(*StringList)(nil),          // 9: weir.crawl.v1.StringList
+	(*PriorityRule)(nil),        // 10: weir.crawl.v1.PriorityRule
+	(*Limits)(nil),              // 11: weir.crawl.v1.Limits
+	(*Politeness)(nil),          // 12: weir.crawl.v1.Politeness
+	(*Fetch)(nil),               // 13: weir.crawl.v1.Fetch
+	(*Parse)(nil),               // 14: weir.crawl.v1.Parse
+	(*ExtractRule)(nil),         // 15: weir.crawl.v1.ExtractRule
+	(*FieldRule)(nil),           // 16: weir.crawl.v1.FieldRule
+	nil,                         // 17: weir.crawl.v1.Fetch.HeadersEntry
+	nil,                         // 18: weir.crawl.v1.ExtractRule.FieldsEntry
+	(*durationpb.Duration)(nil), // 19: google.protobuf.Duration
 }
 var file_weir_crawl_v1_spec_proto_depIdxs = []int32{
-	3,  // 0: weir.crawl.v1.CrawlSpec.seeds:type_name -> weir.crawl.v1.Seeds
-	4,  // 1: weir.crawl.v1.CrawlSpec.scope:type_name -> weir.crawl.v1.Scope
-	6,  // 2: weir.crawl.v1.CrawlSpec.canonical:type_name -> weir.crawl.v1.Canonical
+	5,  // 0: weir.crawl.v1.CrawlSpec.seeds:type_name -> weir.crawl.v1.Seeds
+	6,  // 1: weir.crawl.v1.CrawlSpec.scope:type_name -> weir.crawl.v1.Scope
+	8,  // 2: weir.crawl.v1.CrawlSpec.canonical:type_name -> weir.crawl.v1.Canonical
 	0,  // 3: weir.crawl.v1.CrawlSpec.order:type_name -> weir.crawl.v1.Order
-	8,  // 4: weir.crawl.v1.CrawlSpec.priorities:type_name -> weir.crawl.v1.PriorityRule
-	9,  // 5: weir.crawl.v1.CrawlSpec.limits:type_name -> weir.crawl.v1.Limits
-	10, // 6: weir.crawl.v1.CrawlSpec.politeness:type_name -> weir.crawl.v1.Politeness
-	11, // 7: weir.crawl.v1.CrawlSpec.fetch:type_name -> weir.crawl.v1.Fetch
-	12, // 8: weir.crawl.v1.CrawlSpec.parse:type_name -> weir.crawl.v1.Parse
-	13, // 9: weir.crawl.v1.CrawlSpec.extract:type_name -> weir.crawl.v1.ExtractRule
-	5,  // 10: weir.crawl.v1.Scope.rules:type_name -> weir.crawl.v1.ScopeRule
-	7,  // 11: weir.crawl.v1.Canonical.strip_params:type_name -> weir.crawl.v1.StringList
-	17, // 12: weir.crawl.v1.Limits.duration:type_name -> google.protobuf.Duration
-	17, // 13: weir.crawl.v1.Politeness.delay:type_name -> google.protobuf.Duration
-	17, // 14: weir.crawl.v1.Politeness.max_delay:type_name -> google.protobuf.Duration
-	15, // 15: weir.crawl.v1.Fetch.headers:type_name -> weir.crawl.v1.Fetch.HeadersEntry
-	17, // 16: weir.crawl.v1.Fetch.timeout:type_name -> google.protobuf.Duration
-	16, // 17: weir.crawl.v1.ExtractRule.fields:type_name -> weir.crawl.v1.ExtractRule.FieldsEntry
-	1,  // 18: weir.crawl.v1.FieldRule.type:type_name -> weir.crawl.v1.FieldType
-	14, // 19: weir.crawl.v1.ExtractRule.FieldsEntry.value:type_name -> weir.crawl.v1.FieldRule
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	10, // 4: weir.crawl.v1.CrawlSpec.priorities:type_name -> weir.crawl.v1.PriorityRule
+	11, // 5: weir.crawl.v1.CrawlSpec.limits:type_name -> weir.crawl.v1.Limits
+	12, // 6: weir.crawl.v1.CrawlSpec.politeness:type_name -> weir.crawl.v1.Politeness
+	13, // 7: weir.crawl.v1.CrawlSpec.fetch:type_name -> weir.crawl.v1.Fetch
+	14, // 8: weir.crawl.v1.CrawlSpec.parse:type_name -> weir.crawl.v1.Parse
+	15, // 9: weir.crawl.v1.CrawlSpec.extract:type_name -> weir.crawl.v1.ExtractRule
+	3,  // 10: weir.crawl.v1.CrawlSpec.recrawl:type_name -> weir.crawl.v1.Recrawl
+	4,  // 11: weir.crawl.v1.CrawlSpec.traps:type_name -> weir.crawl.v1.Traps
+	19, // 12: weir.crawl.v1.Recrawl.every:type_name -> google.protobuf.Duration
+	19, // 13: weir.crawl.v1.Recrawl.min:type_name -> google.protobuf.Duration
+	19, // 14: weir.crawl.v1.Recrawl.max:type_name -> google.protobuf.Duration
+	7,  // 15: weir.crawl.v1.Scope.rules:type_name -> weir.crawl.v1.ScopeRule
+	9,  // 16: weir.crawl.v1.Canonical.strip_params:type_name -> weir.crawl.v1.StringList
+	19, // 17: weir.crawl.v1.Limits.duration:type_name -> google.protobuf.Duration
+	19, // 18: weir.crawl.v1.Politeness.delay:type_name -> google.protobuf.Duration
+	19, // 19: weir.crawl.v1.Politeness.max_delay:type_name -> google.protobuf.Duration
+	17, // 20: weir.crawl.v1.Fetch.headers:type_name -> weir.crawl.v1.Fetch.HeadersEntry
+	19, // 21: weir.crawl.v1.Fetch.timeout:type_name -> google.protobuf.Duration
+	18, // 22: weir.crawl.v1.ExtractRule.fields:type_name -> weir.crawl.v1.ExtractRule.FieldsEntry
+	1,  // 23: weir.crawl.v1.FieldRule.type:type_name -> weir.crawl.v1.FieldType
+	16, // 24: weir.crawl.v1.ExtractRule.FieldsEntry.value:type_name -> weir.crawl.v1.FieldRule
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_weir_crawl_v1_spec_proto_init() }
@@ -1391,22 +1662,25 @@ func file_weir_crawl_v1_spec_proto_init() {
 		return
 	}
 	file_weir_crawl_v1_options_proto_init()
+	file_weir_crawl_v1_spec_proto_msgTypes[0].OneofWrappers = []any{}
+	file_weir_crawl_v1_spec_proto_msgTypes[1].OneofWrappers = []any{}
 	file_weir_crawl_v1_spec_proto_msgTypes[2].OneofWrappers = []any{}
-	file_weir_crawl_v1_spec_proto_msgTypes[3].OneofWrappers = []any{
+	file_weir_crawl_v1_spec_proto_msgTypes[4].OneofWrappers = []any{}
+	file_weir_crawl_v1_spec_proto_msgTypes[5].OneofWrappers = []any{
 		(*ScopeRule_Accept)(nil),
 		(*ScopeRule_Reject)(nil),
 	}
-	file_weir_crawl_v1_spec_proto_msgTypes[4].OneofWrappers = []any{}
-	file_weir_crawl_v1_spec_proto_msgTypes[8].OneofWrappers = []any{}
-	file_weir_crawl_v1_spec_proto_msgTypes[9].OneofWrappers = []any{}
+	file_weir_crawl_v1_spec_proto_msgTypes[6].OneofWrappers = []any{}
 	file_weir_crawl_v1_spec_proto_msgTypes[10].OneofWrappers = []any{}
+	file_weir_crawl_v1_spec_proto_msgTypes[11].OneofWrappers = []any{}
+	file_weir_crawl_v1_spec_proto_msgTypes[12].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_crawl_v1_spec_proto_rawDesc), len(file_weir_crawl_v1_spec_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   15,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -782,8 +782,10 @@ type AddURLsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Id or name; needed in the first message of a stream only.
 	Crawl string `protobuf:"bytes,1,opt,name=crawl,proto3" json:"crawl,omitempty"`
-	// Absolute URLs; at most 1000 in a message.
-	Urls          []string `protobuf:"bytes,2,rep,name=urls,proto3" json:"urls,omitempty"`
+	// Absolute URLs; at most 1000 in a message, those of seeds included.
+	Urls []string `protobuf:"bytes,2,rep,name=urls,proto3" json:"urls,omitempty"`
+	// URLs with more to say of each.
+	Seeds         []*SeedURL `protobuf:"bytes,3,rep,name=seeds,proto3" json:"seeds,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -832,6 +834,77 @@ func (x *AddURLsRequest) GetUrls() []string {
 	return nil
 }
 
+func (x *AddURLsRequest) GetSeeds() []*SeedURL {
+	if x != nil {
+		return x.Seeds
+	}
+	return nil
+}
+
+// SeedURL is a URL to add.
+type SeedURL struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Absolute URL.
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// Not to be visited before this time. Default: as soon as its turn comes.
+	NotBefore *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	// Priority; lower is earlier. Default: by the spec's rules.
+	Priority      *int32 `protobuf:"zigzag32,3,opt,name=priority,proto3,oneof" json:"priority,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SeedURL) Reset() {
+	*x = SeedURL{}
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SeedURL) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SeedURL) ProtoMessage() {}
+
+func (x *SeedURL) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SeedURL.ProtoReflect.Descriptor instead.
+func (*SeedURL) Descriptor() ([]byte, []int) {
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *SeedURL) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *SeedURL) GetNotBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotBefore
+	}
+	return nil
+}
+
+func (x *SeedURL) GetPriority() int32 {
+	if x != nil && x.Priority != nil {
+		return *x.Priority
+	}
+	return 0
+}
+
 // AddURLsResponse acknowledges the batches so far.
 type AddURLsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -849,7 +922,7 @@ type AddURLsResponse struct {
 
 func (x *AddURLsResponse) Reset() {
 	*x = AddURLsResponse{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[15]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -861,7 +934,7 @@ func (x *AddURLsResponse) String() string {
 func (*AddURLsResponse) ProtoMessage() {}
 
 func (x *AddURLsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[15]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -874,7 +947,7 @@ func (x *AddURLsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddURLsResponse.ProtoReflect.Descriptor instead.
 func (*AddURLsResponse) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{15}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AddURLsResponse) GetBatches() uint64 {
@@ -918,7 +991,7 @@ type RefusedURL struct {
 
 func (x *RefusedURL) Reset() {
 	*x = RefusedURL{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[16]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -930,7 +1003,7 @@ func (x *RefusedURL) String() string {
 func (*RefusedURL) ProtoMessage() {}
 
 func (x *RefusedURL) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[16]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -943,7 +1016,7 @@ func (x *RefusedURL) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusedURL.ProtoReflect.Descriptor instead.
 func (*RefusedURL) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{16}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RefusedURL) GetUrl() string {
@@ -973,7 +1046,7 @@ type WatchCrawlRequest struct {
 
 func (x *WatchCrawlRequest) Reset() {
 	*x = WatchCrawlRequest{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[17]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -985,7 +1058,7 @@ func (x *WatchCrawlRequest) String() string {
 func (*WatchCrawlRequest) ProtoMessage() {}
 
 func (x *WatchCrawlRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[17]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -998,7 +1071,7 @@ func (x *WatchCrawlRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchCrawlRequest.ProtoReflect.Descriptor instead.
 func (*WatchCrawlRequest) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{17}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *WatchCrawlRequest) GetCrawl() string {
@@ -1028,7 +1101,7 @@ type WatchCrawlResponse struct {
 
 func (x *WatchCrawlResponse) Reset() {
 	*x = WatchCrawlResponse{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[18]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1040,7 +1113,7 @@ func (x *WatchCrawlResponse) String() string {
 func (*WatchCrawlResponse) ProtoMessage() {}
 
 func (x *WatchCrawlResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[18]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1053,7 +1126,7 @@ func (x *WatchCrawlResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchCrawlResponse.ProtoReflect.Descriptor instead.
 func (*WatchCrawlResponse) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{18}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *WatchCrawlResponse) GetCrawl() *v1.Crawl {
@@ -1085,7 +1158,7 @@ type HostActivity struct {
 
 func (x *HostActivity) Reset() {
 	*x = HostActivity{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[19]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1097,7 +1170,7 @@ func (x *HostActivity) String() string {
 func (*HostActivity) ProtoMessage() {}
 
 func (x *HostActivity) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[19]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1110,7 +1183,7 @@ func (x *HostActivity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostActivity.ProtoReflect.Descriptor instead.
 func (*HostActivity) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{19}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *HostActivity) GetHost() string {
@@ -1147,7 +1220,7 @@ type WaitCrawlRequest struct {
 
 func (x *WaitCrawlRequest) Reset() {
 	*x = WaitCrawlRequest{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[20]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1159,7 +1232,7 @@ func (x *WaitCrawlRequest) String() string {
 func (*WaitCrawlRequest) ProtoMessage() {}
 
 func (x *WaitCrawlRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[20]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1172,7 +1245,7 @@ func (x *WaitCrawlRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitCrawlRequest.ProtoReflect.Descriptor instead.
 func (*WaitCrawlRequest) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{20}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *WaitCrawlRequest) GetCrawl() string {
@@ -1202,7 +1275,7 @@ type WaitCrawlResponse struct {
 
 func (x *WaitCrawlResponse) Reset() {
 	*x = WaitCrawlResponse{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[21]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1214,7 +1287,7 @@ func (x *WaitCrawlResponse) String() string {
 func (*WaitCrawlResponse) ProtoMessage() {}
 
 func (x *WaitCrawlResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[21]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1227,7 +1300,7 @@ func (x *WaitCrawlResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitCrawlResponse.ProtoReflect.Descriptor instead.
 func (*WaitCrawlResponse) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{21}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *WaitCrawlResponse) GetCrawl() *v1.Crawl {
@@ -1257,7 +1330,7 @@ type ExplainURLRequest struct {
 
 func (x *ExplainURLRequest) Reset() {
 	*x = ExplainURLRequest{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[22]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1269,7 +1342,7 @@ func (x *ExplainURLRequest) String() string {
 func (*ExplainURLRequest) ProtoMessage() {}
 
 func (x *ExplainURLRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[22]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1282,7 +1355,7 @@ func (x *ExplainURLRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainURLRequest.ProtoReflect.Descriptor instead.
 func (*ExplainURLRequest) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{22}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ExplainURLRequest) GetCrawl() string {
@@ -1327,14 +1400,25 @@ type ExplainURLResponse struct {
 	// Links from a seed.
 	Depth uint32 `protobuf:"varint,12,opt,name=depth,proto3" json:"depth,omitempty"`
 	// Priority.
-	Priority      int32 `protobuf:"zigzag32,13,opt,name=priority,proto3" json:"priority,omitempty"`
+	Priority int32 `protobuf:"zigzag32,13,opt,name=priority,proto3" json:"priority,omitempty"`
+	// When the last attempt ended.
+	FetchedAt *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=fetched_at,json=fetchedAt,proto3" json:"fetched_at,omitempty"`
+	// Counts scheduled visits, from 1.
+	Generation uint32 `protobuf:"varint,15,opt,name=generation,proto3" json:"generation,omitempty"`
+	// The lease while the URL is handed out; storage's crawl log has it too.
+	Lease uint64 `protobuf:"fixed64,16,opt,name=lease,proto3" json:"lease,omitempty"`
+	// Partition of the URL and the replica that owns it.
+	Partition uint32 `protobuf:"varint,17,opt,name=partition,proto3" json:"partition,omitempty"`
+	Replica   string `protobuf:"bytes,18,opt,name=replica,proto3" json:"replica,omitempty"`
+	// The URL's host, when the frontier knows it.
+	Host          *HostInfo `protobuf:"bytes,19,opt,name=host,proto3" json:"host,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExplainURLResponse) Reset() {
 	*x = ExplainURLResponse{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[23]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1346,7 +1430,7 @@ func (x *ExplainURLResponse) String() string {
 func (*ExplainURLResponse) ProtoMessage() {}
 
 func (x *ExplainURLResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[23]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1359,7 +1443,7 @@ func (x *ExplainURLResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainURLResponse.ProtoReflect.Descriptor instead.
 func (*ExplainURLResponse) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{23}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ExplainURLResponse) GetCanonicalUrl() string {
@@ -1453,6 +1537,1235 @@ func (x *ExplainURLResponse) GetPriority() int32 {
 	return 0
 }
 
+func (x *ExplainURLResponse) GetFetchedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FetchedAt
+	}
+	return nil
+}
+
+func (x *ExplainURLResponse) GetGeneration() uint32 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *ExplainURLResponse) GetLease() uint64 {
+	if x != nil {
+		return x.Lease
+	}
+	return 0
+}
+
+func (x *ExplainURLResponse) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *ExplainURLResponse) GetReplica() string {
+	if x != nil {
+		return x.Replica
+	}
+	return ""
+}
+
+func (x *ExplainURLResponse) GetHost() *HostInfo {
+	if x != nil {
+		return x.Host
+	}
+	return nil
+}
+
+// DeleteCrawlRequest names a crawl.
+type DeleteCrawlRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id or name.
+	Crawl         string `protobuf:"bytes,1,opt,name=crawl,proto3" json:"crawl,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteCrawlRequest) Reset() {
+	*x = DeleteCrawlRequest{}
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteCrawlRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteCrawlRequest) ProtoMessage() {}
+
+func (x *DeleteCrawlRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteCrawlRequest.ProtoReflect.Descriptor instead.
+func (*DeleteCrawlRequest) Descriptor() ([]byte, []int) {
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *DeleteCrawlRequest) GetCrawl() string {
+	if x != nil {
+		return x.Crawl
+	}
+	return ""
+}
+
+// DeleteCrawlResponse is empty: the crawl is gone.
+type DeleteCrawlResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteCrawlResponse) Reset() {
+	*x = DeleteCrawlResponse{}
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteCrawlResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteCrawlResponse) ProtoMessage() {}
+
+func (x *DeleteCrawlResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteCrawlResponse.ProtoReflect.Descriptor instead.
+func (*DeleteCrawlResponse) Descriptor() ([]byte, []int) {
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{26}
+}
+
+// ListURLsRequest asks for a page of a crawl's URLs.
+type ListURLsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id or name.
+	Crawl string `protobuf:"bytes,1,opt,name=crawl,proto3" json:"crawl,omitempty"`
+	// Only URLs in these states; none: all.
+	States []URLState `protobuf:"varint,2,rep,packed,name=states,proto3,enum=weir.scheduler.v1.URLState" json:"states,omitempty"`
+	// Only URLs that match, as in a scope rule: a glob, or an RE2 expression after
+	// "re:".
+	Match string `protobuf:"bytes,3,opt,name=match,proto3" json:"match,omitempty"`
+	// Only URLs whose last attempt ended with this class (dns_nxdomain, …) or that
+	// were dropped for this reason.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// At most this many; default 100, maximum 1000.
+	PageSize uint32 `protobuf:"varint,5,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The last answer's next_page_token.
+	PageToken     string `protobuf:"bytes,6,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListURLsRequest) Reset() {
+	*x = ListURLsRequest{}
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListURLsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListURLsRequest) ProtoMessage() {}
+
+func (x *ListURLsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListURLsRequest.ProtoReflect.Descriptor instead.
+func (*ListURLsRequest) Descriptor() ([]byte, []int) {
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ListURLsRequest) GetCrawl() string {
+	if x != nil {
+		return x.Crawl
+	}
+	return ""
+}
+
+func (x *ListURLsRequest) GetStates() []URLState {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+func (x *ListURLsRequest) GetMatch() string {
+	if x != nil {
+		return x.Match
+	}
+	return ""
+}
+
+func (x *ListURLsRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ListURLsRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListURLsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListURLsResponse has a page of URLs.
+type ListURLsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The URLs.
+	Urls []*URLInfo `protobuf:"bytes,1,rep,name=urls,proto3" json:"urls,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListURLsResponse) Reset() {
+	*x = ListURLsResponse{}
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListURLsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListURLsResponse) ProtoMessage() {}
+
+func (x *ListURLsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListURLsResponse.ProtoReflect.Descriptor instead.
+func (*ListURLsResponse) Descriptor() ([]byte, []int) {
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ListURLsResponse) GetUrls() []*URLInfo {
+	if x != nil {
+		return x.Urls
+	}
+	return nil
+}
+
+func (x *ListURLsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// URLInfo is what the frontier knows of a URL.
+type URLInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Canonical URL.
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// Where it stands.
+	State URLState `protobuf:"varint,2,opt,name=state,proto3,enum=weir.scheduler.v1.URLState" json:"state,omitempty"`
+	// Why it was dropped.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Links from a seed.
+	Depth uint32 `protobuf:"varint,4,opt,name=depth,proto3" json:"depth,omitempty"`
+	// Priority.
+	Priority int32 `protobuf:"zigzag32,5,opt,name=priority,proto3" json:"priority,omitempty"`
+	// Attempts finished.
+	Attempts uint32 `protobuf:"varint,6,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// HTTP status and error class of the last attempt.
+	Status uint32        `protobuf:"varint,7,opt,name=status,proto3" json:"status,omitempty"`
+	Error  v1.ErrorClass `protobuf:"varint,8,opt,name=error,proto3,enum=weir.crawl.v1.ErrorClass" json:"error,omitempty"`
+	// When the last attempt ended.
+	FetchedAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=fetched_at,json=fetchedAt,proto3" json:"fetched_at,omitempty"`
+	// Due time of a delayed URL.
+	NotBefore *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	// Counts scheduled visits, from 1.
+	Generation    uint32 `protobuf:"varint,11,opt,name=generation,proto3" json:"generation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *URLInfo) Reset() {
+	*x = URLInfo{}
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *URLInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*URLInfo) ProtoMessage() {}
+
+func (x *URLInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use URLInfo.ProtoReflect.Descriptor instead.
+func (*URLInfo) Descriptor() ([]byte, []int) {
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *URLInfo) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *URLInfo) GetState() URLState {
+	if x != nil {
+		return x.State
+	}
+	return URLState_URL_STATE_UNSPECIFIED
+}
+
+func (x *URLInfo) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *URLInfo) GetDepth() uint32 {
+	if x != nil {
+		return x.Depth
+	}
+	return 0
+}
+
+func (x *URLInfo) GetPriority() int32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *URLInfo) GetAttempts() uint32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *URLInfo) GetStatus() uint32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+func (x *URLInfo) GetError() v1.ErrorClass {
+	if x != nil {
+		return x.Error
+	}
+	return v1.ErrorClass(0)
+}
+
+func (x *URLInfo) GetFetchedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FetchedAt
+	}
+	return nil
+}
+
+func (x *URLInfo) GetNotBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotBefore
+	}
+	return nil
+}
+
+func (x *URLInfo) GetGeneration() uint32 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+// ListHostsRequest asks for a page of hosts.
+type ListHostsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only hosts with URLs of this crawl, by id or name. Default: all.
+	Crawl string `protobuf:"bytes,1,opt,name=crawl,proto3" json:"crawl,omitempty"`
+	// Only hosts whose origin contains this.
+	Contains string `protobuf:"bytes,2,opt,name=contains,proto3" json:"contains,omitempty"`
+	// At most this many; default 100, maximum 1000.
+	PageSize uint32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The last answer's next_page_token.
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListHostsRequest) Reset() {
+	*x = ListHostsRequest{}
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListHostsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListHostsRequest) ProtoMessage() {}
+
+func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListHostsRequest.ProtoReflect.Descriptor instead.
+func (*ListHostsRequest) Descriptor() ([]byte, []int) {
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ListHostsRequest) GetCrawl() string {
+	if x != nil {
+		return x.Crawl
+	}
+	return ""
+}
+
+func (x *ListHostsRequest) GetContains() string {
+	if x != nil {
+		return x.Contains
+	}
+	return ""
+}
+
+func (x *ListHostsRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListHostsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListHostsResponse has a page of hosts.
+type ListHostsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The hosts.
+	Hosts []*HostInfo `protobuf:"bytes,1,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListHostsResponse) Reset() {
+	*x = ListHostsResponse{}
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListHostsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListHostsResponse) ProtoMessage() {}
+
+func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListHostsResponse.ProtoReflect.Descriptor instead.
+func (*ListHostsResponse) Descriptor() ([]byte, []int) {
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ListHostsResponse) GetHosts() []*HostInfo {
+	if x != nil {
+		return x.Hosts
+	}
+	return nil
+}
+
+func (x *ListHostsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// HostInfo is how a host is treated and why.
+type HostInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// scheme://name[:port].
+	Host string `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	// What it waits for: ready, visited, delay, snoozed, robots, domain_cap, ip_cap,
+	// blocked, idle, or dead after too many failures to connect.
+	State string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	// URLs waiting and handed out, of the crawl asked for or of all.
+	Queued uint64 `protobuf:"varint,3,opt,name=queued,proto3" json:"queued,omitempty"`
+	Leased uint32 `protobuf:"varint,4,opt,name=leased,proto3" json:"leased,omitempty"`
+	// Pages stored with a 2xx status.
+	Pages uint64 `protobuf:"varint,5,opt,name=pages,proto3" json:"pages,omitempty"`
+	// Time between fetches as it is now, whatever asks for it.
+	Delay *durationpb.Duration `protobuf:"bytes,6,opt,name=delay,proto3" json:"delay,omitempty"`
+	// What latency asks for.
+	AdaptiveDelay *durationpb.Duration `protobuf:"bytes,7,opt,name=adaptive_delay,json=adaptiveDelay,proto3" json:"adaptive_delay,omitempty"`
+	// Crawl-delay of robots.txt.
+	CrawlDelay *durationpb.Duration `protobuf:"bytes,8,opt,name=crawl_delay,json=crawlDelay,proto3" json:"crawl_delay,omitempty"`
+	// Fetches at a time.
+	Concurrency uint32 `protobuf:"varint,9,opt,name=concurrency,proto3" json:"concurrency,omitempty"`
+	// Back-offs by 429 and 503 in a row, failures to connect in a row.
+	BackoffLevel uint32 `protobuf:"varint,10,opt,name=backoff_level,json=backoffLevel,proto3" json:"backoff_level,omitempty"`
+	Failures     uint32 `protobuf:"varint,11,opt,name=failures,proto3" json:"failures,omitempty"`
+	// Earliest time of the next fetch; absent when nothing waits for a time.
+	NextAt *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=next_at,json=nextAt,proto3" json:"next_at,omitempty"`
+	// What is known of robots.txt: unknown, ok, none or unreachable, and until when.
+	Robots      string                 `protobuf:"bytes,13,opt,name=robots,proto3" json:"robots,omitempty"`
+	RobotsUntil *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=robots_until,json=robotsUntil,proto3" json:"robots_until,omitempty"`
+	// IP address that was dialled last or looked up.
+	Address string `protobuf:"bytes,15,opt,name=address,proto3" json:"address,omitempty"`
+	// What SetHostPolicy asked for.
+	Policy        *HostPolicy `protobuf:"bytes,16,opt,name=policy,proto3" json:"policy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostInfo) Reset() {
+	*x = HostInfo{}
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostInfo) ProtoMessage() {}
+
+func (x *HostInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostInfo.ProtoReflect.Descriptor instead.
+func (*HostInfo) Descriptor() ([]byte, []int) {
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *HostInfo) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *HostInfo) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *HostInfo) GetQueued() uint64 {
+	if x != nil {
+		return x.Queued
+	}
+	return 0
+}
+
+func (x *HostInfo) GetLeased() uint32 {
+	if x != nil {
+		return x.Leased
+	}
+	return 0
+}
+
+func (x *HostInfo) GetPages() uint64 {
+	if x != nil {
+		return x.Pages
+	}
+	return 0
+}
+
+func (x *HostInfo) GetDelay() *durationpb.Duration {
+	if x != nil {
+		return x.Delay
+	}
+	return nil
+}
+
+func (x *HostInfo) GetAdaptiveDelay() *durationpb.Duration {
+	if x != nil {
+		return x.AdaptiveDelay
+	}
+	return nil
+}
+
+func (x *HostInfo) GetCrawlDelay() *durationpb.Duration {
+	if x != nil {
+		return x.CrawlDelay
+	}
+	return nil
+}
+
+func (x *HostInfo) GetConcurrency() uint32 {
+	if x != nil {
+		return x.Concurrency
+	}
+	return 0
+}
+
+func (x *HostInfo) GetBackoffLevel() uint32 {
+	if x != nil {
+		return x.BackoffLevel
+	}
+	return 0
+}
+
+func (x *HostInfo) GetFailures() uint32 {
+	if x != nil {
+		return x.Failures
+	}
+	return 0
+}
+
+func (x *HostInfo) GetNextAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextAt
+	}
+	return nil
+}
+
+func (x *HostInfo) GetRobots() string {
+	if x != nil {
+		return x.Robots
+	}
+	return ""
+}
+
+func (x *HostInfo) GetRobotsUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RobotsUntil
+	}
+	return nil
+}
+
+func (x *HostInfo) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *HostInfo) GetPolicy() *HostPolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+// HostPolicy overrides how a host is treated. Fields that are not given leave
+// things to the crawls; each may only make them gentler, except where it says so.
+type HostPolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Least time between fetches.
+	Delay *durationpb.Duration `protobuf:"bytes,1,opt,name=delay,proto3" json:"delay,omitempty"`
+	// Most fetches at a time.
+	Concurrency *uint32 `protobuf:"varint,2,opt,name=concurrency,proto3,oneof" json:"concurrency,omitempty"`
+	// No fetch before this time.
+	NotBefore *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	// No fetch at all: URLs stay queued.
+	Blocked bool `protobuf:"varint,4,opt,name=blocked,proto3" json:"blocked,omitempty"`
+	// For people: why, by whom.
+	Note          string `protobuf:"bytes,5,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostPolicy) Reset() {
+	*x = HostPolicy{}
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostPolicy) ProtoMessage() {}
+
+func (x *HostPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostPolicy.ProtoReflect.Descriptor instead.
+func (*HostPolicy) Descriptor() ([]byte, []int) {
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *HostPolicy) GetDelay() *durationpb.Duration {
+	if x != nil {
+		return x.Delay
+	}
+	return nil
+}
+
+func (x *HostPolicy) GetConcurrency() uint32 {
+	if x != nil && x.Concurrency != nil {
+		return *x.Concurrency
+	}
+	return 0
+}
+
+func (x *HostPolicy) GetNotBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotBefore
+	}
+	return nil
+}
+
+func (x *HostPolicy) GetBlocked() bool {
+	if x != nil {
+		return x.Blocked
+	}
+	return false
+}
+
+func (x *HostPolicy) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+// SetHostPolicyRequest changes a host.
+type SetHostPolicyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// scheme://name[:port], or a URL on the host.
+	Host string `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	// The policy; empty or absent takes the last one back.
+	Policy *HostPolicy `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
+	// Also forget what the host's answers taught: back-off, failures, snooze and an
+	// unreachable robots.txt.
+	Reset_        bool `protobuf:"varint,3,opt,name=reset,proto3" json:"reset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetHostPolicyRequest) Reset() {
+	*x = SetHostPolicyRequest{}
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetHostPolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetHostPolicyRequest) ProtoMessage() {}
+
+func (x *SetHostPolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetHostPolicyRequest.ProtoReflect.Descriptor instead.
+func (*SetHostPolicyRequest) Descriptor() ([]byte, []int) {
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *SetHostPolicyRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *SetHostPolicyRequest) GetPolicy() *HostPolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+func (x *SetHostPolicyRequest) GetReset_() bool {
+	if x != nil {
+		return x.Reset_
+	}
+	return false
+}
+
+// SetHostPolicyResponse has the host after the change.
+type SetHostPolicyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The host.
+	Host          *HostInfo `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetHostPolicyResponse) Reset() {
+	*x = SetHostPolicyResponse{}
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetHostPolicyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetHostPolicyResponse) ProtoMessage() {}
+
+func (x *SetHostPolicyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetHostPolicyResponse.ProtoReflect.Descriptor instead.
+func (*SetHostPolicyResponse) Descriptor() ([]byte, []int) {
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *SetHostPolicyResponse) GetHost() *HostInfo {
+	if x != nil {
+		return x.Host
+	}
+	return nil
+}
+
+// ListDeadLettersRequest asks for a page of dead letters.
+type ListDeadLettersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only those of this crawl, by id or name. Default: all.
+	Crawl string `protobuf:"bytes,1,opt,name=crawl,proto3" json:"crawl,omitempty"`
+	// At most this many; default 100, maximum 1000.
+	PageSize uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The last answer's next_page_token.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDeadLettersRequest) Reset() {
+	*x = ListDeadLettersRequest{}
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDeadLettersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDeadLettersRequest) ProtoMessage() {}
+
+func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDeadLettersRequest.ProtoReflect.Descriptor instead.
+func (*ListDeadLettersRequest) Descriptor() ([]byte, []int) {
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ListDeadLettersRequest) GetCrawl() string {
+	if x != nil {
+		return x.Crawl
+	}
+	return ""
+}
+
+func (x *ListDeadLettersRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListDeadLettersRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListDeadLettersResponse has a page of dead letters.
+type ListDeadLettersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The letters, without their data.
+	Letters []*DeadLetterInfo `protobuf:"bytes,1,rep,name=letters,proto3" json:"letters,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDeadLettersResponse) Reset() {
+	*x = ListDeadLettersResponse{}
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDeadLettersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDeadLettersResponse) ProtoMessage() {}
+
+func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDeadLettersResponse.ProtoReflect.Descriptor instead.
+func (*ListDeadLettersResponse) Descriptor() ([]byte, []int) {
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ListDeadLettersResponse) GetLetters() []*DeadLetterInfo {
+	if x != nil {
+		return x.Letters
+	}
+	return nil
+}
+
+func (x *ListDeadLettersResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// DeadLetterInfo tells of a message that was given up.
+type DeadLetterInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the letter.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Stream that the message was in.
+	Stream string `protobuf:"bytes,2,opt,name=stream,proto3" json:"stream,omitempty"`
+	// Why it was given up.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When.
+	At *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	// The crawl and URL, when the message could be read.
+	CrawlId       string `protobuf:"bytes,5,opt,name=crawl_id,json=crawlId,proto3" json:"crawl_id,omitempty"`
+	Url           string `protobuf:"bytes,6,opt,name=url,proto3" json:"url,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeadLetterInfo) Reset() {
+	*x = DeadLetterInfo{}
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeadLetterInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeadLetterInfo) ProtoMessage() {}
+
+func (x *DeadLetterInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeadLetterInfo.ProtoReflect.Descriptor instead.
+func (*DeadLetterInfo) Descriptor() ([]byte, []int) {
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *DeadLetterInfo) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *DeadLetterInfo) GetStream() string {
+	if x != nil {
+		return x.Stream
+	}
+	return ""
+}
+
+func (x *DeadLetterInfo) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DeadLetterInfo) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *DeadLetterInfo) GetCrawlId() string {
+	if x != nil {
+		return x.CrawlId
+	}
+	return ""
+}
+
+func (x *DeadLetterInfo) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+// RetryDeadLettersRequest names dead letters.
+type RetryDeadLettersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Numbers of letters.
+	Ids []uint64 `protobuf:"varint,1,rep,packed,name=ids,proto3" json:"ids,omitempty"`
+	// Or all of this crawl, by id or name.
+	Crawl         string `protobuf:"bytes,2,opt,name=crawl,proto3" json:"crawl,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryDeadLettersRequest) Reset() {
+	*x = RetryDeadLettersRequest{}
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryDeadLettersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryDeadLettersRequest) ProtoMessage() {}
+
+func (x *RetryDeadLettersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryDeadLettersRequest.ProtoReflect.Descriptor instead.
+func (*RetryDeadLettersRequest) Descriptor() ([]byte, []int) {
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *RetryDeadLettersRequest) GetIds() []uint64 {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+func (x *RetryDeadLettersRequest) GetCrawl() string {
+	if x != nil {
+		return x.Crawl
+	}
+	return ""
+}
+
+// RetryDeadLettersResponse tells what was done.
+type RetryDeadLettersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// URLs that are queued again.
+	Retried uint64 `protobuf:"varint,1,opt,name=retried,proto3" json:"retried,omitempty"`
+	// Letters that could not be read, of crawls that are gone, or whose URL was
+	// visited meanwhile; they are deleted too.
+	Skipped       uint64 `protobuf:"varint,2,opt,name=skipped,proto3" json:"skipped,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryDeadLettersResponse) Reset() {
+	*x = RetryDeadLettersResponse{}
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryDeadLettersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryDeadLettersResponse) ProtoMessage() {}
+
+func (x *RetryDeadLettersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryDeadLettersResponse.ProtoReflect.Descriptor instead.
+func (*RetryDeadLettersResponse) Descriptor() ([]byte, []int) {
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *RetryDeadLettersResponse) GetRetried() uint64 {
+	if x != nil {
+		return x.Retried
+	}
+	return 0
+}
+
+func (x *RetryDeadLettersResponse) GetSkipped() uint64 {
+	if x != nil {
+		return x.Skipped
+	}
+	return 0
+}
+
 var File_weir_scheduler_v1_scheduler_proto protoreflect.FileDescriptor
 
 const file_weir_scheduler_v1_scheduler_proto_rawDesc = "" +
@@ -1491,10 +2804,17 @@ const file_weir_scheduler_v1_scheduler_proto_rawDesc = "" +
 	"\x12CancelCrawlRequest\x12\x14\n" +
 	"\x05crawl\x18\x01 \x01(\tR\x05crawl\"A\n" +
 	"\x13CancelCrawlResponse\x12*\n" +
-	"\x05crawl\x18\x01 \x01(\v2\x14.weir.crawl.v1.CrawlR\x05crawl\":\n" +
+	"\x05crawl\x18\x01 \x01(\v2\x14.weir.crawl.v1.CrawlR\x05crawl\"l\n" +
 	"\x0eAddURLsRequest\x12\x14\n" +
 	"\x05crawl\x18\x01 \x01(\tR\x05crawl\x12\x12\n" +
-	"\x04urls\x18\x02 \x03(\tR\x04urls\"\x90\x01\n" +
+	"\x04urls\x18\x02 \x03(\tR\x04urls\x120\n" +
+	"\x05seeds\x18\x03 \x03(\v2\x1a.weir.scheduler.v1.SeedURLR\x05seeds\"\x84\x01\n" +
+	"\aSeedURL\x12\x10\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x129\n" +
+	"\n" +
+	"not_before\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x12\x1f\n" +
+	"\bpriority\x18\x03 \x01(\x11H\x00R\bpriority\x88\x01\x01B\v\n" +
+	"\t_priority\"\x90\x01\n" +
 	"\x0fAddURLsResponse\x12\x18\n" +
 	"\abatches\x18\x01 \x01(\x04R\abatches\x12\x14\n" +
 	"\x05added\x18\x02 \x01(\x04R\x05added\x12\x14\n" +
@@ -1522,7 +2842,7 @@ const file_weir_scheduler_v1_scheduler_proto_rawDesc = "" +
 	"\x04done\x18\x02 \x01(\bR\x04done\";\n" +
 	"\x11ExplainURLRequest\x12\x14\n" +
 	"\x05crawl\x18\x01 \x01(\tR\x05crawl\x12\x10\n" +
-	"\x03url\x18\x02 \x01(\tR\x03url\"\xd8\x03\n" +
+	"\x03url\x18\x02 \x01(\tR\x03url\"\xb2\x05\n" +
 	"\x12ExplainURLResponse\x12#\n" +
 	"\rcanonical_url\x18\x01 \x01(\tR\fcanonicalUrl\x12\x19\n" +
 	"\bin_scope\x18\x02 \x01(\bR\ainScope\x12\x1d\n" +
@@ -1540,7 +2860,111 @@ const file_weir_scheduler_v1_scheduler_proto_rawDesc = "" +
 	" \x01(\rR\x06status\x12/\n" +
 	"\x05error\x18\v \x01(\x0e2\x19.weir.crawl.v1.ErrorClassR\x05error\x12\x14\n" +
 	"\x05depth\x18\f \x01(\rR\x05depth\x12\x1a\n" +
-	"\bpriority\x18\r \x01(\x11R\bpriority*\xa9\x01\n" +
+	"\bpriority\x18\r \x01(\x11R\bpriority\x129\n" +
+	"\n" +
+	"fetched_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\tfetchedAt\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x0f \x01(\rR\n" +
+	"generation\x12\x14\n" +
+	"\x05lease\x18\x10 \x01(\x06R\x05lease\x12\x1c\n" +
+	"\tpartition\x18\x11 \x01(\rR\tpartition\x12\x18\n" +
+	"\areplica\x18\x12 \x01(\tR\areplica\x12/\n" +
+	"\x04host\x18\x13 \x01(\v2\x1b.weir.scheduler.v1.HostInfoR\x04host\"*\n" +
+	"\x12DeleteCrawlRequest\x12\x14\n" +
+	"\x05crawl\x18\x01 \x01(\tR\x05crawl\"\x15\n" +
+	"\x13DeleteCrawlResponse\"\xc6\x01\n" +
+	"\x0fListURLsRequest\x12\x14\n" +
+	"\x05crawl\x18\x01 \x01(\tR\x05crawl\x123\n" +
+	"\x06states\x18\x02 \x03(\x0e2\x1b.weir.scheduler.v1.URLStateR\x06states\x12\x14\n" +
+	"\x05match\x18\x03 \x01(\tR\x05match\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1b\n" +
+	"\tpage_size\x18\x05 \x01(\rR\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x06 \x01(\tR\tpageToken\"j\n" +
+	"\x10ListURLsResponse\x12.\n" +
+	"\x04urls\x18\x01 \x03(\v2\x1a.weir.scheduler.v1.URLInfoR\x04urls\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x93\x03\n" +
+	"\aURLInfo\x12\x10\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x121\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x1b.weir.scheduler.v1.URLStateR\x05state\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05depth\x18\x04 \x01(\rR\x05depth\x12\x1a\n" +
+	"\bpriority\x18\x05 \x01(\x11R\bpriority\x12\x1a\n" +
+	"\battempts\x18\x06 \x01(\rR\battempts\x12\x16\n" +
+	"\x06status\x18\a \x01(\rR\x06status\x12/\n" +
+	"\x05error\x18\b \x01(\x0e2\x19.weir.crawl.v1.ErrorClassR\x05error\x129\n" +
+	"\n" +
+	"fetched_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tfetchedAt\x129\n" +
+	"\n" +
+	"not_before\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x12\x1e\n" +
+	"\n" +
+	"generation\x18\v \x01(\rR\n" +
+	"generation\"\x80\x01\n" +
+	"\x10ListHostsRequest\x12\x14\n" +
+	"\x05crawl\x18\x01 \x01(\tR\x05crawl\x12\x1a\n" +
+	"\bcontains\x18\x02 \x01(\tR\bcontains\x12\x1b\n" +
+	"\tpage_size\x18\x03 \x01(\rR\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\"n\n" +
+	"\x11ListHostsResponse\x121\n" +
+	"\x05hosts\x18\x01 \x03(\v2\x1b.weir.scheduler.v1.HostInfoR\x05hosts\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe9\x04\n" +
+	"\bHostInfo\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12\x16\n" +
+	"\x06queued\x18\x03 \x01(\x04R\x06queued\x12\x16\n" +
+	"\x06leased\x18\x04 \x01(\rR\x06leased\x12\x14\n" +
+	"\x05pages\x18\x05 \x01(\x04R\x05pages\x12/\n" +
+	"\x05delay\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x05delay\x12@\n" +
+	"\x0eadaptive_delay\x18\a \x01(\v2\x19.google.protobuf.DurationR\radaptiveDelay\x12:\n" +
+	"\vcrawl_delay\x18\b \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"crawlDelay\x12 \n" +
+	"\vconcurrency\x18\t \x01(\rR\vconcurrency\x12#\n" +
+	"\rbackoff_level\x18\n" +
+	" \x01(\rR\fbackoffLevel\x12\x1a\n" +
+	"\bfailures\x18\v \x01(\rR\bfailures\x123\n" +
+	"\anext_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x06nextAt\x12\x16\n" +
+	"\x06robots\x18\r \x01(\tR\x06robots\x12=\n" +
+	"\frobots_until\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\vrobotsUntil\x12\x18\n" +
+	"\aaddress\x18\x0f \x01(\tR\aaddress\x125\n" +
+	"\x06policy\x18\x10 \x01(\v2\x1d.weir.scheduler.v1.HostPolicyR\x06policy\"\xdd\x01\n" +
+	"\n" +
+	"HostPolicy\x12/\n" +
+	"\x05delay\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x05delay\x12%\n" +
+	"\vconcurrency\x18\x02 \x01(\rH\x00R\vconcurrency\x88\x01\x01\x129\n" +
+	"\n" +
+	"not_before\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x12\x18\n" +
+	"\ablocked\x18\x04 \x01(\bR\ablocked\x12\x12\n" +
+	"\x04note\x18\x05 \x01(\tR\x04noteB\x0e\n" +
+	"\f_concurrency\"w\n" +
+	"\x14SetHostPolicyRequest\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\x125\n" +
+	"\x06policy\x18\x02 \x01(\v2\x1d.weir.scheduler.v1.HostPolicyR\x06policy\x12\x14\n" +
+	"\x05reset\x18\x03 \x01(\bR\x05reset\"H\n" +
+	"\x15SetHostPolicyResponse\x12/\n" +
+	"\x04host\x18\x01 \x01(\v2\x1b.weir.scheduler.v1.HostInfoR\x04host\"j\n" +
+	"\x16ListDeadLettersRequest\x12\x14\n" +
+	"\x05crawl\x18\x01 \x01(\tR\x05crawl\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\rR\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"~\n" +
+	"\x17ListDeadLettersResponse\x12;\n" +
+	"\aletters\x18\x01 \x03(\v2!.weir.scheduler.v1.DeadLetterInfoR\aletters\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa9\x01\n" +
+	"\x0eDeadLetterInfo\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
+	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12*\n" +
+	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x19\n" +
+	"\bcrawl_id\x18\x05 \x01(\tR\acrawlId\x12\x10\n" +
+	"\x03url\x18\x06 \x01(\tR\x03url\"A\n" +
+	"\x17RetryDeadLettersRequest\x12\x10\n" +
+	"\x03ids\x18\x01 \x03(\x04R\x03ids\x12\x14\n" +
+	"\x05crawl\x18\x02 \x01(\tR\x05crawl\"N\n" +
+	"\x18RetryDeadLettersResponse\x12\x18\n" +
+	"\aretried\x18\x01 \x01(\x04R\aretried\x12\x18\n" +
+	"\askipped\x18\x02 \x01(\x04R\askipped*\xa9\x01\n" +
 	"\bURLState\x12\x19\n" +
 	"\x15URL_STATE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10URL_STATE_QUEUED\x10\x01\x12\x14\n" +
@@ -1548,7 +2972,7 @@ const file_weir_scheduler_v1_scheduler_proto_rawDesc = "" +
 	"\x11URL_STATE_DELAYED\x10\x03\x12\x12\n" +
 	"\x0eURL_STATE_DONE\x10\x04\x12\x14\n" +
 	"\x10URL_STATE_FAILED\x10\x05\x12\x15\n" +
-	"\x11URL_STATE_DROPPED\x10\x062\xf4\a\n" +
+	"\x11URL_STATE_DROPPED\x10\x062\xba\f\n" +
 	"\fCrawlService\x12\\\n" +
 	"\vCreateCrawl\x12%.weir.scheduler.v1.CreateCrawlRequest\x1a&.weir.scheduler.v1.CreateCrawlResponse\x12S\n" +
 	"\bGetCrawl\x12\".weir.scheduler.v1.GetCrawlRequest\x1a#.weir.scheduler.v1.GetCrawlResponse\x12Y\n" +
@@ -1563,9 +2987,15 @@ const file_weir_scheduler_v1_scheduler_proto_rawDesc = "" +
 	"\aAddURLs\x12!.weir.scheduler.v1.AddURLsRequest\x1a\".weir.scheduler.v1.AddURLsResponse(\x010\x01\x12[\n" +
 	"\n" +
 	"WatchCrawl\x12$.weir.scheduler.v1.WatchCrawlRequest\x1a%.weir.scheduler.v1.WatchCrawlResponse0\x01\x12V\n" +
-	"\tWaitCrawl\x12#.weir.scheduler.v1.WaitCrawlRequest\x1a$.weir.scheduler.v1.WaitCrawlResponse\x12Y\n" +
+	"\tWaitCrawl\x12#.weir.scheduler.v1.WaitCrawlRequest\x1a$.weir.scheduler.v1.WaitCrawlResponse\x12\\\n" +
+	"\vDeleteCrawl\x12%.weir.scheduler.v1.DeleteCrawlRequest\x1a&.weir.scheduler.v1.DeleteCrawlResponse\x12Y\n" +
 	"\n" +
-	"ExplainURL\x12$.weir.scheduler.v1.ExplainURLRequest\x1a%.weir.scheduler.v1.ExplainURLResponseB?Z=github.com/weircrawl/weir/proto/weir/scheduler/v1;schedulerv1b\x06proto3"
+	"ExplainURL\x12$.weir.scheduler.v1.ExplainURLRequest\x1a%.weir.scheduler.v1.ExplainURLResponse\x12S\n" +
+	"\bListURLs\x12\".weir.scheduler.v1.ListURLsRequest\x1a#.weir.scheduler.v1.ListURLsResponse\x12V\n" +
+	"\tListHosts\x12#.weir.scheduler.v1.ListHostsRequest\x1a$.weir.scheduler.v1.ListHostsResponse\x12b\n" +
+	"\rSetHostPolicy\x12'.weir.scheduler.v1.SetHostPolicyRequest\x1a(.weir.scheduler.v1.SetHostPolicyResponse\x12h\n" +
+	"\x0fListDeadLetters\x12).weir.scheduler.v1.ListDeadLettersRequest\x1a*.weir.scheduler.v1.ListDeadLettersResponse\x12k\n" +
+	"\x10RetryDeadLetters\x12*.weir.scheduler.v1.RetryDeadLettersRequest\x1a+.weir.scheduler.v1.RetryDeadLettersResponseB?Z=github.com/weircrawl/weir/proto/weir/scheduler/v1;schedulerv1b\x06proto3"
 
 var (
 	file_weir_scheduler_v1_scheduler_proto_rawDescOnce sync.Once
@@ -1580,84 +3010,136 @@ func file_weir_scheduler_v1_scheduler_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_scheduler_v1_scheduler_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_weir_scheduler_v1_scheduler_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_weir_scheduler_v1_scheduler_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_weir_scheduler_v1_scheduler_proto_goTypes = []any{
-	(URLState)(0),                 // 0: weir.scheduler.v1.URLState
-	(*CreateCrawlRequest)(nil),    // 1: weir.scheduler.v1.CreateCrawlRequest
-	(*CreateCrawlResponse)(nil),   // 2: weir.scheduler.v1.CreateCrawlResponse
-	(*GetCrawlRequest)(nil),       // 3: weir.scheduler.v1.GetCrawlRequest
-	(*GetCrawlResponse)(nil),      // 4: weir.scheduler.v1.GetCrawlResponse
-	(*ListCrawlsRequest)(nil),     // 5: weir.scheduler.v1.ListCrawlsRequest
-	(*ListCrawlsResponse)(nil),    // 6: weir.scheduler.v1.ListCrawlsResponse
-	(*PauseCrawlRequest)(nil),     // 7: weir.scheduler.v1.PauseCrawlRequest
-	(*PauseCrawlResponse)(nil),    // 8: weir.scheduler.v1.PauseCrawlResponse
-	(*ResumeCrawlRequest)(nil),    // 9: weir.scheduler.v1.ResumeCrawlRequest
-	(*ResumeCrawlResponse)(nil),   // 10: weir.scheduler.v1.ResumeCrawlResponse
-	(*CloseCrawlRequest)(nil),     // 11: weir.scheduler.v1.CloseCrawlRequest
-	(*CloseCrawlResponse)(nil),    // 12: weir.scheduler.v1.CloseCrawlResponse
-	(*CancelCrawlRequest)(nil),    // 13: weir.scheduler.v1.CancelCrawlRequest
-	(*CancelCrawlResponse)(nil),   // 14: weir.scheduler.v1.CancelCrawlResponse
-	(*AddURLsRequest)(nil),        // 15: weir.scheduler.v1.AddURLsRequest
-	(*AddURLsResponse)(nil),       // 16: weir.scheduler.v1.AddURLsResponse
-	(*RefusedURL)(nil),            // 17: weir.scheduler.v1.RefusedURL
-	(*WatchCrawlRequest)(nil),     // 18: weir.scheduler.v1.WatchCrawlRequest
-	(*WatchCrawlResponse)(nil),    // 19: weir.scheduler.v1.WatchCrawlResponse
-	(*HostActivity)(nil),          // 20: weir.scheduler.v1.HostActivity
-	(*WaitCrawlRequest)(nil),      // 21: weir.scheduler.v1.WaitCrawlRequest
-	(*WaitCrawlResponse)(nil),     // 22: weir.scheduler.v1.WaitCrawlResponse
-	(*ExplainURLRequest)(nil),     // 23: weir.scheduler.v1.ExplainURLRequest
-	(*ExplainURLResponse)(nil),    // 24: weir.scheduler.v1.ExplainURLResponse
-	(*v1.CrawlSpec)(nil),          // 25: weir.crawl.v1.CrawlSpec
-	(*v1.Crawl)(nil),              // 26: weir.crawl.v1.Crawl
-	(*durationpb.Duration)(nil),   // 27: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
-	(v1.ErrorClass)(0),            // 29: weir.crawl.v1.ErrorClass
+	(URLState)(0),                    // 0: weir.scheduler.v1.URLState
+	(*CreateCrawlRequest)(nil),       // 1: weir.scheduler.v1.CreateCrawlRequest
+	(*CreateCrawlResponse)(nil),      // 2: weir.scheduler.v1.CreateCrawlResponse
+	(*GetCrawlRequest)(nil),          // 3: weir.scheduler.v1.GetCrawlRequest
+	(*GetCrawlResponse)(nil),         // 4: weir.scheduler.v1.GetCrawlResponse
+	(*ListCrawlsRequest)(nil),        // 5: weir.scheduler.v1.ListCrawlsRequest
+	(*ListCrawlsResponse)(nil),       // 6: weir.scheduler.v1.ListCrawlsResponse
+	(*PauseCrawlRequest)(nil),        // 7: weir.scheduler.v1.PauseCrawlRequest
+	(*PauseCrawlResponse)(nil),       // 8: weir.scheduler.v1.PauseCrawlResponse
+	(*ResumeCrawlRequest)(nil),       // 9: weir.scheduler.v1.ResumeCrawlRequest
+	(*ResumeCrawlResponse)(nil),      // 10: weir.scheduler.v1.ResumeCrawlResponse
+	(*CloseCrawlRequest)(nil),        // 11: weir.scheduler.v1.CloseCrawlRequest
+	(*CloseCrawlResponse)(nil),       // 12: weir.scheduler.v1.CloseCrawlResponse
+	(*CancelCrawlRequest)(nil),       // 13: weir.scheduler.v1.CancelCrawlRequest
+	(*CancelCrawlResponse)(nil),      // 14: weir.scheduler.v1.CancelCrawlResponse
+	(*AddURLsRequest)(nil),           // 15: weir.scheduler.v1.AddURLsRequest
+	(*SeedURL)(nil),                  // 16: weir.scheduler.v1.SeedURL
+	(*AddURLsResponse)(nil),          // 17: weir.scheduler.v1.AddURLsResponse
+	(*RefusedURL)(nil),               // 18: weir.scheduler.v1.RefusedURL
+	(*WatchCrawlRequest)(nil),        // 19: weir.scheduler.v1.WatchCrawlRequest
+	(*WatchCrawlResponse)(nil),       // 20: weir.scheduler.v1.WatchCrawlResponse
+	(*HostActivity)(nil),             // 21: weir.scheduler.v1.HostActivity
+	(*WaitCrawlRequest)(nil),         // 22: weir.scheduler.v1.WaitCrawlRequest
+	(*WaitCrawlResponse)(nil),        // 23: weir.scheduler.v1.WaitCrawlResponse
+	(*ExplainURLRequest)(nil),        // 24: weir.scheduler.v1.ExplainURLRequest
+	(*ExplainURLResponse)(nil),       // 25: weir.scheduler.v1.ExplainURLResponse
+	(*DeleteCrawlRequest)(nil),       // 26: weir.scheduler.v1.DeleteCrawlRequest
+	(*DeleteCrawlResponse)(nil),      // 27: weir.scheduler.v1.DeleteCrawlResponse
+	(*ListURLsRequest)(nil),          // 28: weir.scheduler.v1.ListURLsRequest
+	(*ListURLsResponse)(nil),         // 29: weir.scheduler.v1.ListURLsResponse
+	(*URLInfo)(nil),                  // 30: weir.scheduler.v1.URLInfo
+	(*ListHostsRequest)(nil),         // 31: weir.scheduler.v1.ListHostsRequest
+	(*ListHostsResponse)(nil),        // 32: weir.scheduler.v1.ListHostsResponse
+	(*HostInfo)(nil),                 // 33: weir.scheduler.v1.HostInfo
+	(*HostPolicy)(nil),               // 34: weir.scheduler.v1.HostPolicy
+	(*SetHostPolicyRequest)(nil),     // 35: weir.scheduler.v1.SetHostPolicyRequest
+	(*SetHostPolicyResponse)(nil),    // 36: weir.scheduler.v1.SetHostPolicyResponse
+	(*ListDeadLettersRequest)(nil),   // 37: weir.scheduler.v1.ListDeadLettersRequest
+	(*ListDeadLettersResponse)(nil),  // 38: weir.scheduler.v1.ListDeadLettersResponse
+	(*DeadLetterInfo)(nil),           // 39: weir.scheduler.v1.DeadLetterInfo
+	(*RetryDeadLettersRequest)(nil),  // 40: weir.scheduler.v1.RetryDeadLettersRequest
+	(*RetryDeadLettersResponse)(nil), // 41: weir.scheduler.v1.RetryDeadLettersResponse
+	(*v1.CrawlSpec)(nil),             // 42: weir.crawl.v1.CrawlSpec
+	(*v1.Crawl)(nil),                 // 43: weir.crawl.v1.Crawl
+	(*timestamppb.Timestamp)(nil),    // 44: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),      // 45: google.protobuf.Duration
+	(v1.ErrorClass)(0),               // 46: weir.crawl.v1.ErrorClass
 }
 var file_weir_scheduler_v1_scheduler_proto_depIdxs = []int32{
-	25, // 0: weir.scheduler.v1.CreateCrawlRequest.spec:type_name -> weir.crawl.v1.CrawlSpec
-	26, // 1: weir.scheduler.v1.CreateCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	26, // 2: weir.scheduler.v1.GetCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	26, // 3: weir.scheduler.v1.ListCrawlsResponse.crawls:type_name -> weir.crawl.v1.Crawl
-	26, // 4: weir.scheduler.v1.PauseCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	26, // 5: weir.scheduler.v1.ResumeCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	26, // 6: weir.scheduler.v1.CloseCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	26, // 7: weir.scheduler.v1.CancelCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	17, // 8: weir.scheduler.v1.AddURLsResponse.refused:type_name -> weir.scheduler.v1.RefusedURL
-	27, // 9: weir.scheduler.v1.WatchCrawlRequest.interval:type_name -> google.protobuf.Duration
-	26, // 10: weir.scheduler.v1.WatchCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	20, // 11: weir.scheduler.v1.WatchCrawlResponse.busiest_hosts:type_name -> weir.scheduler.v1.HostActivity
-	27, // 12: weir.scheduler.v1.WaitCrawlRequest.timeout:type_name -> google.protobuf.Duration
-	26, // 13: weir.scheduler.v1.WaitCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	0,  // 14: weir.scheduler.v1.ExplainURLResponse.state:type_name -> weir.scheduler.v1.URLState
-	28, // 15: weir.scheduler.v1.ExplainURLResponse.not_before:type_name -> google.protobuf.Timestamp
-	29, // 16: weir.scheduler.v1.ExplainURLResponse.error:type_name -> weir.crawl.v1.ErrorClass
-	1,  // 17: weir.scheduler.v1.CrawlService.CreateCrawl:input_type -> weir.scheduler.v1.CreateCrawlRequest
-	3,  // 18: weir.scheduler.v1.CrawlService.GetCrawl:input_type -> weir.scheduler.v1.GetCrawlRequest
-	5,  // 19: weir.scheduler.v1.CrawlService.ListCrawls:input_type -> weir.scheduler.v1.ListCrawlsRequest
-	7,  // 20: weir.scheduler.v1.CrawlService.PauseCrawl:input_type -> weir.scheduler.v1.PauseCrawlRequest
-	9,  // 21: weir.scheduler.v1.CrawlService.ResumeCrawl:input_type -> weir.scheduler.v1.ResumeCrawlRequest
-	11, // 22: weir.scheduler.v1.CrawlService.CloseCrawl:input_type -> weir.scheduler.v1.CloseCrawlRequest
-	13, // 23: weir.scheduler.v1.CrawlService.CancelCrawl:input_type -> weir.scheduler.v1.CancelCrawlRequest
-	15, // 24: weir.scheduler.v1.CrawlService.AddURLs:input_type -> weir.scheduler.v1.AddURLsRequest
-	18, // 25: weir.scheduler.v1.CrawlService.WatchCrawl:input_type -> weir.scheduler.v1.WatchCrawlRequest
-	21, // 26: weir.scheduler.v1.CrawlService.WaitCrawl:input_type -> weir.scheduler.v1.WaitCrawlRequest
-	23, // 27: weir.scheduler.v1.CrawlService.ExplainURL:input_type -> weir.scheduler.v1.ExplainURLRequest
-	2,  // 28: weir.scheduler.v1.CrawlService.CreateCrawl:output_type -> weir.scheduler.v1.CreateCrawlResponse
-	4,  // 29: weir.scheduler.v1.CrawlService.GetCrawl:output_type -> weir.scheduler.v1.GetCrawlResponse
-	6,  // 30: weir.scheduler.v1.CrawlService.ListCrawls:output_type -> weir.scheduler.v1.ListCrawlsResponse
-	8,  // 31: weir.scheduler.v1.CrawlService.PauseCrawl:output_type -> weir.scheduler.v1.PauseCrawlResponse
-	10, // 32: weir.scheduler.v1.CrawlService.ResumeCrawl:output_type -> weir.scheduler.v1.ResumeCrawlResponse
-	12, // 33: weir.scheduler.v1.CrawlService.CloseCrawl:output_type -> weir.scheduler.v1.CloseCrawlResponse
-	14, // 34: weir.scheduler.v1.CrawlService.CancelCrawl:output_type -> weir.scheduler.v1.CancelCrawlResponse
-	16, // 35: weir.scheduler.v1.CrawlService.AddURLs:output_type -> weir.scheduler.v1.AddURLsResponse
-	19, // 36: weir.scheduler.v1.CrawlService.WatchCrawl:output_type -> weir.scheduler.v1.WatchCrawlResponse
-	22, // 37: weir.scheduler.v1.CrawlService.WaitCrawl:output_type -> weir.scheduler.v1.WaitCrawlResponse
-	24, // 38: weir.scheduler.v1.CrawlService.ExplainURL:output_type -> weir.scheduler.v1.ExplainURLResponse
-	28, // [28:39] is the sub-list for method output_type
-	17, // [17:28] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	42, // 0: weir.scheduler.v1.CreateCrawlRequest.spec:type_name -> weir.crawl.v1.CrawlSpec
+	43, // 1: weir.scheduler.v1.CreateCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	43, // 2: weir.scheduler.v1.GetCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	43, // 3: weir.scheduler.v1.ListCrawlsResponse.crawls:type_name -> weir.crawl.v1.Crawl
+	43, // 4: weir.scheduler.v1.PauseCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	43, // 5: weir.scheduler.v1.ResumeCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	43, // 6: weir.scheduler.v1.CloseCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	43, // 7: weir.scheduler.v1.CancelCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	16, // 8: weir.scheduler.v1.AddURLsRequest.seeds:type_name -> weir.scheduler.v1.SeedURL
+	44, // 9: weir.scheduler.v1.SeedURL.not_before:type_name -> google.protobuf.Timestamp
+	18, // 10: weir.scheduler.v1.AddURLsResponse.refused:type_name -> weir.scheduler.v1.RefusedURL
+	45, // 11: weir.scheduler.v1.WatchCrawlRequest.interval:type_name -> google.protobuf.Duration
+	43, // 12: weir.scheduler.v1.WatchCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	21, // 13: weir.scheduler.v1.WatchCrawlResponse.busiest_hosts:type_name -> weir.scheduler.v1.HostActivity
+	45, // 14: weir.scheduler.v1.WaitCrawlRequest.timeout:type_name -> google.protobuf.Duration
+	43, // 15: weir.scheduler.v1.WaitCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	0,  // 16: weir.scheduler.v1.ExplainURLResponse.state:type_name -> weir.scheduler.v1.URLState
+	44, // 17: weir.scheduler.v1.ExplainURLResponse.not_before:type_name -> google.protobuf.Timestamp
+	46, // 18: weir.scheduler.v1.ExplainURLResponse.error:type_name -> weir.crawl.v1.ErrorClass
+	44, // 19: weir.scheduler.v1.ExplainURLResponse.fetched_at:type_name -> google.protobuf.Timestamp
+	33, // 20: weir.scheduler.v1.ExplainURLResponse.host:type_name -> weir.scheduler.v1.HostInfo
+	0,  // 21: weir.scheduler.v1.ListURLsRequest.states:type_name -> weir.scheduler.v1.URLState
+	30, // 22: weir.scheduler.v1.ListURLsResponse.urls:type_name -> weir.scheduler.v1.URLInfo
+	0,  // 23: weir.scheduler.v1.URLInfo.state:type_name -> weir.scheduler.v1.URLState
+	46, // 24: weir.scheduler.v1.URLInfo.error:type_name -> weir.crawl.v1.ErrorClass
+	44, // 25: weir.scheduler.v1.URLInfo.fetched_at:type_name -> google.protobuf.Timestamp
+	44, // 26: weir.scheduler.v1.URLInfo.not_before:type_name -> google.protobuf.Timestamp
+	33, // 27: weir.scheduler.v1.ListHostsResponse.hosts:type_name -> weir.scheduler.v1.HostInfo
+	45, // 28: weir.scheduler.v1.HostInfo.delay:type_name -> google.protobuf.Duration
+	45, // 29: weir.scheduler.v1.HostInfo.adaptive_delay:type_name -> google.protobuf.Duration
+	45, // 30: weir.scheduler.v1.HostInfo.crawl_delay:type_name -> google.protobuf.Duration
+	44, // 31: weir.scheduler.v1.HostInfo.next_at:type_name -> google.protobuf.Timestamp
+	44, // 32: weir.scheduler.v1.HostInfo.robots_until:type_name -> google.protobuf.Timestamp
+	34, // 33: weir.scheduler.v1.HostInfo.policy:type_name -> weir.scheduler.v1.HostPolicy
+	45, // 34: weir.scheduler.v1.HostPolicy.delay:type_name -> google.protobuf.Duration
+	44, // 35: weir.scheduler.v1.HostPolicy.not_before:type_name -> google.protobuf.Timestamp
+	34, // 36: weir.scheduler.v1.SetHostPolicyRequest.policy:type_name -> weir.scheduler.v1.HostPolicy
+	33, // 37: weir.scheduler.v1.SetHostPolicyResponse.host:type_name -> weir.scheduler.v1.HostInfo
+	39, // 38: weir.scheduler.v1.ListDeadLettersResponse.letters:type_name -> weir.scheduler.v1.DeadLetterInfo
+	44, // 39: weir.scheduler.v1.DeadLetterInfo.at:type_name -> google.protobuf.Timestamp
+	1,  // 40: weir.scheduler.v1.CrawlService.CreateCrawl:input_type -> weir.scheduler.v1.CreateCrawlRequest
+	3,  // 41: weir.scheduler.v1.CrawlService.GetCrawl:input_type -> weir.scheduler.v1.GetCrawlRequest
+	5,  // 42: weir.scheduler.v1.CrawlService.ListCrawls:input_type -> weir.scheduler.v1.ListCrawlsRequest
+	7,  // 43: weir.scheduler.v1.CrawlService.PauseCrawl:input_type -> weir.scheduler.v1.PauseCrawlRequest
+	9,  // 44: weir.scheduler.v1.CrawlService.ResumeCrawl:input_type -> weir.scheduler.v1.ResumeCrawlRequest
+	11, // 45: weir.scheduler.v1.CrawlService.CloseCrawl:input_type -> weir.scheduler.v1.CloseCrawlRequest
+	13, // 46: weir.scheduler.v1.CrawlService.CancelCrawl:input_type -> weir.scheduler.v1.CancelCrawlRequest
+	15, // 47: weir.scheduler.v1.CrawlService.AddURLs:input_type -> weir.scheduler.v1.AddURLsRequest
+	19, // 48: weir.scheduler.v1.CrawlService.WatchCrawl:input_type -> weir.scheduler.v1.WatchCrawlRequest
+	22, // 49: weir.scheduler.v1.CrawlService.WaitCrawl:input_type -> weir.scheduler.v1.WaitCrawlRequest
+	26, // 50: weir.scheduler.v1.CrawlService.DeleteCrawl:input_type -> weir.scheduler.v1.DeleteCrawlRequest
+	24, // 51: weir.scheduler.v1.CrawlService.ExplainURL:input_type -> weir.scheduler.v1.ExplainURLRequest
+	28, // 52: weir.scheduler.v1.CrawlService.ListURLs:input_type -> weir.scheduler.v1.ListURLsRequest
+	31, // 53: weir.scheduler.v1.CrawlService.ListHosts:input_type -> weir.scheduler.v1.ListHostsRequest
+	35, // 54: weir.scheduler.v1.CrawlService.SetHostPolicy:input_type -> weir.scheduler.v1.SetHostPolicyRequest
+	37, // 55: weir.scheduler.v1.CrawlService.ListDeadLetters:input_type -> weir.scheduler.v1.ListDeadLettersRequest
+	40, // 56: weir.scheduler.v1.CrawlService.RetryDeadLetters:input_type -> weir.scheduler.v1.RetryDeadLettersRequest
+	2,  // 57: weir.scheduler.v1.CrawlService.CreateCrawl:output_type -> weir.scheduler.v1.CreateCrawlResponse
+	4,  // 58: weir.scheduler.v1.CrawlService.GetCrawl:output_type -> weir.scheduler.v1.GetCrawlResponse
+	6,  // 59: weir.scheduler.v1.CrawlService.ListCrawls:output_type -> weir.scheduler.v1.ListCrawlsResponse
+	8,  // 60: weir.scheduler.v1.CrawlService.PauseCrawl:output_type -> weir.scheduler.v1.PauseCrawlResponse
+	10, // 61: weir.scheduler.v1.CrawlService.ResumeCrawl:output_type -> weir.scheduler.v1.ResumeCrawlResponse
+	12, // 62: weir.scheduler.v1.CrawlService.CloseCrawl:output_type -> weir.scheduler.v1.CloseCrawlResponse
+	14, // 63: weir.scheduler.v1.CrawlService.CancelCrawl:output_type -> weir.scheduler.v1.CancelCrawlResponse
+	17, // 64: weir.scheduler.v1.CrawlService.AddURLs:output_type -> weir.scheduler.v1.AddURLsResponse
+	20, // 65: weir.scheduler.v1.CrawlService.WatchCrawl:output_type -> weir.scheduler.v1.WatchCrawlResponse
+	23, // 66: weir.scheduler.v1.CrawlService.WaitCrawl:output_type -> weir.scheduler.v1.WaitCrawlResponse
+	27, // 67: weir.scheduler.v1.CrawlService.DeleteCrawl:output_type -> weir.scheduler.v1.DeleteCrawlResponse
+	25, // 68: weir.scheduler.v1.CrawlService.ExplainURL:output_type -> weir.scheduler.v1.ExplainURLResponse
+	29, // 69: weir.scheduler.v1.CrawlService.ListURLs:output_type -> weir.scheduler.v1.ListURLsResponse
+	32, // 70: weir.scheduler.v1.CrawlService.ListHosts:output_type -> weir.scheduler.v1.ListHostsResponse
+	36, // 71: weir.scheduler.v1.CrawlService.SetHostPolicy:output_type -> weir.scheduler.v1.SetHostPolicyResponse
+	38, // 72: weir.scheduler.v1.CrawlService.ListDeadLetters:output_type -> weir.scheduler.v1.ListDeadLettersResponse
+	41, // 73: weir.scheduler.v1.CrawlService.RetryDeadLetters:output_type -> weir.scheduler.v1.RetryDeadLettersResponse
+	57, // [57:74] is the sub-list for method output_type
+	40, // [40:57] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_weir_scheduler_v1_scheduler_proto_init() }
@@ -1665,13 +3147,15 @@ func file_weir_scheduler_v1_scheduler_proto_init() {
 	if File_weir_scheduler_v1_scheduler_proto != nil {
 		return
 	}
+	file_weir_scheduler_v1_scheduler_proto_msgTypes[15].OneofWrappers = []any{}
+	file_weir_scheduler_v1_scheduler_proto_msgTypes[33].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_scheduler_v1_scheduler_proto_rawDesc), len(file_weir_scheduler_v1_scheduler_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   24,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

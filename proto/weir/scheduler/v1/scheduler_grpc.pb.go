@@ -21,17 +21,23 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	CrawlService_CreateCrawl_FullMethodName = "/weir.scheduler.v1.CrawlService/CreateCrawl"
-	CrawlService_GetCrawl_FullMethodName    = "/weir.scheduler.v1.CrawlService/GetCrawl"
-	CrawlService_ListCrawls_FullMethodName  = "/weir.scheduler.v1.CrawlService/ListCrawls"
-	CrawlService_PauseCrawl_FullMethodName  = "/weir.scheduler.v1.CrawlService/PauseCrawl"
-	CrawlService_ResumeCrawl_FullMethodName = "/weir.scheduler.v1.CrawlService/ResumeCrawl"
-	CrawlService_CloseCrawl_FullMethodName  = "/weir.scheduler.v1.CrawlService/CloseCrawl"
-	CrawlService_CancelCrawl_FullMethodName = "/weir.scheduler.v1.CrawlService/CancelCrawl"
-	CrawlService_AddURLs_FullMethodName     = "/weir.scheduler.v1.CrawlService/AddURLs"
-	CrawlService_WatchCrawl_FullMethodName  = "/weir.scheduler.v1.CrawlService/WatchCrawl"
-	CrawlService_WaitCrawl_FullMethodName   = "/weir.scheduler.v1.CrawlService/WaitCrawl"
-	CrawlService_ExplainURL_FullMethodName  = "/weir.scheduler.v1.CrawlService/ExplainURL"
+	CrawlService_CreateCrawl_FullMethodName      = "/weir.scheduler.v1.CrawlService/CreateCrawl"
+	CrawlService_GetCrawl_FullMethodName         = "/weir.scheduler.v1.CrawlService/GetCrawl"
+	CrawlService_ListCrawls_FullMethodName       = "/weir.scheduler.v1.CrawlService/ListCrawls"
+	CrawlService_PauseCrawl_FullMethodName       = "/weir.scheduler.v1.CrawlService/PauseCrawl"
+	CrawlService_ResumeCrawl_FullMethodName      = "/weir.scheduler.v1.CrawlService/ResumeCrawl"
+	CrawlService_CloseCrawl_FullMethodName       = "/weir.scheduler.v1.CrawlService/CloseCrawl"
+	CrawlService_CancelCrawl_FullMethodName      = "/weir.scheduler.v1.CrawlService/CancelCrawl"
+	CrawlService_AddURLs_FullMethodName          = "/weir.scheduler.v1.CrawlService/AddURLs"
+	CrawlService_WatchCrawl_FullMethodName       = "/weir.scheduler.v1.CrawlService/WatchCrawl"
+	CrawlService_WaitCrawl_FullMethodName        = "/weir.scheduler.v1.CrawlService/WaitCrawl"
+	CrawlService_DeleteCrawl_FullMethodName      = "/weir.scheduler.v1.CrawlService/DeleteCrawl"
+	CrawlService_ExplainURL_FullMethodName       = "/weir.scheduler.v1.CrawlService/ExplainURL"
+	CrawlService_ListURLs_FullMethodName         = "/weir.scheduler.v1.CrawlService/ListURLs"
+	CrawlService_ListHosts_FullMethodName        = "/weir.scheduler.v1.CrawlService/ListHosts"
+	CrawlService_SetHostPolicy_FullMethodName    = "/weir.scheduler.v1.CrawlService/SetHostPolicy"
+	CrawlService_ListDeadLetters_FullMethodName  = "/weir.scheduler.v1.CrawlService/ListDeadLetters"
+	CrawlService_RetryDeadLetters_FullMethodName = "/weir.scheduler.v1.CrawlService/RetryDeadLetters"
 )
 
 // CrawlServiceClient is the client API for CrawlService service.
@@ -69,8 +75,26 @@ type CrawlServiceClient interface {
 	// WaitCrawl returns when the crawl is in a final state or the timeout, counted
 	// from the call, has passed; done tells which.
 	WaitCrawl(ctx context.Context, in *WaitCrawlRequest, opts ...grpc.CallOption) (*WaitCrawlResponse, error)
+	// DeleteCrawl takes a crawl that is in a final state out of the frontier, with
+	// all its URLs. What storage keeps of it stays. FAILED_PRECONDITION while it runs.
+	DeleteCrawl(ctx context.Context, in *DeleteCrawlRequest, opts ...grpc.CallOption) (*DeleteCrawlResponse, error)
 	// ExplainURL tells what the frontier knows of a URL and why.
 	ExplainURL(ctx context.Context, in *ExplainURLRequest, opts ...grpc.CallOption) (*ExplainURLResponse, error)
+	// ListURLs reads the URLs of a crawl, in an order that stays the same while URLs
+	// are added. It reads through the URLs that the filter leaves out, so a page may
+	// be short, or empty, before the last one.
+	ListURLs(ctx context.Context, in *ListURLsRequest, opts ...grpc.CallOption) (*ListURLsResponse, error)
+	// ListHosts reads the hosts that the frontier knows and how they are treated.
+	ListHosts(ctx context.Context, in *ListHostsRequest, opts ...grpc.CallOption) (*ListHostsResponse, error)
+	// SetHostPolicy changes, for all crawls and at once, how a host is treated, and
+	// keeps it. An empty policy takes the change back.
+	SetHostPolicy(ctx context.Context, in *SetHostPolicyRequest, opts ...grpc.CallOption) (*SetHostPolicyResponse, error)
+	// ListDeadLetters reads the messages that were given up, oldest first.
+	ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error)
+	// RetryDeadLetters puts the URLs of dead letters back into their queues and
+	// deletes the letters. The URL of a crawl that has ended is visited when the
+	// crawl is resumed.
+	RetryDeadLetters(ctx context.Context, in *RetryDeadLettersRequest, opts ...grpc.CallOption) (*RetryDeadLettersResponse, error)
 }
 
 type crawlServiceClient struct {
@@ -193,10 +217,70 @@ func (c *crawlServiceClient) WaitCrawl(ctx context.Context, in *WaitCrawlRequest
 	return out, nil
 }
 
+func (c *crawlServiceClient) DeleteCrawl(ctx context.Context, in *DeleteCrawlRequest, opts ...grpc.CallOption) (*DeleteCrawlResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteCrawlResponse)
+	err := c.cc.Invoke(ctx, CrawlService_DeleteCrawl_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *crawlServiceClient) ExplainURL(ctx context.Context, in *ExplainURLRequest, opts ...grpc.CallOption) (*ExplainURLResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ExplainURLResponse)
 	err := c.cc.Invoke(ctx, CrawlService_ExplainURL_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *crawlServiceClient) ListURLs(ctx context.Context, in *ListURLsRequest, opts ...grpc.CallOption) (*ListURLsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListURLsResponse)
+	err := c.cc.Invoke(ctx, CrawlService_ListURLs_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *crawlServiceClient) ListHosts(ctx context.Context, in *ListHostsRequest, opts ...grpc.CallOption) (*ListHostsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListHostsResponse)
+	err := c.cc.Invoke(ctx, CrawlService_ListHosts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *crawlServiceClient) SetHostPolicy(ctx context.Context, in *SetHostPolicyRequest, opts ...grpc.CallOption) (*SetHostPolicyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetHostPolicyResponse)
+	err := c.cc.Invoke(ctx, CrawlService_SetHostPolicy_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *crawlServiceClient) ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDeadLettersResponse)
+	err := c.cc.Invoke(ctx, CrawlService_ListDeadLetters_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *crawlServiceClient) RetryDeadLetters(ctx context.Context, in *RetryDeadLettersRequest, opts ...grpc.CallOption) (*RetryDeadLettersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RetryDeadLettersResponse)
+	err := c.cc.Invoke(ctx, CrawlService_RetryDeadLetters_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -238,8 +322,26 @@ type CrawlServiceServer interface {
 	// WaitCrawl returns when the crawl is in a final state or the timeout, counted
 	// from the call, has passed; done tells which.
 	WaitCrawl(context.Context, *WaitCrawlRequest) (*WaitCrawlResponse, error)
+	// DeleteCrawl takes a crawl that is in a final state out of the frontier, with
+	// all its URLs. What storage keeps of it stays. FAILED_PRECONDITION while it runs.
+	DeleteCrawl(context.Context, *DeleteCrawlRequest) (*DeleteCrawlResponse, error)
 	// ExplainURL tells what the frontier knows of a URL and why.
 	ExplainURL(context.Context, *ExplainURLRequest) (*ExplainURLResponse, error)
+	// ListURLs reads the URLs of a crawl, in an order that stays the same while URLs
+	// are added. It reads through the URLs that the filter leaves out, so a page may
+	// be short, or empty, before the last one.
+	ListURLs(context.Context, *ListURLsRequest) (*ListURLsResponse, error)
+	// ListHosts reads the hosts that the frontier knows and how they are treated.
+	ListHosts(context.Context, *ListHostsRequest) (*ListHostsResponse, error)
+	// SetHostPolicy changes, for all crawls and at once, how a host is treated, and
+	// keeps it. An empty policy takes the change back.
+	SetHostPolicy(context.Context, *SetHostPolicyRequest) (*SetHostPolicyResponse, error)
+	// ListDeadLetters reads the messages that were given up, oldest first.
+	ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error)
+	// RetryDeadLetters puts the URLs of dead letters back into their queues and
+	// deletes the letters. The URL of a crawl that has ended is visited when the
+	// crawl is resumed.
+	RetryDeadLetters(context.Context, *RetryDeadLettersRequest) (*RetryDeadLettersResponse, error)
 	mustEmbedUnimplementedCrawlServiceServer()
 }
 
@@ -280,8 +382,26 @@ func (UnimplementedCrawlServiceServer) WatchCrawl(*WatchCrawlRequest, grpc.Serve
 func (UnimplementedCrawlServiceServer) WaitCrawl(context.Context, *WaitCrawlRequest) (*WaitCrawlResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method WaitCrawl not implemented")
 }
+func (UnimplementedCrawlServiceServer) DeleteCrawl(context.Context, *DeleteCrawlRequest) (*DeleteCrawlResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteCrawl not implemented")
+}
 func (UnimplementedCrawlServiceServer) ExplainURL(context.Context, *ExplainURLRequest) (*ExplainURLResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ExplainURL not implemented")
+}
+func (UnimplementedCrawlServiceServer) ListURLs(context.Context, *ListURLsRequest) (*ListURLsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListURLs not implemented")
+}
+func (UnimplementedCrawlServiceServer) ListHosts(context.Context, *ListHostsRequest) (*ListHostsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListHosts not implemented")
+}
+func (UnimplementedCrawlServiceServer) SetHostPolicy(context.Context, *SetHostPolicyRequest) (*SetHostPolicyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetHostPolicy not implemented")
+}
+func (UnimplementedCrawlServiceServer) ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDeadLetters not implemented")
+}
+func (UnimplementedCrawlServiceServer) RetryDeadLetters(context.Context, *RetryDeadLettersRequest) (*RetryDeadLettersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RetryDeadLetters not implemented")
 }
 func (UnimplementedCrawlServiceServer) mustEmbedUnimplementedCrawlServiceServer() {}
 func (UnimplementedCrawlServiceServer) testEmbeddedByValue()                      {}
@@ -466,6 +586,24 @@ func _CrawlService_WaitCrawl_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CrawlService_DeleteCrawl_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteCrawlRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CrawlServiceServer).DeleteCrawl(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CrawlService_DeleteCrawl_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CrawlServiceServer).DeleteCrawl(ctx, req.(*DeleteCrawlRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _CrawlService_ExplainURL_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ExplainURLRequest)
 	if err := dec(in); err != nil {
@@ -480,6 +618,96 @@ func _CrawlService_ExplainURL_Handler(srv interface{}, ctx context.Context, dec 
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(CrawlServiceServer).ExplainURL(ctx, req.(*ExplainURLRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CrawlService_ListURLs_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListURLsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CrawlServiceServer).ListURLs(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CrawlService_ListURLs_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CrawlServiceServer).ListURLs(ctx, req.(*ListURLsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CrawlService_ListHosts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListHostsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CrawlServiceServer).ListHosts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CrawlService_ListHosts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CrawlServiceServer).ListHosts(ctx, req.(*ListHostsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CrawlService_SetHostPolicy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetHostPolicyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CrawlServiceServer).SetHostPolicy(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CrawlService_SetHostPolicy_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CrawlServiceServer).SetHostPolicy(ctx, req.(*SetHostPolicyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CrawlService_ListDeadLetters_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDeadLettersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CrawlServiceServer).ListDeadLetters(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CrawlService_ListDeadLetters_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CrawlServiceServer).ListDeadLetters(ctx, req.(*ListDeadLettersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CrawlService_RetryDeadLetters_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RetryDeadLettersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CrawlServiceServer).RetryDeadLetters(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CrawlService_RetryDeadLetters_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CrawlServiceServer).RetryDeadLetters(ctx, req.(*RetryDeadLettersRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -524,8 +752,32 @@ var CrawlService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _CrawlService_WaitCrawl_Handler,
 		},
 		{
+			MethodName: "DeleteCrawl",
+			Handler:    _CrawlService_DeleteCrawl_Handler,
+		},
+		{
 			MethodName: "ExplainURL",
 			Handler:    _CrawlService_ExplainURL_Handler,
+		},
+		{
+			MethodName: "ListURLs",
+			Handler:    _CrawlService_ListURLs_Handler,
+		},
+		{
+			MethodName: "ListHosts",
+			Handler:    _CrawlService_ListHosts_Handler,
+		},
+		{
+			MethodName: "SetHostPolicy",
+			Handler:    _CrawlService_SetHostPolicy_Handler,
+		},
+		{
+			MethodName: "ListDeadLetters",
+			Handler:    _CrawlService_ListDeadLetters_Handler,
+		},
+		{
+			MethodName: "RetryDeadLetters",
+			Handler:    _CrawlService_RetryDeadLetters_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
