@@ -17,6 +17,7 @@ import (
 
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/resolve"
 	"github.com/weircrawl/weir/internal/spec"
 	"github.com/weircrawl/weir/internal/weburl"
 	fetcherv1 "github.com/weircrawl/weir/proto/weir/fetcher/v1"
@@ -24,7 +25,6 @@ import (
 	"github.com/weircrawl/weir/services/fetcher/internal/budget"
 	"github.com/weircrawl/weir/services/fetcher/internal/client"
 	"github.com/weircrawl/weir/services/fetcher/internal/guard"
-	"github.com/weircrawl/weir/services/fetcher/internal/resolve"
 )
 
 // Deps are what a fetcher is given.

@@ -59,6 +59,7 @@ func pageOf(rec *crawlv1.Record) *catalogue.Page {
 			Attempt: ref.GetAttempt(), Kind: catalogue.Kind(ref.GetKind()),
 		},
 		CanonicalURL:  ref.GetUrl(),
+		Lease:         ref.GetLease(),
 		Depth:         ref.GetDepth(),
 		FetchedAt:     fetch.GetStartedAt().AsTime(),
 		Duration:      fetch.GetDuration().AsDuration(),
@@ -220,5 +221,7 @@ func pageInfo(p *catalogue.Page) *storagev1.PageInfo {
 		Outlinks:       p.Outlinks,
 		Items:          p.ItemCount,
 		Kind:           crawlv1.TaskKind(p.Kind),
+		Generation:     p.Generation,
+		Lease:          p.Lease,
 	}
 }

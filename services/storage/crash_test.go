@@ -152,7 +152,7 @@ func checkStore(t *testing.T, dir string, atLeast int) {
 	t.Helper()
 	s := newStore(t, dir)
 	defer s.Close()
-	pages, err := s.cat.Pages(t.Context(), crawlID, 0, 0, 1<<30)
+	pages, err := s.cat.Pages(t.Context(), crawlID, "", 0, 0, 1<<30)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func (s *Service) ListPages(req *storagev1.ListPagesRequest, out grpc.ServerStre
 	}
 	left := limitOf(req.GetLimit())
 	for after := req.GetAfter(); left > 0 && after < last; {
-		pages, err := s.library.Pages(out.Context(), req.GetCrawlId(), after, last, int(min(left, rowsPerAnswer)))
+		pages, err := s.library.Pages(out.Context(), req.GetCrawlId(), req.GetUrl(), after, last, int(min(left, rowsPerAnswer)))
 		if err != nil || len(pages) == 0 {
 			return err
 		}

@@ -246,7 +246,7 @@ func TestRecordToResult(t *testing.T) {
 	info := p.GetPage()
 	wantInfo := &storagev1.PageInfo{
 		Url: page.Ref.Url, Depth: 2, Attempt: 1, FetchedAt: timestamppb.New(when), DurationMicros: 12345, Status: 200, ContentType: "text/html", Title: "Page 1",
-		Size: 12, Sha256: page.Body.Sha256, Outlinks: 1, Items: 1, Kind: crawlv1.TaskKind_TASK_KIND_PAGE,
+		Size: 12, Sha256: page.Body.Sha256, Outlinks: 1, Items: 1, Kind: crawlv1.TaskKind_TASK_KIND_PAGE, Generation: 1, Lease: 1,
 		Cursor: info.GetCursor(), WarcFile: info.GetWarcFile(), WarcOffset: info.GetWarcOffset(),
 	}
 	if diff := cmp.Diff(wantInfo, info, protocmp.Transform()); diff != "" {
@@ -475,6 +475,15 @@ func TestListing(t *testing.T) {
 	}
 	if pages != 600 {
 		t.Errorf("%d pages", pages)
+	}
+	if stream, err = b.client.ListPages(t.Context(), &storagev1.ListPagesRequest{CrawlId: crawlID, Url: recs[3].Ref.Url}); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := stream.Recv(); err != nil || len(m.GetPages()) != 1 || m.GetPages()[0].GetUrl() != recs[3].Ref.Url {
+		t.Errorf("attempts at one URL: %v, %v", m, err)
+	}
+	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
+		t.Error(err)
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/embednats"
 	"github.com/weircrawl/weir/internal/obs"
+	"github.com/weircrawl/weir/internal/resolve"
 	"github.com/weircrawl/weir/internal/rpc"
 	"github.com/weircrawl/weir/internal/run"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
@@ -148,7 +149,9 @@ func (r *Ring) openServices() (err error) {
 	if err != nil {
 		return err
 	}
-	r.fetch, err = fetcher.New(r.cfg.Fetcher, fetcher.Deps{Bus: r.bus, Storage: bodies, Log: log("fetcher"), Registry: r.registry, Version: r.deps.Version})
+	r.fetch, err = fetcher.New(r.cfg.Fetcher, fetcher.Deps{
+		Bus: r.bus, Storage: bodies, Log: log("fetcher"), Registry: r.registry, Version: r.deps.Version, Lookup: resolve.Via(r.cfg.DNS),
+	})
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/obs"
+	"github.com/weircrawl/weir/internal/resolve"
 	"github.com/weircrawl/weir/internal/rpc"
 	"github.com/weircrawl/weir/internal/run"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
@@ -54,7 +55,9 @@ func (a *app) storageCmd() *cobra.Command {
 
 func (a *app) fetcherCmd() *cobra.Command {
 	return a.serviceCmd(settings.Fetcher, "Run a fetcher of a cluster", func(p parts) (service, error) {
-		return fetcher.New(p.settings.Fetcher, fetcher.Deps{Bus: p.bus, Storage: p.storage, Log: p.log, Registry: p.registry, Version: p.version})
+		return fetcher.New(p.settings.Fetcher, fetcher.Deps{
+			Bus: p.bus, Storage: p.storage, Log: p.log, Registry: p.registry, Version: p.version, Lookup: resolve.Via(p.settings.DNS),
+		})
 	}, "nats", "storage", "fetchers", "allow-net", "listen", "admin-listen", "config", "log.level", "log.format")
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"path/filepath"
 	"strings"
 
@@ -54,6 +55,9 @@ type Settings struct {
 	Data string
 	// StorageAddr is where fetchers and parsers find storage.
 	StorageAddr string
+	// DNS is the DNS server that names are looked up at, host:port; empty for those
+	// that the machine is configured with.
+	DNS string
 	// LogLevel is debug, info, warn or error; LogFormat text or json.
 	LogLevel, LogFormat string
 
@@ -78,6 +82,7 @@ func aliases() []alias {
 		{"nats", "nats.url", "URL of the NATS server; short for --nats.url"},
 		{"listen", "grpc.listen", "address of the gRPC server; short for --grpc.listen"},
 		{"admin-listen", "admin.listen", "address of /metrics, /readyz, /livez and pprof; short for --admin.listen"},
+		{"dns", "dns.server", "DNS server to ask, host:port; short for --dns.server"},
 		{"allow-net", "fetcher.allow-net", "private or loopback network that may be visited, as CIDR; may be repeated"},
 		{"fetchers", "fetcher.concurrency", "pages fetched at a time; short for --fetcher.concurrency"},
 		{"parsers", "parser.concurrency", "pages parsed at a time; short for --parser.concurrency"},
@@ -128,6 +133,7 @@ func (s *Settings) base() *flag.FlagSet {
 	fs.StringVar(&s.File, "config", s.File, "YAML file with settings (see weir config reference)")
 	fs.StringVar(&s.Data, "data", s.Data, "data directory")
 	fs.StringVar(&s.StorageAddr, "storage.address", s.StorageAddr, "where fetchers and parsers find the storage service")
+	fs.StringVar(&s.DNS, "dns.server", s.DNS, "DNS server of scheduler and fetcher, host:port (default: the machine's)")
 	fs.StringVar(&s.LogLevel, "log.level", s.LogLevel, "debug, info, warn or error")
 	fs.StringVar(&s.LogFormat, "log.format", s.LogFormat, "text or json")
 	s.Bus.RegisterFlags("nats", fs)
@@ -208,6 +214,9 @@ func (s *Settings) SetData(dir string) {
 // is crawl.Invalid.
 func (s *Settings) Validate() error {
 	errs := []error{s.Bus.Validate()}
+	if _, _, err := net.SplitHostPort(s.DNS); s.DNS != "" && err != nil {
+		errs = append(errs, fmt.Errorf("dns server %q: want host:port, for example 127.0.0.1:53", s.DNS))
+	}
 	runs := func(m Mode) bool { return s.mode.Embedded() || s.mode == m }
 	if s.GRPC.Listen != "" {
 		errs = append(errs, s.GRPC.Validate())

@@ -67,7 +67,10 @@ type PageInfo struct {
 	// Items kept.
 	Items uint32 `protobuf:"varint,19,opt,name=items,proto3" json:"items,omitempty"`
 	// What the fetch was for.
-	Kind          v1.TaskKind `protobuf:"varint,20,opt,name=kind,proto3,enum=weir.crawl.v1.TaskKind" json:"kind,omitempty"`
+	Kind v1.TaskKind `protobuf:"varint,20,opt,name=kind,proto3,enum=weir.crawl.v1.TaskKind" json:"kind,omitempty"`
+	// Scheduled visit of the URL, from 1, and the lease that it was made under.
+	Generation    uint32 `protobuf:"varint,21,opt,name=generation,proto3" json:"generation,omitempty"`
+	Lease         uint64 `protobuf:"fixed64,22,opt,name=lease,proto3" json:"lease,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -242,6 +245,20 @@ func (x *PageInfo) GetKind() v1.TaskKind {
 	return v1.TaskKind(0)
 }
 
+func (x *PageInfo) GetGeneration() uint32 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *PageInfo) GetLease() uint64 {
+	if x != nil {
+		return x.Lease
+	}
+	return 0
+}
+
 // GetPageRequest names a page.
 type GetPageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -351,7 +368,9 @@ type ListPagesRequest struct {
 	// Start after this cursor; 0 is the start.
 	After uint64 `protobuf:"varint,2,opt,name=after,proto3" json:"after,omitempty"`
 	// At most this many; 0 is no limit.
-	Limit         uint64 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	Limit uint64 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Only attempts at this canonical URL. Default: all.
+	Url           string `protobuf:"bytes,4,opt,name=url,proto3" json:"url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -405,6 +424,13 @@ func (x *ListPagesRequest) GetLimit() uint64 {
 		return x.Limit
 	}
 	return 0
+}
+
+func (x *ListPagesRequest) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
 }
 
 // ListPagesResponse is a batch of pages.
@@ -1002,7 +1028,7 @@ var File_weir_storage_v1_storage_proto protoreflect.FileDescriptor
 
 const file_weir_storage_v1_storage_proto_rawDesc = "" +
 	"\n" +
-	"\x1dweir/storage/v1/storage.proto\x12\x0fweir.storage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17weir/crawl/v1/bus.proto\"\xf7\x04\n" +
+	"\x1dweir/storage/v1/storage.proto\x12\x0fweir.storage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17weir/crawl/v1/bus.proto\"\xad\x05\n" +
 	"\bPageInfo\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\x04R\x06cursor\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\x12\x14\n" +
@@ -1026,16 +1052,21 @@ const file_weir_storage_v1_storage_proto_rawDesc = "" +
 	"warcOffset\x12\x1a\n" +
 	"\boutlinks\x18\x12 \x01(\rR\boutlinks\x12\x14\n" +
 	"\x05items\x18\x13 \x01(\rR\x05items\x12+\n" +
-	"\x04kind\x18\x14 \x01(\x0e2\x17.weir.crawl.v1.TaskKindR\x04kind\"=\n" +
+	"\x04kind\x18\x14 \x01(\x0e2\x17.weir.crawl.v1.TaskKindR\x04kind\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x15 \x01(\rR\n" +
+	"generation\x12\x14\n" +
+	"\x05lease\x18\x16 \x01(\x06R\x05lease\"=\n" +
 	"\x0eGetPageRequest\x12\x19\n" +
 	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\"@\n" +
 	"\x0fGetPageResponse\x12-\n" +
-	"\x04page\x18\x01 \x01(\v2\x19.weir.storage.v1.PageInfoR\x04page\"Y\n" +
+	"\x04page\x18\x01 \x01(\v2\x19.weir.storage.v1.PageInfoR\x04page\"k\n" +
 	"\x10ListPagesRequest\x12\x19\n" +
 	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\x04R\x05after\x12\x14\n" +
-	"\x05limit\x18\x03 \x01(\x04R\x05limit\"D\n" +
+	"\x05limit\x18\x03 \x01(\x04R\x05limit\x12\x10\n" +
+	"\x03url\x18\x04 \x01(\tR\x03url\"D\n" +
 	"\x11ListPagesResponse\x12/\n" +
 	"\x05pages\x18\x01 \x03(\v2\x19.weir.storage.v1.PageInfoR\x05pages\"^\n" +
 	"\n" +

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/http/httptrace"
 	"net/url"
 	"strings"
@@ -25,7 +26,6 @@ import (
 	"github.com/weircrawl/weir/services/fetcher/internal/budget"
 	"github.com/weircrawl/weir/services/fetcher/internal/guard"
 	"github.com/weircrawl/weir/services/fetcher/internal/inflate"
-	"github.com/weircrawl/weir/services/fetcher/internal/resolve"
 )
 
 // BaseWeight is the memory to open an exchange's account with: the read and write
@@ -58,10 +58,18 @@ type Config struct {
 	TLS *tls.Config
 }
 
+// Names looks up host names; resolve.Cache does.
+type Names interface {
+	// Addrs returns the addresses of host, at least one without an error.
+	Addrs(ctx context.Context, host string) ([]netip.Addr, error)
+	// Close ends look-ups and waits for them.
+	Close()
+}
+
 // Client does exchanges. Safe for concurrent use.
 type Client struct {
 	transport *http.Transport
-	names     *resolve.Cache
+	names     Names
 	inflate   inflate.Pools
 	body      body.Reader
 	conns     Conns
@@ -74,7 +82,7 @@ type Conns struct {
 }
 
 // New makes a client that dials what g allows, at addresses that names gives.
-func New(cfg Config, g *guard.Guard, names *resolve.Cache) *Client {
+func New(cfg Config, g *guard.Guard, names Names) *Client {
 	d := &dialer{guard: g, names: names, timeout: cfg.DialTimeout}
 	d.net.Control = d.control
 	return &Client{

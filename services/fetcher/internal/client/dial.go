@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/weircrawl/weir/services/fetcher/internal/guard"
-	"github.com/weircrawl/weir/services/fetcher/internal/resolve"
 )
 
 const (
@@ -34,7 +33,7 @@ const (
 // to the first that answers.
 type dialer struct {
 	guard   *guard.Guard
-	names   *resolve.Cache
+	names   Names
 	timeout time.Duration
 	net     net.Dialer
 }

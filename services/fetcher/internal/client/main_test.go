@@ -16,13 +16,13 @@ import (
 	"github.com/klauspost/compress/flate"
 	"go.uber.org/goleak"
 
+	"github.com/weircrawl/weir/internal/resolve"
 	"github.com/weircrawl/weir/internal/weburl"
 	"github.com/weircrawl/weir/services/fetcher/internal/body"
 	"github.com/weircrawl/weir/services/fetcher/internal/budget"
 	"github.com/weircrawl/weir/services/fetcher/internal/client"
 	"github.com/weircrawl/weir/services/fetcher/internal/guard"
 	"github.com/weircrawl/weir/services/fetcher/internal/inflate"
-	"github.com/weircrawl/weir/services/fetcher/internal/resolve"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -155,13 +155,30 @@ func TestNothingOfAFailedBatch(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	commit(t, c, page("one", 3, `{"n":3}`))
-	pages, err := c.Pages(t.Context(), "one", 0, 0, 10)
+	pages, err := c.Pages(t.Context(), "one", "", 0, 0, 10)
 	if err != nil || len(pages) != 2 || pages[0].ID != 1 || pages[1].ID != 2 {
 		t.Errorf("pages %v, %v", pages, err)
 	}
 	items, err := c.Items(t.Context(), "one", "", 0, 0, 10)
 	if err != nil || len(items) != 2 || items[1].ID != 2 || string(items[1].JSON) != `{"n":3}` {
 		t.Errorf("items %v, %v", items, err)
+	}
+}
+
+// TestAttemptsOfOneURL: in the order of their commits, with what each was made under.
+func TestAttemptsOfOneURL(t *testing.T) {
+	t.Parallel()
+	c := open(t, t.TempDir())
+	first, second := page("one", 1), page("one", 1)
+	first.Lease, second.Lease, second.Attempt = 1<<40|7, 1<<63|1, 2
+	commit(t, c, first, page("one", 2))
+	commit(t, c, page("two", 1), second)
+	got, err := c.Pages(t.Context(), "one", first.CanonicalURL, 0, 0, 10)
+	if err != nil || len(got) != 2 || got[0].Attempt != 1 || got[1].Attempt != 2 || got[0].Lease != first.Lease || got[1].Lease != second.Lease {
+		t.Errorf("attempts %+v, %v", got, err)
+	}
+	if got, err = c.Pages(t.Context(), "one", "http://none.example/", 0, 0, 10); err != nil || len(got) != 0 {
+		t.Errorf("attempts at another URL %+v, %v", got, err)
 	}
 }
 
@@ -201,7 +218,7 @@ func TestCursors(t *testing.T) {
 	if err != nil || lastPage != 80 || lastItem != 120 {
 		t.Errorf("last rows %d, %d, %v", lastPage, lastItem, err)
 	}
-	if pages, err := c.Pages(t.Context(), "one", 0, 10, 100); err != nil || len(pages) != 5 {
+	if pages, err := c.Pages(t.Context(), "one", "", 0, 10, 100); err != nil || len(pages) != 5 {
 		t.Errorf("%d pages up to row 10, %v", len(pages), err)
 	}
 

@@ -14,7 +14,7 @@ const rowsAtOnce = 16
 
 const (
 	pageColumns = "id, crawl, url_key, generation, attempt, kind, url, depth, fetched_at, duration_us, status, error, error_detail, " +
-		"content_type, title, size, sha256, redirect_url, truncated, outlinks, items, rejected_items, warning, segment, warc_offset, warc_length"
+		"content_type, title, size, sha256, redirect_url, truncated, outlinks, items, rejected_items, warning, segment, warc_offset, warc_length, lease"
 	itemColumns = "id, crawl, page, rule, idx, json"
 )
 
@@ -231,5 +231,5 @@ func appendPage(args []any, p *Page, number int64) []any {
 	return append(args, int64(p.ID), number, p.URL[:], int64(p.Generation), int64(p.Attempt), int64(p.Kind),
 		p.CanonicalURL, int64(p.Depth), formatTime(p.FetchedAt), p.Duration.Microseconds(), int64(p.Status), class, p.ErrorDetail,
 		p.ContentType, p.Title, int64(p.Size), digest, p.RedirectURL, p.Truncated, int64(p.Outlinks), int64(len(p.Items)), int64(p.RejectedItems),
-		p.Warning, segment, p.Place.Offset, p.Place.Length)
+		p.Warning, segment, p.Place.Offset, p.Place.Length, int64(p.Lease))
 }

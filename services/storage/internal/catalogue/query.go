@@ -14,7 +14,7 @@ import (
 // The item counts are read from the page row: one look-up a page.
 const selectPages = "SELECT p.id, p.url_key, p.generation, p.attempt, p.kind, p.url, p.depth, p.fetched_at, p.duration_us, p.status, p.error, p.error_detail, " +
 	"p.content_type, p.title, p.size, p.sha256, p.redirect_url, p.truncated, p.outlinks, p.items, p.rejected_items, p.warning, " +
-	"coalesce(p.segment, 0), coalesce(s.file, ''), p.warc_offset, p.warc_length " +
+	"coalesce(p.segment, 0), coalesce(s.file, ''), p.warc_offset, p.warc_length, p.lease " +
 	"FROM pages p LEFT JOIN segments s ON s.segment = p.segment "
 
 // Newest returns the newest attempt at a URL, crawl.NotFound without one. With
@@ -35,11 +35,15 @@ func (c *Catalogue) Newest(ctx context.Context, crawlID, canonicalURL string, ar
 }
 
 // Pages returns up to limit attempts of a crawl behind a cursor, in the order of
-// their commit, up to the row last (0: all).
-func (c *Catalogue) Pages(ctx context.Context, crawlID string, after, last uint64, limit int) ([]*Page, error) {
-	rows, err := c.read.QueryContext(ctx, selectPages+
-		"WHERE p.crawl = (SELECT crawl FROM crawls WHERE crawl_id = ?) AND p.id > ? AND p.id <= ? ORDER BY p.id LIMIT ?",
-		crawlID, int64(after), bound(last), limit)
+// their commit, up to the row last (0: all); only those at a URL if it is given.
+func (c *Catalogue) Pages(ctx context.Context, crawlID, canonicalURL string, after, last uint64, limit int) ([]*Page, error) {
+	q := selectPages + "WHERE p.crawl = (SELECT crawl FROM crawls WHERE crawl_id = ?) AND p.id > ? AND p.id <= ? "
+	args := []any{crawlID, int64(after), bound(last)}
+	if canonicalURL != "" {
+		key := weburl.KeyOf(canonicalURL)
+		q, args = q+"AND p.url_key = ? ", append(args, key[:])
+	}
+	rows, err := c.read.QueryContext(ctx, q+"ORDER BY p.id LIMIT ?", append(args, limit)...)
 	if err != nil {
 		return nil, c.wrap("list pages", err)
 	}
@@ -120,16 +124,17 @@ func scanPage(row interface{ Scan(...any) error }, crawlID string) (*Page, error
 	p := &Page{Key: Key{Crawl: crawlID}}
 	var key []byte
 	var fetched, class string
-	var micros int64
+	var micros, lease int64
 	if err := row.Scan(&p.ID, &key, &p.Generation, &p.Attempt, &p.Kind, &p.CanonicalURL, &p.Depth, &fetched, &micros, &p.Status, &class, &p.ErrorDetail,
 		&p.ContentType, &p.Title, &p.Size, &p.SHA256, &p.RedirectURL, &p.Truncated, &p.Outlinks, &p.ItemCount, &p.RejectedItems, &p.Warning,
-		&p.Place.Segment, &p.Place.File, &p.Place.Offset, &p.Place.Length); err != nil {
+		&p.Place.Segment, &p.Place.File, &p.Place.Offset, &p.Place.Length, &lease); err != nil {
 		return nil, err
 	}
 	if len(key) != len(p.URL) {
 		return nil, fmt.Errorf("page %d: URL key of %d bytes", p.ID, len(key))
 	}
 	copy(p.URL[:], key)
+	p.Lease = uint64(lease)
 	p.FetchedAt, p.Duration, p.Error = parseTime(fetched), time.Duration(micros)*time.Microsecond, parseClass(class)
 	return p, nil
 }

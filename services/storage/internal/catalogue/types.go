@@ -40,6 +40,8 @@ type Page struct {
 	ID uint64
 	// CanonicalURL is the URL that was visited.
 	CanonicalURL string
+	// Lease that the visit was made under, for people; 0 when not known.
+	Lease uint64
 	// Depth is the number of links from a seed.
 	Depth uint32
 	// FetchedAt is when the exchange began; kept to the microsecond.

@@ -43,6 +43,19 @@ func System(ctx context.Context, host string) ([]netip.Addr, error) {
 	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 }
 
+// Via returns the look-up that asks one DNS server, host:port, instead of those
+// that the machine is configured with; for "" it is System.
+func Via(server string) Lookup {
+	if server == "" {
+		return System
+	}
+	r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, network, server)
+	}}
+	return func(ctx context.Context, host string) ([]netip.Addr, error) { return r.LookupNetIP(ctx, "ip", host) }
+}
+
 // Cache looks up names. Safe for concurrent use.
 type Cache struct {
 	cfg    Config

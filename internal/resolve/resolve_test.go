@@ -14,7 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/weircrawl/weir/services/fetcher/internal/resolve"
+	"github.com/weircrawl/weir/internal/resolve"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
