@@ -2335,6 +2335,98 @@ func (x *HostPolicy) GetNote() string {
 	return ""
 }
 
+// GetHostRequest names a host.
+type GetHostRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// scheme://name[:port], or a URL on the host.
+	Host          string `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetHostRequest) Reset() {
+	*x = GetHostRequest{}
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetHostRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetHostRequest) ProtoMessage() {}
+
+func (x *GetHostRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetHostRequest.ProtoReflect.Descriptor instead.
+func (*GetHostRequest) Descriptor() ([]byte, []int) {
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *GetHostRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+// GetHostResponse has the host.
+type GetHostResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The host, with the URLs of all crawls.
+	Host          *HostInfo `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetHostResponse) Reset() {
+	*x = GetHostResponse{}
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetHostResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetHostResponse) ProtoMessage() {}
+
+func (x *GetHostResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetHostResponse.ProtoReflect.Descriptor instead.
+func (*GetHostResponse) Descriptor() ([]byte, []int) {
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *GetHostResponse) GetHost() *HostInfo {
+	if x != nil {
+		return x.Host
+	}
+	return nil
+}
+
 // SetHostPolicyRequest changes a host.
 type SetHostPolicyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2351,7 +2443,7 @@ type SetHostPolicyRequest struct {
 
 func (x *SetHostPolicyRequest) Reset() {
 	*x = SetHostPolicyRequest{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[34]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2363,7 +2455,7 @@ func (x *SetHostPolicyRequest) String() string {
 func (*SetHostPolicyRequest) ProtoMessage() {}
 
 func (x *SetHostPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[34]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2376,7 +2468,7 @@ func (x *SetHostPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetHostPolicyRequest.ProtoReflect.Descriptor instead.
 func (*SetHostPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{34}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SetHostPolicyRequest) GetHost() string {
@@ -2411,7 +2503,7 @@ type SetHostPolicyResponse struct {
 
 func (x *SetHostPolicyResponse) Reset() {
 	*x = SetHostPolicyResponse{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[35]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2423,7 +2515,7 @@ func (x *SetHostPolicyResponse) String() string {
 func (*SetHostPolicyResponse) ProtoMessage() {}
 
 func (x *SetHostPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[35]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2436,7 +2528,7 @@ func (x *SetHostPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetHostPolicyResponse.ProtoReflect.Descriptor instead.
 func (*SetHostPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{35}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SetHostPolicyResponse) GetHost() *HostInfo {
@@ -2461,7 +2553,7 @@ type ListDeadLettersRequest struct {
 
 func (x *ListDeadLettersRequest) Reset() {
 	*x = ListDeadLettersRequest{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[36]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2473,7 +2565,7 @@ func (x *ListDeadLettersRequest) String() string {
 func (*ListDeadLettersRequest) ProtoMessage() {}
 
 func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[36]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2486,7 +2578,7 @@ func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLettersRequest.ProtoReflect.Descriptor instead.
 func (*ListDeadLettersRequest) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{36}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListDeadLettersRequest) GetCrawl() string {
@@ -2523,7 +2615,7 @@ type ListDeadLettersResponse struct {
 
 func (x *ListDeadLettersResponse) Reset() {
 	*x = ListDeadLettersResponse{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[37]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2535,7 +2627,7 @@ func (x *ListDeadLettersResponse) String() string {
 func (*ListDeadLettersResponse) ProtoMessage() {}
 
 func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[37]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2548,7 +2640,7 @@ func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLettersResponse.ProtoReflect.Descriptor instead.
 func (*ListDeadLettersResponse) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{37}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListDeadLettersResponse) GetLetters() []*DeadLetterInfo {
@@ -2585,7 +2677,7 @@ type DeadLetterInfo struct {
 
 func (x *DeadLetterInfo) Reset() {
 	*x = DeadLetterInfo{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[38]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2597,7 +2689,7 @@ func (x *DeadLetterInfo) String() string {
 func (*DeadLetterInfo) ProtoMessage() {}
 
 func (x *DeadLetterInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[38]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2610,7 +2702,7 @@ func (x *DeadLetterInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetterInfo.ProtoReflect.Descriptor instead.
 func (*DeadLetterInfo) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{38}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *DeadLetterInfo) GetId() uint64 {
@@ -2668,7 +2760,7 @@ type RetryDeadLettersRequest struct {
 
 func (x *RetryDeadLettersRequest) Reset() {
 	*x = RetryDeadLettersRequest{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[39]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2680,7 +2772,7 @@ func (x *RetryDeadLettersRequest) String() string {
 func (*RetryDeadLettersRequest) ProtoMessage() {}
 
 func (x *RetryDeadLettersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[39]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2693,7 +2785,7 @@ func (x *RetryDeadLettersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryDeadLettersRequest.ProtoReflect.Descriptor instead.
 func (*RetryDeadLettersRequest) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{39}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *RetryDeadLettersRequest) GetIds() []uint64 {
@@ -2724,7 +2816,7 @@ type RetryDeadLettersResponse struct {
 
 func (x *RetryDeadLettersResponse) Reset() {
 	*x = RetryDeadLettersResponse{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[40]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2736,7 +2828,7 @@ func (x *RetryDeadLettersResponse) String() string {
 func (*RetryDeadLettersResponse) ProtoMessage() {}
 
 func (x *RetryDeadLettersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[40]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2749,7 +2841,7 @@ func (x *RetryDeadLettersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryDeadLettersResponse.ProtoReflect.Descriptor instead.
 func (*RetryDeadLettersResponse) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{40}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *RetryDeadLettersResponse) GetRetried() uint64 {
@@ -2937,7 +3029,11 @@ const file_weir_scheduler_v1_scheduler_proto_rawDesc = "" +
 	"not_before\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x12\x18\n" +
 	"\ablocked\x18\x04 \x01(\bR\ablocked\x12\x12\n" +
 	"\x04note\x18\x05 \x01(\tR\x04noteB\x0e\n" +
-	"\f_concurrency\"w\n" +
+	"\f_concurrency\"$\n" +
+	"\x0eGetHostRequest\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\"B\n" +
+	"\x0fGetHostResponse\x12/\n" +
+	"\x04host\x18\x01 \x01(\v2\x1b.weir.scheduler.v1.HostInfoR\x04host\"w\n" +
 	"\x14SetHostPolicyRequest\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x125\n" +
 	"\x06policy\x18\x02 \x01(\v2\x1d.weir.scheduler.v1.HostPolicyR\x06policy\x12\x14\n" +
@@ -2972,7 +3068,7 @@ const file_weir_scheduler_v1_scheduler_proto_rawDesc = "" +
 	"\x11URL_STATE_DELAYED\x10\x03\x12\x12\n" +
 	"\x0eURL_STATE_DONE\x10\x04\x12\x14\n" +
 	"\x10URL_STATE_FAILED\x10\x05\x12\x15\n" +
-	"\x11URL_STATE_DROPPED\x10\x062\xba\f\n" +
+	"\x11URL_STATE_DROPPED\x10\x062\x8c\r\n" +
 	"\fCrawlService\x12\\\n" +
 	"\vCreateCrawl\x12%.weir.scheduler.v1.CreateCrawlRequest\x1a&.weir.scheduler.v1.CreateCrawlResponse\x12S\n" +
 	"\bGetCrawl\x12\".weir.scheduler.v1.GetCrawlRequest\x1a#.weir.scheduler.v1.GetCrawlResponse\x12Y\n" +
@@ -2992,7 +3088,8 @@ const file_weir_scheduler_v1_scheduler_proto_rawDesc = "" +
 	"\n" +
 	"ExplainURL\x12$.weir.scheduler.v1.ExplainURLRequest\x1a%.weir.scheduler.v1.ExplainURLResponse\x12S\n" +
 	"\bListURLs\x12\".weir.scheduler.v1.ListURLsRequest\x1a#.weir.scheduler.v1.ListURLsResponse\x12V\n" +
-	"\tListHosts\x12#.weir.scheduler.v1.ListHostsRequest\x1a$.weir.scheduler.v1.ListHostsResponse\x12b\n" +
+	"\tListHosts\x12#.weir.scheduler.v1.ListHostsRequest\x1a$.weir.scheduler.v1.ListHostsResponse\x12P\n" +
+	"\aGetHost\x12!.weir.scheduler.v1.GetHostRequest\x1a\".weir.scheduler.v1.GetHostResponse\x12b\n" +
 	"\rSetHostPolicy\x12'.weir.scheduler.v1.SetHostPolicyRequest\x1a(.weir.scheduler.v1.SetHostPolicyResponse\x12h\n" +
 	"\x0fListDeadLetters\x12).weir.scheduler.v1.ListDeadLettersRequest\x1a*.weir.scheduler.v1.ListDeadLettersResponse\x12k\n" +
 	"\x10RetryDeadLetters\x12*.weir.scheduler.v1.RetryDeadLettersRequest\x1a+.weir.scheduler.v1.RetryDeadLettersResponseB?Z=github.com/weircrawl/weir/proto/weir/scheduler/v1;schedulerv1b\x06proto3"
@@ -3010,7 +3107,7 @@ func file_weir_scheduler_v1_scheduler_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_scheduler_v1_scheduler_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_weir_scheduler_v1_scheduler_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_weir_scheduler_v1_scheduler_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_weir_scheduler_v1_scheduler_proto_goTypes = []any{
 	(URLState)(0),                    // 0: weir.scheduler.v1.URLState
 	(*CreateCrawlRequest)(nil),       // 1: weir.scheduler.v1.CreateCrawlRequest
@@ -3047,99 +3144,104 @@ var file_weir_scheduler_v1_scheduler_proto_goTypes = []any{
 	(*ListHostsResponse)(nil),        // 32: weir.scheduler.v1.ListHostsResponse
 	(*HostInfo)(nil),                 // 33: weir.scheduler.v1.HostInfo
 	(*HostPolicy)(nil),               // 34: weir.scheduler.v1.HostPolicy
-	(*SetHostPolicyRequest)(nil),     // 35: weir.scheduler.v1.SetHostPolicyRequest
-	(*SetHostPolicyResponse)(nil),    // 36: weir.scheduler.v1.SetHostPolicyResponse
-	(*ListDeadLettersRequest)(nil),   // 37: weir.scheduler.v1.ListDeadLettersRequest
-	(*ListDeadLettersResponse)(nil),  // 38: weir.scheduler.v1.ListDeadLettersResponse
-	(*DeadLetterInfo)(nil),           // 39: weir.scheduler.v1.DeadLetterInfo
-	(*RetryDeadLettersRequest)(nil),  // 40: weir.scheduler.v1.RetryDeadLettersRequest
-	(*RetryDeadLettersResponse)(nil), // 41: weir.scheduler.v1.RetryDeadLettersResponse
-	(*v1.CrawlSpec)(nil),             // 42: weir.crawl.v1.CrawlSpec
-	(*v1.Crawl)(nil),                 // 43: weir.crawl.v1.Crawl
-	(*timestamppb.Timestamp)(nil),    // 44: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),      // 45: google.protobuf.Duration
-	(v1.ErrorClass)(0),               // 46: weir.crawl.v1.ErrorClass
+	(*GetHostRequest)(nil),           // 35: weir.scheduler.v1.GetHostRequest
+	(*GetHostResponse)(nil),          // 36: weir.scheduler.v1.GetHostResponse
+	(*SetHostPolicyRequest)(nil),     // 37: weir.scheduler.v1.SetHostPolicyRequest
+	(*SetHostPolicyResponse)(nil),    // 38: weir.scheduler.v1.SetHostPolicyResponse
+	(*ListDeadLettersRequest)(nil),   // 39: weir.scheduler.v1.ListDeadLettersRequest
+	(*ListDeadLettersResponse)(nil),  // 40: weir.scheduler.v1.ListDeadLettersResponse
+	(*DeadLetterInfo)(nil),           // 41: weir.scheduler.v1.DeadLetterInfo
+	(*RetryDeadLettersRequest)(nil),  // 42: weir.scheduler.v1.RetryDeadLettersRequest
+	(*RetryDeadLettersResponse)(nil), // 43: weir.scheduler.v1.RetryDeadLettersResponse
+	(*v1.CrawlSpec)(nil),             // 44: weir.crawl.v1.CrawlSpec
+	(*v1.Crawl)(nil),                 // 45: weir.crawl.v1.Crawl
+	(*timestamppb.Timestamp)(nil),    // 46: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),      // 47: google.protobuf.Duration
+	(v1.ErrorClass)(0),               // 48: weir.crawl.v1.ErrorClass
 }
 var file_weir_scheduler_v1_scheduler_proto_depIdxs = []int32{
-	42, // 0: weir.scheduler.v1.CreateCrawlRequest.spec:type_name -> weir.crawl.v1.CrawlSpec
-	43, // 1: weir.scheduler.v1.CreateCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	43, // 2: weir.scheduler.v1.GetCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	43, // 3: weir.scheduler.v1.ListCrawlsResponse.crawls:type_name -> weir.crawl.v1.Crawl
-	43, // 4: weir.scheduler.v1.PauseCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	43, // 5: weir.scheduler.v1.ResumeCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	43, // 6: weir.scheduler.v1.CloseCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	43, // 7: weir.scheduler.v1.CancelCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	44, // 0: weir.scheduler.v1.CreateCrawlRequest.spec:type_name -> weir.crawl.v1.CrawlSpec
+	45, // 1: weir.scheduler.v1.CreateCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	45, // 2: weir.scheduler.v1.GetCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	45, // 3: weir.scheduler.v1.ListCrawlsResponse.crawls:type_name -> weir.crawl.v1.Crawl
+	45, // 4: weir.scheduler.v1.PauseCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	45, // 5: weir.scheduler.v1.ResumeCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	45, // 6: weir.scheduler.v1.CloseCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	45, // 7: weir.scheduler.v1.CancelCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
 	16, // 8: weir.scheduler.v1.AddURLsRequest.seeds:type_name -> weir.scheduler.v1.SeedURL
-	44, // 9: weir.scheduler.v1.SeedURL.not_before:type_name -> google.protobuf.Timestamp
+	46, // 9: weir.scheduler.v1.SeedURL.not_before:type_name -> google.protobuf.Timestamp
 	18, // 10: weir.scheduler.v1.AddURLsResponse.refused:type_name -> weir.scheduler.v1.RefusedURL
-	45, // 11: weir.scheduler.v1.WatchCrawlRequest.interval:type_name -> google.protobuf.Duration
-	43, // 12: weir.scheduler.v1.WatchCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	47, // 11: weir.scheduler.v1.WatchCrawlRequest.interval:type_name -> google.protobuf.Duration
+	45, // 12: weir.scheduler.v1.WatchCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
 	21, // 13: weir.scheduler.v1.WatchCrawlResponse.busiest_hosts:type_name -> weir.scheduler.v1.HostActivity
-	45, // 14: weir.scheduler.v1.WaitCrawlRequest.timeout:type_name -> google.protobuf.Duration
-	43, // 15: weir.scheduler.v1.WaitCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	47, // 14: weir.scheduler.v1.WaitCrawlRequest.timeout:type_name -> google.protobuf.Duration
+	45, // 15: weir.scheduler.v1.WaitCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
 	0,  // 16: weir.scheduler.v1.ExplainURLResponse.state:type_name -> weir.scheduler.v1.URLState
-	44, // 17: weir.scheduler.v1.ExplainURLResponse.not_before:type_name -> google.protobuf.Timestamp
-	46, // 18: weir.scheduler.v1.ExplainURLResponse.error:type_name -> weir.crawl.v1.ErrorClass
-	44, // 19: weir.scheduler.v1.ExplainURLResponse.fetched_at:type_name -> google.protobuf.Timestamp
+	46, // 17: weir.scheduler.v1.ExplainURLResponse.not_before:type_name -> google.protobuf.Timestamp
+	48, // 18: weir.scheduler.v1.ExplainURLResponse.error:type_name -> weir.crawl.v1.ErrorClass
+	46, // 19: weir.scheduler.v1.ExplainURLResponse.fetched_at:type_name -> google.protobuf.Timestamp
 	33, // 20: weir.scheduler.v1.ExplainURLResponse.host:type_name -> weir.scheduler.v1.HostInfo
 	0,  // 21: weir.scheduler.v1.ListURLsRequest.states:type_name -> weir.scheduler.v1.URLState
 	30, // 22: weir.scheduler.v1.ListURLsResponse.urls:type_name -> weir.scheduler.v1.URLInfo
 	0,  // 23: weir.scheduler.v1.URLInfo.state:type_name -> weir.scheduler.v1.URLState
-	46, // 24: weir.scheduler.v1.URLInfo.error:type_name -> weir.crawl.v1.ErrorClass
-	44, // 25: weir.scheduler.v1.URLInfo.fetched_at:type_name -> google.protobuf.Timestamp
-	44, // 26: weir.scheduler.v1.URLInfo.not_before:type_name -> google.protobuf.Timestamp
+	48, // 24: weir.scheduler.v1.URLInfo.error:type_name -> weir.crawl.v1.ErrorClass
+	46, // 25: weir.scheduler.v1.URLInfo.fetched_at:type_name -> google.protobuf.Timestamp
+	46, // 26: weir.scheduler.v1.URLInfo.not_before:type_name -> google.protobuf.Timestamp
 	33, // 27: weir.scheduler.v1.ListHostsResponse.hosts:type_name -> weir.scheduler.v1.HostInfo
-	45, // 28: weir.scheduler.v1.HostInfo.delay:type_name -> google.protobuf.Duration
-	45, // 29: weir.scheduler.v1.HostInfo.adaptive_delay:type_name -> google.protobuf.Duration
-	45, // 30: weir.scheduler.v1.HostInfo.crawl_delay:type_name -> google.protobuf.Duration
-	44, // 31: weir.scheduler.v1.HostInfo.next_at:type_name -> google.protobuf.Timestamp
-	44, // 32: weir.scheduler.v1.HostInfo.robots_until:type_name -> google.protobuf.Timestamp
+	47, // 28: weir.scheduler.v1.HostInfo.delay:type_name -> google.protobuf.Duration
+	47, // 29: weir.scheduler.v1.HostInfo.adaptive_delay:type_name -> google.protobuf.Duration
+	47, // 30: weir.scheduler.v1.HostInfo.crawl_delay:type_name -> google.protobuf.Duration
+	46, // 31: weir.scheduler.v1.HostInfo.next_at:type_name -> google.protobuf.Timestamp
+	46, // 32: weir.scheduler.v1.HostInfo.robots_until:type_name -> google.protobuf.Timestamp
 	34, // 33: weir.scheduler.v1.HostInfo.policy:type_name -> weir.scheduler.v1.HostPolicy
-	45, // 34: weir.scheduler.v1.HostPolicy.delay:type_name -> google.protobuf.Duration
-	44, // 35: weir.scheduler.v1.HostPolicy.not_before:type_name -> google.protobuf.Timestamp
-	34, // 36: weir.scheduler.v1.SetHostPolicyRequest.policy:type_name -> weir.scheduler.v1.HostPolicy
-	33, // 37: weir.scheduler.v1.SetHostPolicyResponse.host:type_name -> weir.scheduler.v1.HostInfo
-	39, // 38: weir.scheduler.v1.ListDeadLettersResponse.letters:type_name -> weir.scheduler.v1.DeadLetterInfo
-	44, // 39: weir.scheduler.v1.DeadLetterInfo.at:type_name -> google.protobuf.Timestamp
-	1,  // 40: weir.scheduler.v1.CrawlService.CreateCrawl:input_type -> weir.scheduler.v1.CreateCrawlRequest
-	3,  // 41: weir.scheduler.v1.CrawlService.GetCrawl:input_type -> weir.scheduler.v1.GetCrawlRequest
-	5,  // 42: weir.scheduler.v1.CrawlService.ListCrawls:input_type -> weir.scheduler.v1.ListCrawlsRequest
-	7,  // 43: weir.scheduler.v1.CrawlService.PauseCrawl:input_type -> weir.scheduler.v1.PauseCrawlRequest
-	9,  // 44: weir.scheduler.v1.CrawlService.ResumeCrawl:input_type -> weir.scheduler.v1.ResumeCrawlRequest
-	11, // 45: weir.scheduler.v1.CrawlService.CloseCrawl:input_type -> weir.scheduler.v1.CloseCrawlRequest
-	13, // 46: weir.scheduler.v1.CrawlService.CancelCrawl:input_type -> weir.scheduler.v1.CancelCrawlRequest
-	15, // 47: weir.scheduler.v1.CrawlService.AddURLs:input_type -> weir.scheduler.v1.AddURLsRequest
-	19, // 48: weir.scheduler.v1.CrawlService.WatchCrawl:input_type -> weir.scheduler.v1.WatchCrawlRequest
-	22, // 49: weir.scheduler.v1.CrawlService.WaitCrawl:input_type -> weir.scheduler.v1.WaitCrawlRequest
-	26, // 50: weir.scheduler.v1.CrawlService.DeleteCrawl:input_type -> weir.scheduler.v1.DeleteCrawlRequest
-	24, // 51: weir.scheduler.v1.CrawlService.ExplainURL:input_type -> weir.scheduler.v1.ExplainURLRequest
-	28, // 52: weir.scheduler.v1.CrawlService.ListURLs:input_type -> weir.scheduler.v1.ListURLsRequest
-	31, // 53: weir.scheduler.v1.CrawlService.ListHosts:input_type -> weir.scheduler.v1.ListHostsRequest
-	35, // 54: weir.scheduler.v1.CrawlService.SetHostPolicy:input_type -> weir.scheduler.v1.SetHostPolicyRequest
-	37, // 55: weir.scheduler.v1.CrawlService.ListDeadLetters:input_type -> weir.scheduler.v1.ListDeadLettersRequest
-	40, // 56: weir.scheduler.v1.CrawlService.RetryDeadLetters:input_type -> weir.scheduler.v1.RetryDeadLettersRequest
-	2,  // 57: weir.scheduler.v1.CrawlService.CreateCrawl:output_type -> weir.scheduler.v1.CreateCrawlResponse
-	4,  // 58: weir.scheduler.v1.CrawlService.GetCrawl:output_type -> weir.scheduler.v1.GetCrawlResponse
-	6,  // 59: weir.scheduler.v1.CrawlService.ListCrawls:output_type -> weir.scheduler.v1.ListCrawlsResponse
-	8,  // 60: weir.scheduler.v1.CrawlService.PauseCrawl:output_type -> weir.scheduler.v1.PauseCrawlResponse
-	10, // 61: weir.scheduler.v1.CrawlService.ResumeCrawl:output_type -> weir.scheduler.v1.ResumeCrawlResponse
-	12, // 62: weir.scheduler.v1.CrawlService.CloseCrawl:output_type -> weir.scheduler.v1.CloseCrawlResponse
-	14, // 63: weir.scheduler.v1.CrawlService.CancelCrawl:output_type -> weir.scheduler.v1.CancelCrawlResponse
-	17, // 64: weir.scheduler.v1.CrawlService.AddURLs:output_type -> weir.scheduler.v1.AddURLsResponse
-	20, // 65: weir.scheduler.v1.CrawlService.WatchCrawl:output_type -> weir.scheduler.v1.WatchCrawlResponse
-	23, // 66: weir.scheduler.v1.CrawlService.WaitCrawl:output_type -> weir.scheduler.v1.WaitCrawlResponse
-	27, // 67: weir.scheduler.v1.CrawlService.DeleteCrawl:output_type -> weir.scheduler.v1.DeleteCrawlResponse
-	25, // 68: weir.scheduler.v1.CrawlService.ExplainURL:output_type -> weir.scheduler.v1.ExplainURLResponse
-	29, // 69: weir.scheduler.v1.CrawlService.ListURLs:output_type -> weir.scheduler.v1.ListURLsResponse
-	32, // 70: weir.scheduler.v1.CrawlService.ListHosts:output_type -> weir.scheduler.v1.ListHostsResponse
-	36, // 71: weir.scheduler.v1.CrawlService.SetHostPolicy:output_type -> weir.scheduler.v1.SetHostPolicyResponse
-	38, // 72: weir.scheduler.v1.CrawlService.ListDeadLetters:output_type -> weir.scheduler.v1.ListDeadLettersResponse
-	41, // 73: weir.scheduler.v1.CrawlService.RetryDeadLetters:output_type -> weir.scheduler.v1.RetryDeadLettersResponse
-	57, // [57:74] is the sub-list for method output_type
-	40, // [40:57] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	47, // 34: weir.scheduler.v1.HostPolicy.delay:type_name -> google.protobuf.Duration
+	46, // 35: weir.scheduler.v1.HostPolicy.not_before:type_name -> google.protobuf.Timestamp
+	33, // 36: weir.scheduler.v1.GetHostResponse.host:type_name -> weir.scheduler.v1.HostInfo
+	34, // 37: weir.scheduler.v1.SetHostPolicyRequest.policy:type_name -> weir.scheduler.v1.HostPolicy
+	33, // 38: weir.scheduler.v1.SetHostPolicyResponse.host:type_name -> weir.scheduler.v1.HostInfo
+	41, // 39: weir.scheduler.v1.ListDeadLettersResponse.letters:type_name -> weir.scheduler.v1.DeadLetterInfo
+	46, // 40: weir.scheduler.v1.DeadLetterInfo.at:type_name -> google.protobuf.Timestamp
+	1,  // 41: weir.scheduler.v1.CrawlService.CreateCrawl:input_type -> weir.scheduler.v1.CreateCrawlRequest
+	3,  // 42: weir.scheduler.v1.CrawlService.GetCrawl:input_type -> weir.scheduler.v1.GetCrawlRequest
+	5,  // 43: weir.scheduler.v1.CrawlService.ListCrawls:input_type -> weir.scheduler.v1.ListCrawlsRequest
+	7,  // 44: weir.scheduler.v1.CrawlService.PauseCrawl:input_type -> weir.scheduler.v1.PauseCrawlRequest
+	9,  // 45: weir.scheduler.v1.CrawlService.ResumeCrawl:input_type -> weir.scheduler.v1.ResumeCrawlRequest
+	11, // 46: weir.scheduler.v1.CrawlService.CloseCrawl:input_type -> weir.scheduler.v1.CloseCrawlRequest
+	13, // 47: weir.scheduler.v1.CrawlService.CancelCrawl:input_type -> weir.scheduler.v1.CancelCrawlRequest
+	15, // 48: weir.scheduler.v1.CrawlService.AddURLs:input_type -> weir.scheduler.v1.AddURLsRequest
+	19, // 49: weir.scheduler.v1.CrawlService.WatchCrawl:input_type -> weir.scheduler.v1.WatchCrawlRequest
+	22, // 50: weir.scheduler.v1.CrawlService.WaitCrawl:input_type -> weir.scheduler.v1.WaitCrawlRequest
+	26, // 51: weir.scheduler.v1.CrawlService.DeleteCrawl:input_type -> weir.scheduler.v1.DeleteCrawlRequest
+	24, // 52: weir.scheduler.v1.CrawlService.ExplainURL:input_type -> weir.scheduler.v1.ExplainURLRequest
+	28, // 53: weir.scheduler.v1.CrawlService.ListURLs:input_type -> weir.scheduler.v1.ListURLsRequest
+	31, // 54: weir.scheduler.v1.CrawlService.ListHosts:input_type -> weir.scheduler.v1.ListHostsRequest
+	35, // 55: weir.scheduler.v1.CrawlService.GetHost:input_type -> weir.scheduler.v1.GetHostRequest
+	37, // 56: weir.scheduler.v1.CrawlService.SetHostPolicy:input_type -> weir.scheduler.v1.SetHostPolicyRequest
+	39, // 57: weir.scheduler.v1.CrawlService.ListDeadLetters:input_type -> weir.scheduler.v1.ListDeadLettersRequest
+	42, // 58: weir.scheduler.v1.CrawlService.RetryDeadLetters:input_type -> weir.scheduler.v1.RetryDeadLettersRequest
+	2,  // 59: weir.scheduler.v1.CrawlService.CreateCrawl:output_type -> weir.scheduler.v1.CreateCrawlResponse
+	4,  // 60: weir.scheduler.v1.CrawlService.GetCrawl:output_type -> weir.scheduler.v1.GetCrawlResponse
+	6,  // 61: weir.scheduler.v1.CrawlService.ListCrawls:output_type -> weir.scheduler.v1.ListCrawlsResponse
+	8,  // 62: weir.scheduler.v1.CrawlService.PauseCrawl:output_type -> weir.scheduler.v1.PauseCrawlResponse
+	10, // 63: weir.scheduler.v1.CrawlService.ResumeCrawl:output_type -> weir.scheduler.v1.ResumeCrawlResponse
+	12, // 64: weir.scheduler.v1.CrawlService.CloseCrawl:output_type -> weir.scheduler.v1.CloseCrawlResponse
+	14, // 65: weir.scheduler.v1.CrawlService.CancelCrawl:output_type -> weir.scheduler.v1.CancelCrawlResponse
+	17, // 66: weir.scheduler.v1.CrawlService.AddURLs:output_type -> weir.scheduler.v1.AddURLsResponse
+	20, // 67: weir.scheduler.v1.CrawlService.WatchCrawl:output_type -> weir.scheduler.v1.WatchCrawlResponse
+	23, // 68: weir.scheduler.v1.CrawlService.WaitCrawl:output_type -> weir.scheduler.v1.WaitCrawlResponse
+	27, // 69: weir.scheduler.v1.CrawlService.DeleteCrawl:output_type -> weir.scheduler.v1.DeleteCrawlResponse
+	25, // 70: weir.scheduler.v1.CrawlService.ExplainURL:output_type -> weir.scheduler.v1.ExplainURLResponse
+	29, // 71: weir.scheduler.v1.CrawlService.ListURLs:output_type -> weir.scheduler.v1.ListURLsResponse
+	32, // 72: weir.scheduler.v1.CrawlService.ListHosts:output_type -> weir.scheduler.v1.ListHostsResponse
+	36, // 73: weir.scheduler.v1.CrawlService.GetHost:output_type -> weir.scheduler.v1.GetHostResponse
+	38, // 74: weir.scheduler.v1.CrawlService.SetHostPolicy:output_type -> weir.scheduler.v1.SetHostPolicyResponse
+	40, // 75: weir.scheduler.v1.CrawlService.ListDeadLetters:output_type -> weir.scheduler.v1.ListDeadLettersResponse
+	43, // 76: weir.scheduler.v1.CrawlService.RetryDeadLetters:output_type -> weir.scheduler.v1.RetryDeadLettersResponse
+	59, // [59:77] is the sub-list for method output_type
+	41, // [41:59] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_weir_scheduler_v1_scheduler_proto_init() }
@@ -3155,7 +3257,7 @@ func file_weir_scheduler_v1_scheduler_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_scheduler_v1_scheduler_proto_rawDesc), len(file_weir_scheduler_v1_scheduler_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   41,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -35,6 +35,7 @@ const (
 	CrawlService_ExplainURL_FullMethodName       = "/weir.scheduler.v1.CrawlService/ExplainURL"
 	CrawlService_ListURLs_FullMethodName         = "/weir.scheduler.v1.CrawlService/ListURLs"
 	CrawlService_ListHosts_FullMethodName        = "/weir.scheduler.v1.CrawlService/ListHosts"
+	CrawlService_GetHost_FullMethodName          = "/weir.scheduler.v1.CrawlService/GetHost"
 	CrawlService_SetHostPolicy_FullMethodName    = "/weir.scheduler.v1.CrawlService/SetHostPolicy"
 	CrawlService_ListDeadLetters_FullMethodName  = "/weir.scheduler.v1.CrawlService/ListDeadLetters"
 	CrawlService_RetryDeadLetters_FullMethodName = "/weir.scheduler.v1.CrawlService/RetryDeadLetters"
@@ -86,6 +87,8 @@ type CrawlServiceClient interface {
 	ListURLs(ctx context.Context, in *ListURLsRequest, opts ...grpc.CallOption) (*ListURLsResponse, error)
 	// ListHosts reads the hosts that the frontier knows and how they are treated.
 	ListHosts(ctx context.Context, in *ListHostsRequest, opts ...grpc.CallOption) (*ListHostsResponse, error)
+	// GetHost reads one host. NOT_FOUND when the frontier has never had it.
+	GetHost(ctx context.Context, in *GetHostRequest, opts ...grpc.CallOption) (*GetHostResponse, error)
 	// SetHostPolicy changes, for all crawls and at once, how a host is treated, and
 	// keeps it. An empty policy takes the change back.
 	SetHostPolicy(ctx context.Context, in *SetHostPolicyRequest, opts ...grpc.CallOption) (*SetHostPolicyResponse, error)
@@ -257,6 +260,16 @@ func (c *crawlServiceClient) ListHosts(ctx context.Context, in *ListHostsRequest
 	return out, nil
 }
 
+func (c *crawlServiceClient) GetHost(ctx context.Context, in *GetHostRequest, opts ...grpc.CallOption) (*GetHostResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetHostResponse)
+	err := c.cc.Invoke(ctx, CrawlService_GetHost_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *crawlServiceClient) SetHostPolicy(ctx context.Context, in *SetHostPolicyRequest, opts ...grpc.CallOption) (*SetHostPolicyResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SetHostPolicyResponse)
@@ -333,6 +346,8 @@ type CrawlServiceServer interface {
 	ListURLs(context.Context, *ListURLsRequest) (*ListURLsResponse, error)
 	// ListHosts reads the hosts that the frontier knows and how they are treated.
 	ListHosts(context.Context, *ListHostsRequest) (*ListHostsResponse, error)
+	// GetHost reads one host. NOT_FOUND when the frontier has never had it.
+	GetHost(context.Context, *GetHostRequest) (*GetHostResponse, error)
 	// SetHostPolicy changes, for all crawls and at once, how a host is treated, and
 	// keeps it. An empty policy takes the change back.
 	SetHostPolicy(context.Context, *SetHostPolicyRequest) (*SetHostPolicyResponse, error)
@@ -393,6 +408,9 @@ func (UnimplementedCrawlServiceServer) ListURLs(context.Context, *ListURLsReques
 }
 func (UnimplementedCrawlServiceServer) ListHosts(context.Context, *ListHostsRequest) (*ListHostsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListHosts not implemented")
+}
+func (UnimplementedCrawlServiceServer) GetHost(context.Context, *GetHostRequest) (*GetHostResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetHost not implemented")
 }
 func (UnimplementedCrawlServiceServer) SetHostPolicy(context.Context, *SetHostPolicyRequest) (*SetHostPolicyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SetHostPolicy not implemented")
@@ -658,6 +676,24 @@ func _CrawlService_ListHosts_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CrawlService_GetHost_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetHostRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CrawlServiceServer).GetHost(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CrawlService_GetHost_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CrawlServiceServer).GetHost(ctx, req.(*GetHostRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _CrawlService_SetHostPolicy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(SetHostPolicyRequest)
 	if err := dec(in); err != nil {
@@ -766,6 +802,10 @@ var CrawlService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListHosts",
 			Handler:    _CrawlService_ListHosts_Handler,
+		},
+		{
+			MethodName: "GetHost",
+			Handler:    _CrawlService_GetHost_Handler,
 		},
 		{
 			MethodName: "SetHostPolicy",
