@@ -66,6 +66,10 @@ chaos: ## the long fault suite: kill -9 of everything in turn, stopped storage, 
 bench: build ## measure the ring against a bare Go loop; writes test/bench/results (BENCHFLAGS=-short for a quick look)
 	$(GO) run ./test/cmd/bench -weir bin/weir $(BENCHFLAGS)
 
+.PHONY: bench-frontier
+bench-frontier: ## measure the frontier and its stores at 1 M and 10 M URLs (BENCHFLAGS=-short for 100,000; -h lists the flags)
+	$(GO) run -trimpath ./services/scheduler/cmd/frontierbench $(BENCHFLAGS)
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (default 10s)
 	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' cmd internal services | xargs -rn1 dirname | sort -u); do \

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weircrawl/weir/internal/testkit/measure"
 	"github.com/weircrawl/weir/test/driver"
 )
 
@@ -129,7 +130,7 @@ func Measure(ctx context.Context, b driver.Binaries, cfg Config, say func(string
 // measuredCPUs are all processors but the first, which is the site's; with one
 // processor they share it.
 func measuredCPUs() string {
-	n := onlineCPUs()
+	n := measure.OnlineCPUs()
 	if n < 2 {
 		return "0"
 	}

@@ -1,90 +1,30 @@
 package bench
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/weircrawl/weir/internal/testkit/measure"
 )
 
 // Report is a benchmark with all that is needed to judge it.
 type Report struct {
 	// Machine, Commit and Command say where, what and how.
-	Machine Machine `json:"machine"`
-	Commit  string  `json:"commit"`
-	Command string  `json:"command"`
+	Machine measure.Machine `json:"machine"`
+	Commit  string          `json:"commit"`
+	Command string          `json:"command"`
 	// At is when the benchmark ended.
 	At time.Time `json:"at"`
 	// Config of the benchmark.
 	Config Config `json:"config"`
 	// Cases with their runs.
 	Cases []*Case `json:"cases"`
-}
-
-// Machine is what a benchmark ran on.
-type Machine struct {
-	// CPU model, number of Cores, MemoryGiB and Kernel.
-	CPU       string `json:"cpu"`
-	Cores     int    `json:"cores"`
-	MemoryGiB int    `json:"memory_gib"`
-	Kernel    string `json:"kernel"`
-	// Go version of the programs.
-	Go string `json:"go"`
-}
-
-// onlineCPUs counts the machine's processors, whatever this process is pinned to.
-func onlineCPUs() int {
-	return max(1, len(procValues("/proc/cpuinfo", "processor")))
-}
-
-// procValues reads the values of a key of a file of /proc.
-func procValues(file, key string) []string {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil // a report without it is a report all the same
-	}
-	var out []string
-	for line := range strings.Lines(string(data)) {
-		k, v, ok := strings.Cut(line, ":")
-		if ok && strings.TrimSpace(k) == key {
-			out = append(out, strings.TrimSpace(v))
-		}
-	}
-	return out
-}
-
-// ThisMachine describes the machine.
-func ThisMachine() Machine {
-	m := Machine{CPU: "unknown", Cores: onlineCPUs(), Go: runtime.Version()}
-	if models := procValues("/proc/cpuinfo", "model name"); len(models) > 0 {
-		m.CPU = models[0]
-	}
-	if mem := procValues("/proc/meminfo", "MemTotal"); len(mem) > 0 {
-		if kib, err := strconv.Atoi(strings.Fields(mem[0])[0]); err == nil {
-			m.MemoryGiB = (kib + 1<<19) >> 20
-		}
-	}
-	if release, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
-		m.Kernel = strings.TrimSpace(string(release))
-	}
-	return m
-}
-
-// Commit names the commit of the work tree, with -dirty when it was changed.
-func Commit(ctx context.Context) string {
-	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*").Output()
-	if err != nil {
-		return "unknown"
-	}
-	return strings.TrimSpace(string(out))
 }
 
 // Write writes the report as JSON and Markdown into dir and returns the file of the
@@ -118,7 +58,7 @@ func (r Report) Markdown() string {
 		"Each figure is the median of n = %d rounds in which the cases took turns, with the least and the greatest. "+
 		"The ring keeps its promises while it is measured: robots.txt, WARC, catalogue, every commit synced.\n",
 		c.Hosts, c.Pages, c.PageBytes>>10, c.Links, c.SlowPages, c.SlowLatency, c.Rounds)
-	bare := median(r.values("bare loop", func(run Run) float64 { return run.total() / float64(run.Pages) }))
+	bare := measure.Median(r.values("bare loop", func(run Run) float64 { return run.total() / float64(run.Pages) }))
 	for _, group := range []string{groupRing, groupSplit, groupWide, groupSlow} {
 		r.table(&b, group, bare)
 	}
@@ -159,7 +99,7 @@ func (r Report) table(b *strings.Builder, group string, bare float64) {
 			}
 			return float64(sum)
 		})
-		fmt.Fprintf(b, "| %s | %s | %s | %.2f | %s |\n", c.Name, spread(rate, 0), spread(cpu, 3), 1000*bare/median(cpu), spread(peak, 0))
+		fmt.Fprintf(b, "| %s | %s | %s | %.2f | %s |\n", c.Name, measure.Spread(rate, 0), measure.Spread(cpu, 3), 1000*bare/measure.Median(cpu), measure.Spread(peak, 0))
 	}
 }
 
@@ -182,28 +122,8 @@ func (r Report) services(b *strings.Builder) {
 		}
 		fmt.Fprintf(b, "| %s ", c.Name)
 		for _, name := range columns {
-			fmt.Fprintf(b, "| %s ", spread(c.values(func(run Run) float64 { return 1000 * run.CPU[name] / float64(run.Pages) }), 3))
+			fmt.Fprintf(b, "| %s ", measure.Spread(c.values(func(run Run) float64 { return 1000 * run.CPU[name] / float64(run.Pages) }), 3))
 		}
 		fmt.Fprint(b, "|\n")
 	}
-}
-
-func median(values []float64) float64 {
-	if len(values) == 0 {
-		return 0
-	}
-	s := slices.Sorted(slices.Values(values))
-	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
-}
-
-// spread renders the median with the least and the greatest value.
-func spread(values []float64, digits int) string {
-	if len(values) == 0 {
-		return "-"
-	}
-	f := func(v float64) string { return strconv.FormatFloat(v, 'f', digits, 64) }
-	if len(values) == 1 {
-		return f(values[0])
-	}
-	return fmt.Sprintf("%s (%s to %s)", f(median(values)), f(slices.Min(values)), f(slices.Max(values)))
 }

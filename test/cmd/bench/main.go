@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weircrawl/weir/internal/testkit/measure"
 	"github.com/weircrawl/weir/test/bench"
 	"github.com/weircrawl/weir/test/driver"
 )
@@ -71,7 +72,7 @@ func run(ctx context.Context) error {
 		}
 	}
 	report := bench.Report{
-		Machine: bench.ThisMachine(), Commit: bench.Commit(ctx), Config: cfg,
+		Machine: measure.ThisMachine(), Commit: measure.Commit(ctx), Config: cfg,
 		Command: "make bench" + flags(),
 	}
 	report.Cases, err = bench.Measure(ctx, bin, cfg, func(line string) { fmt.Fprintln(os.Stderr, line) })
