@@ -1,5 +1,7 @@
 package crawl
 
+import "time"
+
 // Class says why an attempt at a URL gave no page. It is an outcome, counted and
 // shown, and never an error of ours (see Kind). The numbers are those of
 // crawlv1.ErrorClass, so that services convert by a plain cast.
@@ -53,32 +55,66 @@ const (
 type rule struct {
 	name          string
 	retry, snooze bool
+	tries         int     // most attempts that may end like this; 0: the spec's number
+	wait          Backoff // between an attempt that ended like this and the next
+}
+
+// waits makes a schedule. The jitter is the same everywhere: URLs that failed
+// together must not come back together.
+func waits(base time.Duration, factor float64, most time.Duration) Backoff {
+	return Backoff{Base: base, Factor: factor, Max: most, Jitter: 0.2}
 }
 
 // ruleOf holds the whole policy in one place, so that it can be read as a table.
+// A crawl cannot end while a URL waits for its next attempt, so a long wait must
+// be worth what it costs everybody else.
 func ruleOf(c Class) rule {
 	rules := [classCount]rule{
 		ClassNone: {name: "none"},
-		// The answer of the name's own servers is final for this crawl; the host's
-		// other URLs would get the same one, so they wait.
-		ClassDNSNXDomain:       {name: "dns_nxdomain", snooze: true},
-		ClassDNSTemporary:      {name: "dns_temporary", retry: true, snooze: true},
-		ClassConnectRefused:    {name: "connect_refused", retry: true, snooze: true},
-		ClassConnectTimeout:    {name: "connect_timeout", retry: true, snooze: true},
-		ClassTLS:               {name: "tls", retry: true, snooze: true},
-		ClassReset:             {name: "reset", retry: true},
-		ClassTimeoutHeaders:    {name: "timeout_headers", retry: true},
-		ClassTimeoutBody:       {name: "timeout_body", retry: true},
-		ClassTooLarge:          {name: "too_large"},
-		ClassBadResponse:       {name: "bad_response"},
-		ClassRedirectLoop:      {name: "redirect_loop"},
-		ClassAddressDenied:     {name: "address_denied"},
+		// The answer of the name's own servers is final for this crawl; a resolver in
+		// trouble gives another one (dns_temporary). A check an hour later would help
+		// one name in thousands and keep every crawl with a dead link open for that
+		// hour: recrawl and a retry by hand are for that. The host's other URLs would
+		// get the same answer, so they wait.
+		ClassDNSNXDomain: {name: "dns_nxdomain", snooze: true},
+		// A resolver that times out or says SERVFAIL: over in seconds when it is ours,
+		// in minutes when it is the site's.
+		ClassDNSTemporary: {name: "dns_temporary", retry: true, snooze: true, wait: waits(5*time.Second, 4, 5*time.Minute)},
+		// A server that restarts: back in seconds.
+		ClassConnectRefused: {name: "connect_refused", retry: true, snooze: true, wait: waits(2*time.Second, 3, 2*time.Minute)},
+		// A packet filter or an overloaded network; each attempt costs a slot for as
+		// long as the time limit, so the next ones are further apart.
+		ClassConnectTimeout: {name: "connect_timeout", retry: true, snooze: true, wait: waits(5*time.Second, 3, 5*time.Minute)},
+		// Nearly always a certificate that is wrong and stays so; what passes (a
+		// handshake broken half way, a deployment) takes its time. One more attempt.
+		ClassTLS: {name: "tls", retry: true, snooze: true, tries: 2, wait: waits(30*time.Second, 4, 10*time.Minute)},
+		// An idle connection that the server closed, or a worker that died: the next
+		// attempt usually meets another one.
+		ClassReset: {name: "reset", retry: true, wait: waits(time.Second, 3, 2*time.Minute)},
+		// A slow page stays slow for a while, and each attempt costs the site a request
+		// that it could not answer.
+		ClassTimeoutHeaders: {name: "timeout_headers", retry: true, wait: waits(5*time.Second, 3, 5*time.Minute)},
+		ClassTimeoutBody:    {name: "timeout_body", retry: true, wait: waits(5*time.Second, 3, 5*time.Minute)},
+		// The same bytes would come again.
+		ClassTooLarge:     {name: "too_large"},
+		ClassBadResponse:  {name: "bad_response"},
+		ClassRedirectLoop: {name: "redirect_loop"},
+		// Our own configuration.
+		ClassAddressDenied: {name: "address_denied"},
+		// The frontier has tried for as long as it wants to when it says so.
 		ClassRobotsUnreachable: {name: "robots_unreachable"},
-		ClassStatus429:         {name: "status_429", retry: true, snooze: true},
-		ClassStatus4xx:         {name: "status_4xx"},
-		ClassStatus5xx:         {name: "status_5xx", retry: true},
-		ClassDeadLetter:        {name: "dead_letter"},
-		ClassOther:             {name: "other", retry: true},
+		// No schedule of its own: the whole host waits, for Retry-After or the host's
+		// back-off, and the URL is first when that is over.
+		ClassStatus429: {name: "status_429", retry: true, snooze: true},
+		// Final but for the statuses of RetryStatus: 408 is a connection that was slow
+		// to ask, 425 one that asked too early. Both pass at once.
+		ClassStatus4xx: {name: "status_4xx", wait: waits(2*time.Second, 2, time.Minute)},
+		// An error in the page's program or a deployment: sooner than a minute seldom
+		// helps, and never helps the site. 503 with Retry-After snoozes the host.
+		ClassStatus5xx: {name: "status_5xx", retry: true, wait: waits(10*time.Second, 3, 10*time.Minute)},
+		// A page that broke a stage of ours would break it again.
+		ClassDeadLetter: {name: "dead_letter"},
+		ClassOther:      {name: "other", retry: true, wait: waits(5*time.Second, 3, 5*time.Minute)},
 	}
 	if c >= classCount {
 		c = ClassOther
@@ -113,6 +149,16 @@ func RetryStatus(status int) bool {
 // RetryStatus where the status is known. Numbers that this version does not know
 // are treated as ClassOther.
 func (c Class) Retry() bool { return ruleOf(c).retry }
+
+// Backoff returns the schedule between the attempts at a URL after one that ended
+// like this, counted by the attempts that burned. It is the zero value, no wait,
+// for what is never tried again and for 429, where the host's wait is the URL's.
+// For ClassStatus4xx it is that of the statuses that RetryStatus names.
+func (c Class) Backoff() Backoff { return ruleOf(c).wait }
+
+// Tries bounds the attempts at a URL when the last one ended like this, whatever
+// the spec's retries say; 0 means no bound of the class's own.
+func (c Class) Tries() int { return ruleOf(c).tries }
 
 // BurnsAttempt reports whether the attempt counts against the URL's retries. Only
 // 429 does not: the host asked us to wait and said nothing about the URL. Callers

@@ -1,6 +1,9 @@
 package crawl
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestClasses(t *testing.T) {
 	t.Parallel()
@@ -66,5 +69,54 @@ func TestClassOfStatus(t *testing.T) {
 		if got := ClassOfStatus(tt.status); got != tt.want || RetryStatus(tt.status) != tt.retry {
 			t.Errorf("status %d: %s, retry %v, want %s, %v", tt.status, got, RetryStatus(tt.status), tt.want, tt.retry)
 		}
+	}
+}
+
+// TestSchedules writes the waits out, as somebody who waits for a crawl sees them.
+func TestSchedules(t *testing.T) {
+	t.Parallel()
+	const s, m = time.Second, time.Minute
+	tests := []struct {
+		class Class
+		tries int
+		waits [4]time.Duration // before the first, second, third and 20th retry
+	}{
+		{ClassNone, 0, [4]time.Duration{}},
+		{ClassDNSNXDomain, 0, [4]time.Duration{}},
+		{ClassDNSTemporary, 0, [4]time.Duration{5 * s, 20 * s, 80 * s, 5 * m}},
+		{ClassConnectRefused, 0, [4]time.Duration{2 * s, 6 * s, 18 * s, 2 * m}},
+		{ClassConnectTimeout, 0, [4]time.Duration{5 * s, 15 * s, 45 * s, 5 * m}},
+		{ClassTLS, 2, [4]time.Duration{30 * s, 2 * m, 8 * m, 10 * m}},
+		{ClassReset, 0, [4]time.Duration{s, 3 * s, 9 * s, 2 * m}},
+		{ClassTimeoutHeaders, 0, [4]time.Duration{5 * s, 15 * s, 45 * s, 5 * m}},
+		{ClassTimeoutBody, 0, [4]time.Duration{5 * s, 15 * s, 45 * s, 5 * m}},
+		{ClassTooLarge, 0, [4]time.Duration{}},
+		{ClassBadResponse, 0, [4]time.Duration{}},
+		{ClassRedirectLoop, 0, [4]time.Duration{}},
+		{ClassAddressDenied, 0, [4]time.Duration{}},
+		{ClassRobotsUnreachable, 0, [4]time.Duration{}},
+		{ClassStatus429, 0, [4]time.Duration{}},
+		{ClassStatus4xx, 0, [4]time.Duration{2 * s, 4 * s, 8 * s, m}},
+		{ClassStatus5xx, 0, [4]time.Duration{10 * s, 30 * s, 90 * s, 10 * m}},
+		{ClassDeadLetter, 0, [4]time.Duration{}},
+		{ClassOther, 0, [4]time.Duration{5 * s, 15 * s, 45 * s, 5 * m}},
+		{Class(200), 0, [4]time.Duration{5 * s, 15 * s, 45 * s, 5 * m}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.class.String(), func(t *testing.T) {
+			t.Parallel()
+			b := tt.class.Backoff()
+			got := [4]time.Duration{b.Delay(1, nil), b.Delay(2, nil), b.Delay(3, nil), b.Delay(20, nil)}
+			if got != tt.waits || tt.class.Tries() != tt.tries {
+				t.Errorf("waits %v, tries %d, want %v, %d", got, tt.class.Tries(), tt.waits, tt.tries)
+			}
+			// What is tried again and holds no host must not be tried at once.
+			if tt.class.Retry() && tt.class.BurnsAttempt() && (b.Base <= 0 || b.Jitter <= 0 || b.Max <= 0) {
+				t.Errorf("is retried on %+v", b)
+			}
+		})
+	}
+	if int(classCount) != len(tests)-1 {
+		t.Errorf("%d classes, %d tested", classCount, len(tests)-1)
 	}
 }

@@ -23,7 +23,17 @@ const (
 	ReasonDepth Reason = "depth"
 	// ReasonLength: the canonical URL is too long.
 	ReasonLength Reason = "length"
+	// ReasonPathRepetition: segments of the path follow themselves too often.
+	ReasonPathRepetition Reason = "path_repetition"
+	// ReasonPathDepth: too many path segments.
+	ReasonPathDepth Reason = "path_depth"
 )
+
+// Reasons returns the reasons for a refusal, for metrics that want to know their
+// labels.
+func Reasons() []Reason {
+	return []Reason{ReasonHost, ReasonRule, ReasonDepth, ReasonLength, ReasonPathRepetition, ReasonPathDepth}
+}
 
 // ScopeRule accepts or rejects the URLs that its pattern matches.
 type ScopeRule struct {
@@ -51,6 +61,12 @@ type ScopeConfig struct {
 	MaxDepth int
 	// MaxLength of a canonical URL in bytes; 0 or less means weburl.MaxLength.
 	MaxLength int
+	// PathRepeats is how often a path segment, or a group of up to eight, may follow
+	// itself: with 3, /a/a/a/a is in scope and /a/a/a/a/a is not. 0 or less means no
+	// bound.
+	PathRepeats int
+	// PathSegments is the greatest number of path segments; 0 or less means no bound.
+	PathSegments int
 }
 
 // WithSeedHosts returns the config with the seeds' hosts (URL.HostPort) as its
@@ -83,6 +99,8 @@ type Scope struct {
 	rules    []ScopeRule
 	maxDepth int
 	maxLen   int
+
+	pathRepeats, pathSegments int
 }
 
 // endpoint is a struct rather than "host:port" so that Judge can look up URLs on
@@ -99,6 +117,8 @@ func NewScope(c ScopeConfig) *Scope {
 		rules:    append([]ScopeRule(nil), c.Rules...),
 		maxDepth: c.MaxDepth,
 		maxLen:   c.MaxLength,
+
+		pathRepeats: c.PathRepeats, pathSegments: c.PathSegments,
 	}
 	if s.maxLen <= 0 {
 		s.maxLen = weburl.MaxLength
@@ -159,6 +179,18 @@ func (s *Scope) Judge(u weburl.URL, depth int) Verdict {
 	if !s.anyHost && !s.hasHost(u) {
 		return Verdict{Reason: ReasonHost}
 	}
+	v := s.byRules(url)
+	if v.Accept {
+		// Rules that accept are about parts of a site, and traps are in all parts.
+		if reason := s.trapped(u.Path()); reason != ReasonNone {
+			return Verdict{Reason: reason}
+		}
+	}
+	return v
+}
+
+// byRules lets the last rule that matches decide.
+func (s *Scope) byRules(url string) Verdict {
 	for i := len(s.rules) - 1; i >= 0; i-- {
 		r := &s.rules[i]
 		if !r.Pattern.Match(url) {

@@ -32,10 +32,7 @@ const (
 
 // Reasons returns all reasons, for metrics that want to know their labels.
 func Reasons() []Reason {
-	return []Reason{
-		crawl.ReasonHost, crawl.ReasonRule, crawl.ReasonDepth, crawl.ReasonLength,
-		NoFollow, Scheme, Malformed, Limit, Disabled,
-	}
+	return append(crawl.Reasons(), NoFollow, Scheme, Malformed, Limit, Disabled)
 }
 
 // Config is what a crawl says about links.
