@@ -62,3 +62,46 @@ func BenchmarkHop(b *testing.B) {
 		})
 	}))
 }
+
+// BenchmarkPublishTask is one task published and acked, many in flight: what the
+// fence and the age of each cost, the server's share included.
+func BenchmarkPublishTask(b *testing.B) {
+	run := func(b *testing.B, fenced bool, change func(*bus.Message)) {
+		cfg := bus.EmbeddedConfig()
+		cfg.TasksPerCrawl, cfg.Tasks.Messages, cfg.Tasks.Bytes = 1<<40, -1, 64<<30
+		_, bs := start(b, cfg)
+		seq := uint64(0)
+		if fenced {
+			seq = fence(b, bs, 0)
+		}
+		const window = 200
+		var pendings []bus.Pending
+		wait := func() {
+			for _, p := range pendings {
+				if err := p.Wait(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+			pendings = pendings[:0]
+		}
+		b.ReportAllocs()
+		n := uint64(0)
+		for b.Loop() {
+			n++
+			m := fencedTask(0, seq)(n)
+			if change != nil {
+				change(&m)
+			}
+			pendings = append(pendings, bs.Publish(b.Context(), m))
+			if len(pendings) == window {
+				wait()
+			}
+		}
+		wait()
+	}
+	b.Run("plain", func(b *testing.B) { run(b, false, nil) })
+	b.Run("noage", func(b *testing.B) {
+		run(b, false, func(m *bus.Message) { *m = bus.Message{Subject: m.Subject, ID: m.ID, Lease: m.Lease, Body: m.Body} })
+	})
+	b.Run("fenced", func(b *testing.B) { run(b, true, nil) })
+}

@@ -23,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -55,7 +56,9 @@ type Bus struct {
 	js  jetstream.JetStream
 	m   *metrics
 
+	taskAge string    // as a header of messages
 	buffers sync.Pool // of *[]byte, for marshalling
+	turns   turns
 }
 
 // Connect dials the server and waits until it answers, at most
@@ -70,6 +73,7 @@ func Connect(ctx context.Context, cfg Config, deps Deps) (*Bus, error) {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
 	b := &Bus{cfg: cfg, log: deps.Log.With("component", "bus"), m: newMetrics(deps.Registry)}
+	b.taskAge = strconv.FormatInt(int64(cfg.Tasks.Age.Seconds()), 10)
 	opts := append(b.options(deps), connectOptions(cfg)...)
 	ctx, cancel := context.WithTimeout(ctx, cfg.ConnectTimeout)
 	defer cancel()

@@ -52,6 +52,7 @@ func (o Options) prefetch() int {
 // What h returns decides about the message:
 //
 //	nil, Conflict, Precondition, Throttled   acked
+//	ErrFenced                                given back at once
 //	Invalid, NotFound                        moved to the dead letters
 //	Unavailable                              h is called again with back-off; nothing is pulled meanwhile
 //	Internal, any other error, a panic       delivered again, a dead letter after MaxDeliver

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -34,6 +35,9 @@ func (d disposition) String() string {
 func dispositionOf(err error) disposition {
 	if err == nil {
 		return ack
+	}
+	if errors.Is(err, ErrFenced) {
+		return release // the new owner's, who knows nothing of it yet
 	}
 	switch crawl.KindOf(err) {
 	case crawl.Conflict, crawl.Precondition, crawl.Throttled:

@@ -15,6 +15,15 @@ import (
 // a refused publish costs more than an accepted one.
 var ErrFull = crawl.Errorf(crawl.Unavailable, "stream is full")
 
+// ErrFenced: another owner has taken the partition since the message's fence was
+// set. What is published for it from here on would be refused too.
+var ErrFenced = crawl.Errorf(crawl.Conflict, "the partition's tasks have another publisher")
+
+// codeFenced is what a stream answers to a message whose fence is not the last one.
+// 10164, which streams with replicas know besides, is no verdict: a message with the
+// same fence, or a new fence, is still being agreed upon.
+const codeFenced = 10071
+
 // codeStoreFailed is what a stream answers at any of its bounds: messages,
 // bytes, messages of a subject.
 const codeStoreFailed = 10077
@@ -27,6 +36,8 @@ func publishError(subject string, err error) error {
 		return nil
 	case errors.As(err, &api) && api.ErrorCode == codeStoreFailed:
 		return fmt.Errorf("publish %s: %w", subject, ErrFull)
+	case errors.As(err, &api) && api.ErrorCode == codeFenced:
+		return fmt.Errorf("publish %s: %w", subject, ErrFenced)
 	case errors.Is(err, nats.ErrMaxPayload):
 		return crawl.Errorf(crawl.Invalid, "publish %s: %w", subject, err)
 	default:

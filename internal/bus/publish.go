@@ -11,13 +11,13 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/weircrawl/weir/internal/crawl"
-	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 )
 
 // Pending is a message on its way to the server.
 type Pending interface {
 	// Wait returns nil once the message is stored (or was already), ErrFull when
-	// the stream is at its bound, another error of kind Unavailable when the
+	// the stream is at its bound, ErrFenced when the message's fence is not the last
+	// one, another error of kind Unavailable when the
 	// server did not answer: then the message may be stored all the same, and its
 	// ID makes publishing it again harmless. Call it once.
 	Wait(ctx context.Context) error
@@ -42,15 +42,22 @@ func (b *Bus) publish(ctx context.Context, msg Message) *pending {
 		p.err = crawl.Errorf(crawl.Invalid, "marshal for %s: %w", msg.Subject, err)
 		return p
 	}
-	h := make(nats.Header, 2)
+	h := make(nats.Header, 5)
 	if msg.ID != "" {
 		h[jetstream.MsgIDHeader] = []string{msg.ID}
 	}
 	if msg.Lease != 0 {
 		h[headerLease] = []string{strconv.FormatUint(msg.Lease, 16)}
 	}
+	if msg.aged {
+		h[jetstream.MsgTTLHeader] = []string{b.taskAge}
+	}
 	m := &nats.Msg{Subject: msg.Subject, Header: h, Data: data}
-	p.future, p.err = b.send(ctx, m)
+	if msg.Fence == 0 {
+		p.ack, p.err = b.send(ctx, m)
+	} else {
+		p.ack, p.err = b.sendFenced(ctx, m, msg.Partition, msg.Fence)
+	}
 	// nats.go has copied the data to its write buffer, and with retries of its own
 	// switched off it never looks at the message again.
 	m.Data = nil
@@ -66,8 +73,15 @@ var publishOptions = []jetstream.PublishOpt{
 	jetstream.WithStallWait(200 * time.Millisecond),
 }
 
+// acked is the part of jetstream.PubAckFuture that is used: one of the two
+// channels brings one value.
+type acked interface {
+	Ok() <-chan *jetstream.PubAck //nolint:revive // as there
+	Err() <-chan error
+}
+
 // send waits for room among the messages in flight.
-func (b *Bus) send(ctx context.Context, m *nats.Msg) (jetstream.PubAckFuture, error) {
+func (b *Bus) send(ctx context.Context, m *nats.Msg) (acked, error) {
 	for {
 		if !b.nc.IsConnected() {
 			// It would wait in the connection's buffer, which is for acks.
@@ -87,8 +101,8 @@ func (b *Bus) send(ctx context.Context, m *nats.Msg) (jetstream.PubAckFuture, er
 type pending struct {
 	b       *Bus
 	subject string
-	future  jetstream.PubAckFuture
-	err     error // final, when future is nil
+	ack     acked
+	err     error // final, when there is no ack to wait for
 }
 
 // Wait implements Pending.
@@ -96,8 +110,8 @@ func (p *pending) Wait(ctx context.Context) error {
 	err := p.err
 	if err == nil {
 		select {
-		case <-p.future.Ok():
-		case err = <-p.future.Err():
+		case <-p.ack.Ok():
+		case err = <-p.ack.Err():
 			err = publishError(p.subject, err)
 		case <-ctx.Done():
 			err = crawl.Errorf(crawl.Unavailable, "publish %s: %w", p.subject, context.Cause(ctx))
@@ -144,52 +158,6 @@ func waitAll(ctx context.Context, msgs []Message, pendings []*pending) (left []M
 		return nil, final
 	}
 	return left, err
-}
-
-// SendReport tells the scheduler that an exchange is over. It does not wait, and
-// the report may be lost; the error says only that it could not be sent.
-func (b *Bus) SendReport(partition uint32, r *crawlv1.FetchReport) error {
-	if !b.nc.IsConnected() {
-		return crawl.Errorf(crawl.Unavailable, "send report: %w", nats.ErrDisconnected)
-	}
-	buf := b.getBuffer()
-	defer b.putBuffer(buf)
-	data, err := proto.MarshalOptions{}.MarshalAppend((*buf)[:0], r)
-	if err != nil {
-		return crawl.Errorf(crawl.Invalid, "marshal report: %w", err)
-	}
-	*buf = data
-	return unavailable("send report", b.nc.Publish(subjectReport+strconv.FormatUint(uint64(partition), 10), data))
-}
-
-// Reports calls handle with the reports of all partitions, one after the other,
-// until ctx ends; then it returns nil. What cannot be read is counted and dropped.
-func (b *Bus) Reports(ctx context.Context, handle func(*crawlv1.FetchReport)) error {
-	// Room for the reports of a second at a high rate; more are lost, which costs
-	// only time.
-	ch := make(chan *nats.Msg, 8192)
-	sub, err := b.nc.ChanSubscribe(subjectReport+"*", ch)
-	if err != nil {
-		return unavailable("subscribe to reports", err)
-	}
-	defer func() { _ = sub.Unsubscribe() }()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case m, ok := <-ch:
-			if !ok {
-				return crawl.Errorf(crawl.Unavailable, "reports: the connection was closed")
-			}
-			r := new(crawlv1.FetchReport)
-			if err := proto.Unmarshal(m.Data, r); err != nil {
-				b.m.consumed.WithLabelValues("report", "invalid").Inc()
-				continue
-			}
-			b.m.consumed.WithLabelValues("report", "ack").Inc()
-			handle(r)
-		}
-	}
 }
 
 // maxPooled bounds what the pool of buffers keeps.

@@ -25,6 +25,8 @@ const (
 	subjectPage   = "weir.page."
 	subjectRecord = "weir.record."
 	subjectResult = "weir.result."
+	subjectLinks  = "weir.links."
+	subjectFence  = "weir.fence."
 	subjectDead   = "weir.dead."
 	subjectReport = "weir.report."
 
@@ -42,13 +44,22 @@ type Message struct {
 	ID string
 	// Lease is the visit that the message is about, for InFlight; 0 for none.
 	Lease uint64
+	// Fence has the server refuse a task with ErrFenced unless it is what the last
+	// call of Bus.Fence for Partition, whoever made it, returned. 0 for no fence; only
+	// for tasks, since the fences are in their stream.
+	Fence     uint64
+	Partition uint32
+	// aged has the stream drop the message at the age that its configuration names.
+	aged bool
 	// Body is marshalled while Publish runs and not kept.
 	Body proto.Message
 }
 
 // Task makes the message for a pool of fetchers.
 func Task(pool string, t *crawlv1.FetchTask) Message {
-	return message(subjectTask+pool+"."+t.GetRef().GetCrawlId(), "task", t.GetRef(), t)
+	m := message(subjectTask+pool+"."+t.GetRef().GetCrawlId(), "task", t.GetRef(), t)
+	m.aged = true
+	return m
 }
 
 // Page makes the message for the parsers.
@@ -65,6 +76,20 @@ func Record(r *crawlv1.Record) Message {
 func Result(r *crawlv1.Result) Message {
 	p := strconv.FormatUint(uint64(r.GetRef().GetPartition()), 10)
 	return message(subjectResult+p, "result", r.GetRef(), r)
+}
+
+// Links makes the message that brings links to the owner of another partition. Its
+// id is of the place that the links come from, so that the copies which a new owner
+// of that place sends are one.
+func Links(dest uint32, l *crawlv1.Links) Message {
+	b := make([]byte, 0, 56)
+	b = append(b, "links-"...)
+	b = strconv.AppendUint(b, uint64(l.GetSource()), 10)
+	b = append(b, '-')
+	b = strconv.AppendUint(b, l.GetEpoch(), 10)
+	b = append(b, '-')
+	b = strconv.AppendUint(b, l.GetSequence(), 10)
+	return Message{Subject: subjectLinks + strconv.FormatUint(uint64(dest), 10), ID: string(b), Body: l}
 }
 
 // message adds the id stage-crawl-key-generation-attempt-lease: the same for
@@ -136,6 +161,12 @@ func StoreConsumer() Consumer {
 // ResultConsumer takes the results of a partition; only its owner may.
 func ResultConsumer(partition uint32) Consumer {
 	return Consumer{stream: StreamResults, name: "result-" + strconv.FormatUint(uint64(partition), 10), label: "result", kind: kindResult}
+}
+
+// LinksConsumer takes the links that other partitions found for a partition; only
+// its owner may. Its settings are those of ResultConsumer.
+func LinksConsumer(partition uint32) Consumer {
+	return Consumer{stream: StreamResults, name: "links-" + strconv.FormatUint(uint64(partition), 10), label: "links", kind: kindResult}
 }
 
 // deadConsumer takes dead letters and the advisories that announce them.

@@ -50,6 +50,7 @@ func (b *Bus) ensureConsumers(ctx context.Context, partitions uint32) error {
 	ensure(StoreConsumer(), subjectRecord+"*")
 	for p := range partitions {
 		ensure(ResultConsumer(p), fmt.Sprintf("%s%d", subjectResult, p))
+		ensure(LinksConsumer(p), fmt.Sprintf("%s%d", subjectLinks, p))
 	}
 	ensure(deadConsumer(), subjectDead+">", advisoryMaxDeliver+">")
 	return g.Wait()
@@ -107,9 +108,14 @@ func (b *Bus) streams() []jetstream.StreamConfig {
 			AllowDirect: true, // InFlight reads by it
 		}
 	}
-	tasks := queue(StreamTasks, "fetches to be done now", b.cfg.Tasks, subjectTask+"*.*")
+	tasks := queue(StreamTasks, "fetches to be done now", b.cfg.Tasks, subjectTask+"*.*", subjectFence+"*")
 	tasks.MaxMsgsPerSubject = b.cfg.TasksPerCrawl
 	tasks.DiscardNewPerSubject = true
+	tasks.AllowRollup = true // a fence replaces the one before
+	// Fences must stay, so each task has its age with it instead: a server that starts
+	// again drops by MaxAge even what is marked to be kept for ever (2.15).
+	tasks.AllowMsgTTL = true
+	tasks.MaxAge = 0
 	dead := queue(StreamDead, "messages that were given up", b.cfg.Dead, subjectDead+">", advisoryMaxDeliver+">")
 	dead.Retention = jetstream.LimitsPolicy
 	// The oldest dead letters make room: nothing may stop because people have not
@@ -119,7 +125,7 @@ func (b *Bus) streams() []jetstream.StreamConfig {
 		tasks,
 		queue(StreamPages, "fetched pages to be parsed", b.cfg.Pages, subjectPage+"*"),
 		queue(StreamRecords, "records to be stored", b.cfg.Records, subjectRecord+"*"),
-		queue(StreamResults, "results for the frontier", b.cfg.Results, subjectResult+"*"),
+		queue(StreamResults, "results and links for the frontier", b.cfg.Results, subjectResult+"*", subjectLinks+"*"),
 		dead,
 	}
 }
@@ -132,7 +138,7 @@ func (b *Bus) streams() []jetstream.StreamConfig {
 //
 // Tasks go altogether: delivered again, a visit that the kill broke off would begin
 // without its host's delay. The frontier finds their leases missing and hands the
-// URLs out anew, each in its turn.
+// URLs out anew, each in its turn. Fences stay.
 func (b *Bus) ResetConsumers(ctx context.Context) error {
 	for _, name := range []string{StreamTasks, StreamPages, StreamRecords, StreamResults} {
 		s, err := b.js.Stream(ctx, name)
@@ -152,7 +158,7 @@ func (b *Bus) ResetConsumers(ctx context.Context) error {
 			return unavailable("list consumers of "+name, err)
 		}
 		if name == StreamTasks {
-			if err := s.Purge(ctx); err != nil {
+			if err := s.Purge(ctx, jetstream.WithPurgeSubject(subjectTask+">")); err != nil {
 				return unavailable("purge "+name, err)
 			}
 		}
@@ -167,24 +173,4 @@ func (b *Bus) PurgeCrawl(ctx context.Context, crawlID string) error {
 		return unavailable("purge crawl "+crawlID, err)
 	}
 	return unavailable("purge crawl "+crawlID, s.Purge(ctx, jetstream.WithPurgeSubject(subjectTask+"*."+token(crawlID))))
-}
-
-// Lag returns the messages waiting for and in the hands of every consumer, by
-// "STREAM/consumer".
-func (b *Bus) Lag(ctx context.Context) (map[string]uint64, error) {
-	lag := make(map[string]uint64)
-	for _, name := range []string{StreamTasks, StreamPages, StreamRecords, StreamResults, StreamDead} {
-		s, err := b.js.Stream(ctx, name)
-		if err != nil {
-			return nil, unavailable("look at stream "+name, err)
-		}
-		list := s.ListConsumers(ctx)
-		for c := range list.Info() {
-			lag[name+"/"+c.Name] = c.NumPending + uint64(c.NumAckPending)
-		}
-		if err := list.Err(); err != nil {
-			return nil, unavailable("list consumers of "+name, err)
-		}
-	}
-	return lag, nil
 }

@@ -31,6 +31,7 @@ func TestEnsureTopologyIsIdempotent(t *testing.T) {
 	want := map[string]uint64{
 		"WEIR_TASKS/fetch-http": 0, "WEIR_PAGES/parse": 5, "WEIR_RECORDS/store": 0, "WEIR_DEAD/dead": 0,
 		"WEIR_RESULTS/result-0": 0, "WEIR_RESULTS/result-1": 0, "WEIR_RESULTS/result-2": 0,
+		"WEIR_RESULTS/links-0": 0, "WEIR_RESULTS/links-1": 0, "WEIR_RESULTS/links-2": 0,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -167,27 +168,6 @@ func TestConnectOverTCP(t *testing.T) {
 	eventually(t, "the bus is unhealthy", func() bool { return b.Healthy() != nil })
 	s.Restart()
 	eventually(t, "the bus is healthy", func() bool { return b.Healthy() == nil })
-}
-
-func TestReports(t *testing.T) {
-	t.Parallel()
-	_, b := start(t, bus.EmbeddedConfig())
-	got := make(chan uint64, 100)
-	background(t, func(ctx context.Context) error {
-		return b.Reports(ctx, func(r *crawlv1.FetchReport) { got <- r.GetLease() })
-	})
-	// Reports sent before the subscription are lost, so send until one comes.
-	eventually(t, "a report arrives", func() bool {
-		if err := b.SendReport(3, &crawlv1.FetchReport{Lease: 42}); err != nil {
-			t.Errorf("send: %v", err)
-		}
-		select {
-		case l := <-got:
-			return l == 42
-		default:
-			return false
-		}
-	})
 }
 
 func TestConfigValidate(t *testing.T) {

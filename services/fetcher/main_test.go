@@ -97,7 +97,9 @@ func setup(t *testing.T, handler http.HandlerFunc, change func(*fetcher.Config))
 			t.Errorf("run: %v", err)
 		}
 	})
-	background(t, func(ctx context.Context) { _ = b.bus.Reports(ctx, func(r *crawlv1.FetchReport) { b.reports <- r }) })
+	background(t, func(ctx context.Context) {
+		_ = b.bus.Reports(ctx, bus.NewPartitionSet(0), func(r *crawlv1.FetchReport) { b.reports <- r })
+	})
 	return b
 }
 

@@ -50,6 +50,15 @@ func (s *Service) takeResults(ctx context.Context, ds []bus.Delivery) error {
 	return s.do(ctx, func(l *loop, now time.Time) error { return l.complete(ctx, now, vs) })
 }
 
+// partitions are all there are.
+func (s *Service) partitions() *bus.PartitionSet {
+	set := bus.NewPartitionSet()
+	for p := range uint32(s.cfg.Partitions) {
+		set.Add(p)
+	}
+	return set
+}
+
 // takeReport hands reports to the loop; it waits while the loop is busy.
 func (s *Service) takeReport(ctx context.Context) func(*crawlv1.FetchReport) {
 	return func(r *crawlv1.FetchReport) {

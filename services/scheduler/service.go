@@ -151,7 +151,7 @@ func (s *Service) Run(ctx context.Context) (err error) {
 	outer.Go(func() error { return s.reaper(octx) })
 	outer.Go(func() error { return s.announce(octx) })
 	outer.Go(func() error { return s.deps.Bus.Reconnected(octx, s.restoreBus) })
-	outer.Go(func() error { return s.deps.Bus.Reports(octx, s.takeReport(octx)) })
+	outer.Go(func() error { return s.deps.Bus.Reports(octx, s.partitions(), s.takeReport(octx)) })
 	outer.Go(func() error { return s.consumeResults(octx) })
 	outer.Go(func() error { return s.deps.Bus.DeadLetters(octx, s.takeDeadLetter) })
 	outer.Go(func() error {

@@ -1,0 +1,180 @@
+package bus_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/weircrawl/weir/internal/bus"
+	"github.com/weircrawl/weir/internal/crawl"
+	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+)
+
+func fencedTask(partition uint32, fence uint64) func(uint64) bus.Message {
+	return func(n uint64) bus.Message {
+		m := task(n)
+		m.Partition, m.Fence = partition, fence
+		return m
+	}
+}
+
+func fence(tb testing.TB, b *bus.Bus, partition uint32) uint64 {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	seq, err := b.Fence(ctx, partition, "replica")
+	if err != nil || seq == 0 {
+		tb.Fatalf("fence: %d, %v", seq, err)
+	}
+	return seq
+}
+
+func TestFencedPublisher(t *testing.T) {
+	t.Parallel()
+	s, b := start(t, bus.EmbeddedConfig())
+	old := fence(t, b, 3)
+	other := fence(t, b, 4)
+	publish(t, b, fencedTask(3, old), 1, 50)
+	publish(t, b, fencedTask(4, other), 51, 60)
+
+	successor := s.Connect(bus.EmbeddedConfig())
+	next := fence(t, successor, 3)
+	if next <= old {
+		t.Errorf("fence %d after %d", next, old)
+	}
+	// Many in flight, as a scheduler has them: all are refused, each by name.
+	var pendings []bus.Pending
+	for n := range uint64(100) {
+		pendings = append(pendings, b.Publish(t.Context(), fencedTask(3, old)(100+n)))
+	}
+	for _, p := range pendings {
+		if err := p.Wait(t.Context()); !errors.Is(err, bus.ErrFenced) || crawl.KindOf(err) != crawl.Conflict {
+			t.Fatalf("stale fence: %v", err)
+		}
+	}
+	if err := b.PublishAll(t.Context(), fencedTask(3, old)(300)); !errors.Is(err, bus.ErrFenced) {
+		t.Errorf("stale fence, all: %v", err)
+	}
+	// Neither the other partition nor the new owner is disturbed, and the refused
+	// messages' ids were not remembered.
+	publish(t, b, fencedTask(4, other), 61, 70)
+	publish(t, successor, fencedTask(3, next), 100, 110)
+	publish(t, b, task, 400, 400)
+	if n := lag(t, b, "WEIR_TASKS/fetch-http"); n != 50+10+10+11+1 {
+		t.Errorf("%d tasks, want 82", n)
+	}
+}
+
+func TestFenceThatWasNeverSetRefuses(t *testing.T) {
+	t.Parallel()
+	_, b := start(t, bus.EmbeddedConfig())
+	if err := b.PublishAll(t.Context(), fencedTask(1, 7)(1)); !errors.Is(err, bus.ErrFenced) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Fences outlive the age of the stream, its purges and restarts, and are no tasks.
+func TestFenceStays(t *testing.T) {
+	t.Parallel()
+	cfg := bus.EmbeddedConfig()
+	cfg.DuplicateWindow = 500 * time.Millisecond
+	cfg.Tasks.Age = time.Second
+	s, b := start(t, cfg)
+	seq := fence(t, b, 0)
+	publish(t, b, fencedTask(0, seq), 1, 5)
+	eventually(t, "the tasks are too old", func() bool { return lag(t, b, "WEIR_TASKS/fetch-http") == 0 })
+	publish(t, b, fencedTask(0, seq), 6, 10)
+	if err := b.PurgeCrawl(t.Context(), crawlID); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.ResetConsumers(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.EnsureTopology(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if leases, err := b.InFlight(t.Context()); err != nil || len(leases) != 0 {
+		t.Errorf("in flight %v, %v", leases, err)
+	}
+	publish(t, b, fencedTask(0, seq), 11, 15)
+	s.Restart()
+	publish(t, b, fencedTask(0, seq), 16, 20)
+}
+
+// A fence goes in when tasks fill the room of their crawl, and waits while the whole
+// stream is full.
+func TestFenceOfAFullStream(t *testing.T) {
+	t.Parallel()
+	cfg := bus.EmbeddedConfig()
+	cfg.TasksPerCrawl, cfg.Tasks.Messages = 10, 12
+	_, b := start(t, cfg)
+	publish(t, b, task, 1, 10)
+	fence(t, b, 0)
+	fence(t, b, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := b.Fence(ctx, 2, "replica"); crawl.KindOf(err) != crawl.Unavailable {
+		t.Errorf("full: %v", err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.Fence(t.Context(), 0, "replica")
+		done <- err
+	}()
+	if err := b.PurgeCrawl(t.Context(), crawlID); err != nil {
+		t.Fatal(err)
+	}
+	if err := await(t, done, "the fence"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFetchBacklog(t *testing.T) {
+	t.Parallel()
+	_, b := start(t, bus.EmbeddedConfig())
+	fence(t, b, 0)
+	publish(t, b, task, 1, 10)
+	entered, leave := make(chan struct{}, 10), make(chan struct{})
+	background(t, func(ctx context.Context) error {
+		return b.Consume(ctx, bus.FetchConsumer("http"), bus.Options{Concurrency: 3, Prefetch: -1}, func(context.Context, bus.Delivery) error {
+			entered <- struct{}{}
+			<-leave
+			return nil
+		})
+	})
+	for range 3 {
+		await(t, entered, "a fetcher")
+	}
+	// The server counts a moment after it stores.
+	eventually(t, "7 wait and 3 are worked on", func() bool {
+		waiting, working, err := b.FetchBacklog(t.Context(), "http")
+		return waiting == 7 && working == 3 && err == nil
+	})
+	close(leave)
+	eventually(t, "all is done", func() bool {
+		waiting, working, err := b.FetchBacklog(t.Context(), "http")
+		return waiting+working == 0 && err == nil
+	})
+	if _, _, err := b.FetchBacklog(t.Context(), "none"); crawl.KindOf(err) != crawl.Unavailable {
+		t.Errorf("unknown pool: %v", err)
+	}
+}
+
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	b := start2(t, 3)
+	m := bus.Links(2, &crawlv1.Links{CrawlId: crawlID, Source: 1, Epoch: 5, Sequence: 9})
+	if m.Subject != "weir.links.2" || m.ID != "links-1-5-9" {
+		t.Errorf("subject %s, id %s", m.Subject, m.ID)
+	}
+	if err := b.PublishAll(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.PublishAll(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	if n := lag(t, b, "WEIR_RESULTS/links-2"); n != 1 {
+		t.Errorf("%d messages, want 1", n)
+	}
+}
