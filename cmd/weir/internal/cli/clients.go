@@ -266,16 +266,30 @@ func (a *app) cancelCmd() *cobra.Command {
 }
 
 func (a *app) addCmd() *cobra.Command {
-	return a.clientCmd("add CRAWL URL… | -", "Add seeds to a crawl that was not closed; - reads one URL a line from stdin", nil, func(ctx context.Context, c *client.Client, args []string) error {
+	var (
+		notBefore string
+		priority  int32
+		cmd       *cobra.Command
+	)
+	cmd = a.clientCmd("add CRAWL URL… | -", "Add seeds to a crawl that was not closed; - reads one URL a line from stdin", nil, func(ctx context.Context, c *client.Client, args []string) error {
 		if len(args) < 2 {
 			return crawl.Errorf(crawl.Invalid, "weir add takes a CRAWL and URLs, or - for stdin")
 		}
-		var added client.Added
+		var terms client.Terms
 		var err error
+		if notBefore != "" {
+			if terms.NotBefore, err = when(time.Now(), "not-before", notBefore); err != nil {
+				return err
+			}
+		}
+		if cmd.Flags().Changed("priority") {
+			terms.Priority = &priority
+		}
+		var added client.Added
 		if len(args) == 2 && args[1] == "-" {
-			added, err = c.AddFrom(ctx, args[0], a.Stdin)
+			added, err = c.AddFrom(ctx, args[0], a.Stdin, terms)
 		} else {
-			added, err = c.AddURLs(ctx, args[0], args[1:])
+			added, err = c.AddURLs(ctx, args[0], args[1:], terms)
 		}
 		a.notes(single.RefusedLines(added))
 		if err != nil {
@@ -289,4 +303,7 @@ func (a *app) addCmd() *cobra.Command {
 		}
 		return nil
 	})
+	cmd.Flags().StringVar(&notBefore, "not-before", "", "visit them not before this time: RFC 3339, a day, or a time from now such as 90m")
+	cmd.Flags().Int32Var(&priority, "priority", 0, "their priority, lower is earlier (default: by the spec's rules)")
+	return cmd
 }

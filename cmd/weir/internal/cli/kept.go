@@ -2,12 +2,10 @@ package cli
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -201,90 +199,4 @@ func (a *app) exportCmd() *cobra.Command {
 	cmd.Flags().StringVarP(&path, "output", "o", "", "file for the items, - for stdout")
 	cmd.Flags().StringVar(&format, "format", "", "jsonl or csv (default: by the file's extension)")
 	return cmd
-}
-
-func (a *app) explainCmd() *cobra.Command {
-	var asJSON bool
-	cmd := a.clientCmd("explain CRAWL URL", "Tell what a crawl knows of a URL, and why", exact("a CRAWL (id or name)", "a URL"), func(ctx context.Context, c *client.Client, args []string) error {
-		r, err := c.Crawls.ExplainURL(ctx, &schedulerv1.ExplainURLRequest{Crawl: args[0], Url: args[1]})
-		if err != nil {
-			return err
-		}
-		if asJSON {
-			return writeProtoLines(a.Stdout, []*schedulerv1.ExplainURLResponse{r})
-		}
-		return a.writeExplanation(ctx, c, args[0], r)
-	})
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print what the frontier says as JSON")
-	return cmd
-}
-
-func (a *app) writeExplanation(ctx context.Context, c *client.Client, name string, r *schedulerv1.ExplainURLResponse) error {
-	w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
-	row := func(name, value string) {
-		if value != "" {
-			_, _ = fmt.Fprintf(w, "%s\t%s\n", name, value) // Flush tells
-		}
-	}
-	row("canonical", r.GetCanonicalUrl())
-	scope := "outside"
-	if r.GetInScope() {
-		scope = "inside"
-	}
-	row("scope", strings.TrimSpace(scope+" "+bracketed(r.GetScopeRule())))
-	row("robots.txt", strings.TrimSpace(r.GetRobotsVerdict()+" "+bracketed(r.GetRobotsRule())))
-	state := strings.ToLower(strings.TrimPrefix(r.GetState().String(), "URL_STATE_"))
-	if r.GetState() == schedulerv1.URLState_URL_STATE_UNSPECIFIED {
-		state = "not known"
-	}
-	row("state", strings.TrimSpace(state+" "+bracketed(r.GetReason())))
-	if r.GetNotBefore() != nil {
-		row("not before", r.GetNotBefore().AsTime().Format(time.RFC3339))
-	}
-	if r.GetState() != schedulerv1.URLState_URL_STATE_UNSPECIFIED {
-		row("depth", fmt.Sprint(r.GetDepth()))
-		row("priority", fmt.Sprint(r.GetPriority()))
-		row("attempts", fmt.Sprint(r.GetAttempts()))
-	}
-	if r.GetError() != crawlv1.ErrorClass_ERROR_CLASS_UNSPECIFIED {
-		row("error", errorName(r.GetError()))
-	}
-	a.explainStored(ctx, c, name, r, row)
-	return w.Flush()
-}
-
-// explainStored adds what storage has; without it the rest is still true.
-func (a *app) explainStored(ctx context.Context, c *client.Client, name string, r *schedulerv1.ExplainURLResponse, row func(name, value string)) {
-	if r.GetAttempts() == 0 && r.GetState() != schedulerv1.URLState_URL_STATE_DONE {
-		return
-	}
-	id, err := c.ID(ctx, name)
-	if err != nil {
-		return
-	}
-	resp, err := c.Storage.GetPage(ctx, &storagev1.GetPageRequest{CrawlId: id, Url: r.GetCanonicalUrl()})
-	if err != nil {
-		return
-	}
-	p := resp.GetPage()
-	if p.GetStatus() != 0 {
-		row("status", fmt.Sprint(p.GetStatus()))
-	}
-	row("detail", p.GetErrorDetail())
-	row("fetched", p.GetFetchedAt().AsTime().Format(time.RFC3339))
-	row("title", p.GetTitle())
-	row("redirect", p.GetRedirectUrl())
-	if p.GetSize() > 0 {
-		row("body", fmt.Sprintf("%s, sha256 %s", summary.Bytes(p.GetSize()), hex.EncodeToString(p.GetSha256())))
-	}
-	if p.GetWarcFile() != "" {
-		row("archive", fmt.Sprintf("%s at %d", p.GetWarcFile(), p.GetWarcOffset()))
-	}
-}
-
-func bracketed(s string) string {
-	if s == "" {
-		return ""
-	}
-	return "(" + s + ")"
 }

@@ -32,6 +32,8 @@ type desk struct {
 	crawls  []string
 	stop    error // AddURLs ends with it after the first batch
 	breaks  int   // WatchCrawl breaks so often
+	sizes   []uint32
+	seeds   []*schedulerv1.SeedURL
 }
 
 func (d *desk) GetCrawl(_ context.Context, req *schedulerv1.GetCrawlRequest) (*schedulerv1.GetCrawlResponse, error) {
@@ -58,6 +60,7 @@ func (d *desk) AddURLs(s grpc.BidiStreamingServer[schedulerv1.AddURLsRequest, sc
 		if err != nil {
 			return err
 		}
+		d.seeds = append(d.seeds, req.GetSeeds()...)
 		d.batches, d.crawls = append(d.batches, req.GetUrls()), append(d.crawls, req.GetCrawl())
 		resp.Batches++
 		resp.Refused = nil
@@ -89,6 +92,17 @@ func (d *desk) WatchCrawl(_ *schedulerv1.WatchCrawlRequest, s grpc.ServerStreami
 		}
 	}
 	return nil
+}
+
+func (d *desk) ListURLs(_ context.Context, req *schedulerv1.ListURLsRequest) (*schedulerv1.ListURLsResponse, error) {
+	d.sizes = append(d.sizes, req.GetPageSize())
+	switch req.GetPageToken() {
+	case "":
+		return &schedulerv1.ListURLsResponse{NextPageToken: "a"}, nil // all left out
+	case "a":
+		return &schedulerv1.ListURLsResponse{Urls: []*schedulerv1.URLInfo{{Url: "1"}, {Url: "2"}}, NextPageToken: "b"}, nil
+	}
+	return &schedulerv1.ListURLsResponse{Urls: []*schedulerv1.URLInfo{{Url: "3"}}}, nil
 }
 
 // serve answers over a real port and returns a client of it.
@@ -172,12 +186,72 @@ func TestAddFiles(t *testing.T) {
 	}
 }
 
+// TestPages: empty pages are passed over, and no more is asked for than is wanted.
+func TestPages(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		limit uint64
+		urls  string
+		sizes []uint32
+	}{
+		{"all", 0, "1 2 3 ", []uint32{1000, 1000, 1000}},
+		{"within a page", 1, "1 ", []uint32{1, 1}},
+		{"a whole page", 2, "1 2 ", []uint32{2, 2}},
+		{"more than there is", 9, "1 2 3 ", []uint32{9, 9, 7}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			d := &desk{}
+			c := serve(t, d)
+			got := ""
+			err := c.URLs(t.Context(), &schedulerv1.ListURLsRequest{}, tt.limit, func(urls []*schedulerv1.URLInfo) error {
+				for _, u := range urls {
+					got += u.GetUrl() + " "
+				}
+				return nil
+			})
+			if err != nil || got != tt.urls || !slices.Equal(d.sizes, tt.sizes) {
+				t.Errorf("got %q in pages of %v, %v", got, d.sizes, err)
+			}
+		})
+	}
+	t.Run("a reader that stops", func(t *testing.T) {
+		t.Parallel()
+		d := &desk{}
+		stop := errors.New("stop")
+		err := serve(t, d).URLs(t.Context(), &schedulerv1.ListURLsRequest{}, 0, func([]*schedulerv1.URLInfo) error { return stop })
+		if !errors.Is(err, stop) || len(d.sizes) != 2 {
+			t.Errorf("%d pages, %v", len(d.sizes), err)
+		}
+	})
+}
+
+// TestTerms: what is asked for seeds travels with each of them.
+func TestTerms(t *testing.T) {
+	t.Parallel()
+	d := &desk{}
+	c := serve(t, d)
+	priority, at := int32(-3), time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	if _, err := c.AddURLs(t.Context(), "shop", []string{"https://a.example/1", "https://a.example/2"}, Terms{NotBefore: at, Priority: &priority}); err != nil {
+		t.Fatal(err)
+	}
+	if len(d.seeds) != 2 || len(d.batches[0]) != 0 {
+		t.Fatalf("seeds %v, URLs %v", d.seeds, d.batches)
+	}
+	for i, s := range d.seeds {
+		if s.GetUrl() != fmt.Sprintf("https://a.example/%d", i+1) || s.GetPriority() != -3 || !s.GetNotBefore().AsTime().Equal(at) {
+			t.Errorf("seed %v", s)
+		}
+	}
+}
+
 func TestAddFails(t *testing.T) {
 	t.Parallel()
 	t.Run("the crawl takes no more", func(t *testing.T) {
 		t.Parallel()
 		c := serve(t, &desk{stop: crawl.Errorf(crawl.Precondition, "closed")})
-		_, err := c.AddURLs(t.Context(), "shop", []string{"https://a.example/"})
+		_, err := c.AddURLs(t.Context(), "shop", []string{"https://a.example/"}, Terms{})
 		if crawl.KindOf(err) != crawl.Precondition || err.Error() != "closed" {
 			t.Error(err)
 		}
@@ -185,7 +259,7 @@ func TestAddFails(t *testing.T) {
 	t.Run("not a list of URLs", func(t *testing.T) {
 		t.Parallel()
 		c := serve(t, &desk{})
-		_, err := c.AddFrom(t.Context(), "shop", strings.NewReader("https://a.example/\n"+strings.Repeat("x", maxLine+1)))
+		_, err := c.AddFrom(t.Context(), "shop", strings.NewReader("https://a.example/\n"+strings.Repeat("x", maxLine+1)), Terms{})
 		if want := "line 2 is over 65536 bytes long: the file must have one URL a line"; err == nil || err.Error() != want {
 			t.Errorf("got %v", err)
 		}
@@ -235,7 +309,7 @@ func TestNoServer(t *testing.T) {
 	if _, err := c.List(t.Context()); err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
-	if _, err := c.AddURLs(t.Context(), "x", []string{"y"}); err == nil || err.Error() != want {
+	if _, err := c.AddURLs(t.Context(), "x", []string{"y"}, Terms{}); err == nil || err.Error() != want {
 		t.Errorf("stream: got  %v\nwant %s", err, want)
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/weircrawl/weir/internal/crawl"
 	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
 )
@@ -57,7 +59,7 @@ func (c *Client) AddFiles(ctx context.Context, name, dir string, files []string,
 
 func (c *Client) addFile(ctx context.Context, name, dir, file string, stdin io.Reader) (Added, error) {
 	if file == "-" {
-		return c.AddFrom(ctx, name, stdin)
+		return c.AddFrom(ctx, name, stdin, Terms{})
 	}
 	if !filepath.IsAbs(file) {
 		file = filepath.Join(dir, file)
@@ -67,18 +69,26 @@ func (c *Client) addFile(ctx context.Context, name, dir, file string, stdin io.R
 		return Added{}, err
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	return c.AddFrom(ctx, name, f)
+	return c.AddFrom(ctx, name, f, Terms{})
+}
+
+// Terms are what is asked for seeds besides a visit. The zero value asks nothing.
+type Terms struct {
+	// NotBefore keeps the seeds from being visited sooner.
+	NotBefore time.Time
+	// Priority of the seeds instead of that by the spec's rules.
+	Priority *int32
 }
 
 // AddURLs adds URLs to a crawl and returns when they are durable.
-func (c *Client) AddURLs(ctx context.Context, name string, urls []string) (Added, error) {
-	return c.AddFrom(ctx, name, strings.NewReader(strings.Join(urls, "\n")))
+func (c *Client) AddURLs(ctx context.Context, name string, urls []string, terms Terms) (Added, error) {
+	return c.AddFrom(ctx, name, strings.NewReader(strings.Join(urls, "\n")), terms)
 }
 
 // AddFrom adds the URLs that r has, one a line; empty lines and lines that begin
 // with # are passed over. It returns when all are durable. Memory does not
 // depend on their number: the server's flow control paces the reading.
-func (c *Client) AddFrom(ctx context.Context, name string, r io.Reader) (Added, error) {
+func (c *Client) AddFrom(ctx context.Context, name string, r io.Reader, terms Terms) (Added, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := c.Crawls.AddURLs(ctx)
@@ -88,7 +98,7 @@ func (c *Client) AddFrom(ctx context.Context, name string, r io.Reader) (Added, 
 	var out Added
 	done := make(chan error, 1)
 	go func() { done <- out.receive(stream) }()
-	sendErr := send(stream, name, r)
+	sendErr := send(stream, batch{name: name, terms: terms}, r)
 	if sendErr == nil {
 		sendErr = stream.CloseSend()
 	} else if !errors.Is(sendErr, io.EOF) {
@@ -117,13 +127,35 @@ func (a *Added) receive(stream schedulerv1.CrawlService_AddURLsClient) error {
 	}
 }
 
+// batch is what the next message has.
+type batch struct {
+	name  string
+	terms Terms
+	urls  []string
+}
+
+func (b *batch) request() *schedulerv1.AddURLsRequest {
+	req := &schedulerv1.AddURLsRequest{Crawl: b.name}
+	if b.terms == (Terms{}) {
+		req.Urls = b.urls
+		return req
+	}
+	for _, u := range b.urls {
+		seed := &schedulerv1.SeedURL{Url: u, Priority: b.terms.Priority}
+		if !b.terms.NotBefore.IsZero() {
+			seed.NotBefore = timestamppb.New(b.terms.NotBefore)
+		}
+		req.Seeds = append(req.Seeds, seed)
+	}
+	return req
+}
+
 // send reads lines and sends them in batches. A batch is also sent when its first
 // URL is batchAge old and another line comes, so that a slow pipe is not held up
 // by more than a line.
-func send(stream schedulerv1.CrawlService_AddURLsClient, name string, r io.Reader) error {
+func send(stream schedulerv1.CrawlService_AddURLsClient, b batch, r io.Reader) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, 4096), maxLine)
-	batch := &schedulerv1.AddURLsRequest{Crawl: name}
 	var first time.Time
 	number := 0
 	for lines.Scan() {
@@ -132,15 +164,15 @@ func send(stream schedulerv1.CrawlService_AddURLsClient, name string, r io.Reade
 		if url == "" || url[0] == '#' {
 			continue
 		}
-		if len(batch.Urls) == 0 {
+		if len(b.urls) == 0 {
 			first = time.Now()
 		}
-		batch.Urls = append(batch.Urls, url)
-		if len(batch.Urls) >= batchSize || time.Since(first) >= batchAge {
-			if err := stream.Send(batch); err != nil {
+		b.urls = append(b.urls, url)
+		if len(b.urls) >= batchSize || time.Since(first) >= batchAge {
+			if err := stream.Send(b.request()); err != nil {
 				return err
 			}
-			batch = &schedulerv1.AddURLsRequest{Crawl: name}
+			b.urls = nil
 		}
 	}
 	if errors.Is(lines.Err(), bufio.ErrTooLong) {
@@ -149,5 +181,5 @@ func send(stream schedulerv1.CrawlService_AddURLsClient, name string, r io.Reade
 	if err := lines.Err(); err != nil {
 		return err
 	}
-	return stream.Send(batch) // perhaps empty: it names the crawl at least
+	return stream.Send(b.request()) // perhaps empty: it names the crawl at least
 }
