@@ -165,7 +165,7 @@ func TestLinks(t *testing.T) {
 	t.Parallel()
 	b := start2(t, 3)
 	m := bus.Links(2, &crawlv1.Links{CrawlId: crawlID, Source: 1, Epoch: 5, Sequence: 9})
-	if m.Subject != "weir.links.2" || m.ID != "links-1-5-9" {
+	if m.Subject != "weir.links.2."+crawlID || m.ID != "links-1-5-9" {
 		t.Errorf("subject %s, id %s", m.Subject, m.ID)
 	}
 	if err := b.PublishAll(t.Context(), m); err != nil {
@@ -176,5 +176,68 @@ func TestLinks(t *testing.T) {
 	}
 	if n := lag(t, b, "WEIR_RESULTS/links-2"); n != 1 {
 		t.Errorf("%d messages, want 1", n)
+	}
+	for id, want := range map[string]uint64{crawlID: 1, "other": 0} {
+		if n, err := b.LinksUnderWay(t.Context(), id); n != want || err != nil {
+			t.Errorf("%d messages of %s under way, %v, want %d", n, id, err, want)
+		}
+	}
+	if !bus.IsLinks(bus.Delivery{Subject: m.Subject}) || bus.IsLinks(bus.Delivery{Subject: "weir.result.2"}) {
+		t.Error("links are not told from results")
+	}
+}
+
+func TestFollowCrawls(t *testing.T) {
+	t.Parallel()
+	b := start2(t, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	type news struct {
+		id string
+		c  *crawlv1.Crawl
+	}
+	seen := make(chan news, 16)
+	failed := false
+	done := make(chan error, 1)
+	go func() {
+		done <- b.FollowCrawls(ctx, func(_ context.Context, id string, c *crawlv1.Crawl) error {
+			if id == "a" && !failed {
+				failed = true
+				return errors.New("not now")
+			}
+			seen <- news{id, c}
+			return nil
+		})
+	}()
+	put := func(id string, version uint64) {
+		t.Helper()
+		if err := b.PutCrawl(t.Context(), &crawlv1.Crawl{Id: id, Version: version}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("a", 1)
+	if n := <-seen; n.id != "a" || n.c.GetVersion() != 1 {
+		t.Errorf("got %v", n)
+	}
+	put("a", 2)
+	if n := <-seen; n.c.GetVersion() != 2 {
+		t.Errorf("got %v", n)
+	}
+	if c, err := b.GetCrawl(t.Context(), "a"); err != nil || c.GetVersion() != 2 {
+		t.Errorf("read %v, %v", c, err)
+	}
+	if err := b.DeleteCrawl(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	if n := <-seen; n.id != "a" || n.c != nil {
+		t.Errorf("got %v of a crawl that was taken back", n)
+	}
+	for _, id := range []string{"a", "never", "no.t an id"} {
+		if c, err := b.GetCrawl(t.Context(), id); err != nil || c != nil {
+			t.Errorf("read %q: %v, %v", id, c, err)
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

@@ -89,7 +89,8 @@ func Links(dest uint32, l *crawlv1.Links) Message {
 	b = strconv.AppendUint(b, l.GetEpoch(), 10)
 	b = append(b, '-')
 	b = strconv.AppendUint(b, l.GetSequence(), 10)
-	return Message{Subject: subjectLinks + strconv.FormatUint(uint64(dest), 10), ID: string(b), Body: l}
+	subject := subjectLinks + strconv.FormatUint(uint64(dest), 10) + "." + l.GetCrawlId()
+	return Message{Subject: subject, ID: string(b), Body: l}
 }
 
 // message adds the id stage-crawl-key-generation-attempt-lease: the same for

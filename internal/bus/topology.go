@@ -50,7 +50,7 @@ func (b *Bus) ensureConsumers(ctx context.Context, partitions uint32) error {
 	ensure(StoreConsumer(), subjectRecord+"*")
 	for p := range partitions {
 		ensure(ResultConsumer(p), fmt.Sprintf("%s%d", subjectResult, p))
-		ensure(LinksConsumer(p), fmt.Sprintf("%s%d", subjectLinks, p))
+		ensure(LinksConsumer(p), fmt.Sprintf("%s%d.*", subjectLinks, p))
 	}
 	ensure(deadConsumer(), subjectDead+">", advisoryMaxDeliver+">")
 	return g.Wait()
@@ -125,7 +125,7 @@ func (b *Bus) streams() []jetstream.StreamConfig {
 		tasks,
 		queue(StreamPages, "fetched pages to be parsed", b.cfg.Pages, subjectPage+"*"),
 		queue(StreamRecords, "records to be stored", b.cfg.Records, subjectRecord+"*"),
-		queue(StreamResults, "results and links for the frontier", b.cfg.Results, subjectResult+"*", subjectLinks+"*"),
+		queue(StreamResults, "results and links for the frontier", b.cfg.Results, subjectResult+"*", subjectLinks+"*.*"),
 		dead,
 	}
 }

@@ -1309,7 +1309,7 @@ func (x *Result) GetRemoteAddr() string {
 }
 
 // Links are URLs on their way from one partition to another. Subject
-// weir.links.<partition>.
+// weir.links.<partition>.<crawl>.
 type Links struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The crawl that they belong to.

@@ -128,7 +128,9 @@ type Crawl struct {
 	// for a newer one.
 	Version uint64 `protobuf:"varint,11,opt,name=version,proto3" json:"version,omitempty"`
 	// The crawl's number inside the frontier store.
-	Number        uint32 `protobuf:"varint,12,opt,name=number,proto3" json:"number,omitempty"`
+	Number uint32 `protobuf:"varint,12,opt,name=number,proto3" json:"number,omitempty"`
+	// No more seeds are taken, through pauses too.
+	Closed        bool `protobuf:"varint,13,opt,name=closed,proto3" json:"closed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -245,6 +247,13 @@ func (x *Crawl) GetNumber() uint32 {
 		return x.Number
 	}
 	return 0
+}
+
+func (x *Crawl) GetClosed() bool {
+	if x != nil {
+		return x.Closed
+	}
+	return false
 }
 
 // Ledger accounts for every URL of a crawl: at any moment
@@ -472,7 +481,7 @@ var File_weir_crawl_v1_crawl_proto protoreflect.FileDescriptor
 
 const file_weir_crawl_v1_crawl_proto_rawDesc = "" +
 	"\n" +
-	"\x19weir/crawl/v1/crawl.proto\x12\rweir.crawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18weir/crawl/v1/spec.proto\"\xbd\x03\n" +
+	"\x19weir/crawl/v1/crawl.proto\x12\rweir.crawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18weir/crawl/v1/spec.proto\"\xd5\x03\n" +
 	"\x05Crawl\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12,\n" +
 	"\x04spec\x18\x02 \x01(\v2\x18.weir.crawl.v1.CrawlSpecR\x04spec\x12\x1a\n" +
@@ -489,7 +498,8 @@ const file_weir_crawl_v1_crawl_proto_rawDesc = "" +
 	"request_id\x18\n" +
 	" \x01(\tR\trequestId\x12\x18\n" +
 	"\aversion\x18\v \x01(\x04R\aversion\x12\x16\n" +
-	"\x06number\x18\f \x01(\rR\x06number\"\x98\x02\n" +
+	"\x06number\x18\f \x01(\rR\x06number\x12\x16\n" +
+	"\x06closed\x18\r \x01(\bR\x06closed\"\x98\x02\n" +
 	"\x06Ledger\x12\x1e\n" +
 	"\n" +
 	"discovered\x18\x01 \x01(\x04R\n" +
