@@ -1,14 +1,11 @@
 package driver
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,18 +15,14 @@ import (
 // Cluster is the ring in split mode: a NATS server, one scheduler, one storage,
 // and any number of fetchers and parsers, each a process of its own.
 type Cluster struct {
-	// Dir holds the services' data and logs.
-	Dir string
+	Client
 
-	bin      Binaries
 	wrap     []string
 	commands map[string]Command
 	admin    map[string]string // admin address by process
 	procs    map[string]*Proc
 	order    []string // in which they were first started
 	nats     string   // address
-	server   string   // the scheduler's gRPC address
-	storage  string   // the storage's gRPC address
 }
 
 // startTime bounds how long a process may take to be ready on a busy machine.
@@ -47,7 +40,7 @@ type ClusterConfig struct {
 // StartCluster starts all processes and waits until they are ready.
 func StartCluster(ctx context.Context, b Binaries, dir string, cfg ClusterConfig) (*Cluster, error) {
 	c := &Cluster{
-		Dir: dir, bin: b, wrap: cfg.Wrap,
+		Client: Client{Dir: dir, bin: b}, wrap: cfg.Wrap,
 		commands: map[string]Command{}, admin: map[string]string{}, procs: map[string]*Proc{},
 	}
 	addrs, err := freeAddrs(3)
@@ -149,49 +142,6 @@ func (c *Cluster) Ready(ctx context.Context, name string) error {
 		return fmt.Errorf("%w\n%s", err, p.Tail())
 	}
 	return nil
-}
-
-// Weir runs a client command of the program and returns what it wrote.
-func (c *Cluster) Weir(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, c.bin.Weir, args...)
-	cmd.Env = append(os.Environ(), "WEIR_SERVER="+c.server, "WEIR_STORAGE_SERVER="+c.storage)
-	cmd.Dir = c.Dir
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return stdout.String(), fmt.Errorf("weir %s: %w\n%s", strings.Join(args, " "), err, stderr.String())
-	}
-	return stdout.String(), nil
-}
-
-// Submit hands in a job that takes no further seeds and returns its id.
-func (c *Cluster) Submit(ctx context.Context, job Job) (string, error) {
-	spec := filepath.Join(c.Dir, "spec.yaml")
-	if err := os.WriteFile(spec, []byte(job.Spec), 0o644); err != nil {
-		return "", fmt.Errorf("write spec: %w", err)
-	}
-	args := []string{"submit", spec}
-	for _, s := range job.Sets {
-		args = append(args, "--set", s)
-	}
-	out, err := c.Weir(ctx, args...)
-	if err != nil {
-		return "", err
-	}
-	id, _, _ := strings.Cut(strings.TrimSpace(out), "\n")
-	if _, err := c.Weir(ctx, "close", id); err != nil {
-		return "", err
-	}
-	return id, nil
-}
-
-// Status is the summary of a crawl now.
-func (c *Cluster) Status(ctx context.Context, id string) (Summary, error) {
-	out, err := c.Weir(ctx, "status", id, "--json")
-	if err != nil {
-		return Summary{}, err
-	}
-	return ParseSummary(out)
 }
 
 // Finish waits for the end of a crawl and exports its items.

@@ -193,12 +193,19 @@ func (p *Proc) PeakRSS() (int64, error) {
 		}
 		return 0, fmt.Errorf("memory of %s: no resource usage", p.Name)
 	}
+	return p.memory("VmHWM:")
+}
+
+// RSS is the memory that the running process holds, in bytes.
+func (p *Proc) RSS() (int64, error) { return p.memory("VmRSS:") }
+
+func (p *Proc) memory(key string) (int64, error) {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(p.PID()) + "/status")
 	if err != nil {
 		return 0, fmt.Errorf("memory of %s: %w", p.Name, err)
 	}
 	for line := range strings.Lines(string(data)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+		if rest, ok := strings.CutPrefix(line, key); ok {
 			kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
 			if err != nil {
 				return 0, fmt.Errorf("memory of %s: %w", p.Name, err)
@@ -206,7 +213,7 @@ func (p *Proc) PeakRSS() (int64, error) {
 			return kib << 10, nil
 		}
 	}
-	return 0, fmt.Errorf("memory of %s: no VmHWM", p.Name)
+	return 0, fmt.Errorf("memory of %s: no %s", p.Name, key)
 }
 
 // Await polls until ok, an error or the end of the context.

@@ -38,9 +38,10 @@ func Start(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("site: %w", err)
 	}
 	s := &Server{cfg: cfg}
+	requests := new(atomic.Uint64)
 	for _, l := range listeners {
 		s.hosts = append(s.hosts, l.Addr().String())
-		s.accounts = append(s.accounts, newAccount(l.Addr().String()))
+		s.accounts = append(s.accounts, newAccount(l.Addr().String(), requests))
 	}
 	s.graph = newGraph(cfg, s.hosts)
 	s.Set(cfg.Behaviour)

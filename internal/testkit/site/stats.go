@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +22,8 @@ type HostStats struct {
 	Requests map[string]int `json:"requests"`
 	// Order of the requests' paths, robots.txt included, at most orderCap.
 	Order []string `json:"order"`
+	// Sequence has, for each of Order, its number among the requests to all hosts.
+	Sequence []uint64 `json:"sequence"`
 	// Statuses counts answers by status.
 	Statuses map[int]int `json:"statuses"`
 	// UserAgents counts requests by User-Agent.
@@ -89,6 +92,8 @@ type account struct {
 	stats HostStats
 	all   pacer
 	pages pacer
+	// requests counts those to all hosts of the site.
+	requests *atomic.Uint64
 }
 
 // pacer measures one Pace.
@@ -120,8 +125,8 @@ func (p *pacer) end(now time.Time) {
 	p.ended = now
 }
 
-func newAccount(host string) *account {
-	a := &account{stats: HostStats{Host: host}}
+func newAccount(host string, requests *atomic.Uint64) *account {
+	a := &account{stats: HostStats{Host: host}, requests: requests}
 	a.reset()
 	return a
 }
@@ -147,6 +152,7 @@ func (a *account) begin(path, agent string, now time.Time) int {
 	a.stats.UserAgents[agent]++
 	if len(a.stats.Order) < orderCap {
 		a.stats.Order = append(a.stats.Order, path)
+		a.stats.Sequence = append(a.stats.Sequence, a.requests.Add(1))
 	}
 	a.all.begin(now)
 	if path != robotsPath {
@@ -174,6 +180,7 @@ func (a *account) snapshot() HostStats {
 	out.Statuses = maps.Clone(a.stats.Statuses)
 	out.UserAgents = maps.Clone(a.stats.UserAgents)
 	out.Order = slices.Clone(a.stats.Order)
+	out.Sequence = slices.Clone(a.stats.Sequence)
 	out.All = a.all.pace
 	out.Pages = a.pages.pace
 	return out

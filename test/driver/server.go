@@ -1,0 +1,57 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+)
+
+// Server is the ring all in one process, as a server for clients.
+type Server struct {
+	Client
+
+	command Command
+	admin   string
+	proc    *Proc
+}
+
+// StartServer starts a server with its data and logs in dir, and waits until it is
+// ready; more are further arguments.
+func StartServer(ctx context.Context, b Binaries, dir string, more ...string) (*Server, error) {
+	addrs, err := freeAddrs(2)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Client: Client{Dir: dir, bin: b, server: addrs[0], storage: addrs[0]}, admin: addrs[1]}
+	args := []string{"up", "--data", filepath.Join(dir, "data"), "--listen", s.server, "--admin-listen", s.admin, "--allow-net", Loopback}
+	s.command = Command{Name: "up", Path: b.Weir, Args: append(args, more...), Dir: dir, Logs: dir}
+	return s, s.Start(ctx)
+}
+
+// Start starts the server, again if it has ended, and waits until it is ready.
+func (s *Server) Start(ctx context.Context) error {
+	p, err := Start(s.command)
+	if err != nil {
+		return err
+	}
+	s.proc = p
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	err = Await(ctx, "the server", func() (bool, error) {
+		if !p.Running() {
+			return false, errors.New("it ended")
+		}
+		return answers(ctx, "http://"+s.admin+"/readyz"), nil
+	})
+	if err != nil {
+		return errors.Join(fmt.Errorf("%w\n%s", err, p.Tail()), p.Kill())
+	}
+	return nil
+}
+
+// Proc is the current or last process.
+func (s *Server) Proc() *Proc { return s.proc }
+
+// Close kills the server.
+func (s *Server) Close() error { return s.proc.Kill() }
