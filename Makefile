@@ -63,7 +63,7 @@ chaos: ## the long fault suite: kill -9 of everything in turn, stopped storage, 
 	$(GO) test -count=1 -timeout 60m -tags long -v $(TESTFLAGS) ./test/chaos -args -long
 
 .PHONY: bench
-bench: build ## measure the ring against a bare Go loop; writes test/bench/results (BENCHFLAGS=-short for a quick look)
+bench: build ## measure the ring against a bare Go loop; writes test/bench/results (BENCHFLAGS=-short for a quick look, -fair for a small crawl beside a big one)
 	$(GO) run ./test/cmd/bench -weir bin/weir $(BENCHFLAGS)
 
 .PHONY: bench-frontier

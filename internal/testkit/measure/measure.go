@@ -62,6 +62,16 @@ func ThisMachine() Machine {
 	return m
 }
 
+// Load tells how many processes want to run, on average over 1, 5 and 15 minutes.
+func Load() string {
+	data, err := os.ReadFile("/proc/loadavg")
+	fields := strings.Fields(string(data))
+	if err != nil || len(fields) < 3 {
+		return "unknown"
+	}
+	return strings.Join(fields[:3], " ")
+}
+
 // Commit names the commit of the work tree, with -dirty when it was changed.
 func Commit(ctx context.Context) string {
 	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*").Output()

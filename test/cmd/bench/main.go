@@ -36,6 +36,7 @@ func run(ctx context.Context) error {
 	rounds := flag.Int("rounds", 0, "rounds; default 3, and 1 with -short")
 	pages := flag.Int("pages", 0, "pages of each of the four hosts; default 2500, and 250 with -short")
 	bare := flag.String("bare", "", "only run the bare loop on these seeds (separated by commas)")
+	fair := flag.Bool("fair", false, "only measure a small crawl alone and beside a big one")
 	flag.Parse()
 	if *bare != "" {
 		n, err := bench.Bare(ctx, strings.Split(*bare, ","), bareWorkers)
@@ -71,6 +72,9 @@ func run(ctx context.Context) error {
 			return err
 		}
 	}
+	if *fair {
+		return runFair(ctx, bin, cfg.Rounds, *short, *out)
+	}
 	report := bench.Report{
 		Machine: measure.ThisMachine(), Commit: measure.Commit(ctx), Config: cfg,
 		Command: "make bench" + flags(),
@@ -87,6 +91,25 @@ func run(ctx context.Context) error {
 	fmt.Fprintln(os.Stdout, report.Markdown())
 	fmt.Fprintln(os.Stdout, "written to", file)
 	return nil
+}
+
+// runFair measures how a small crawl fares beside a big one.
+func runFair(ctx context.Context, bin driver.Binaries, rounds int, short bool, out string) error {
+	f := bench.Fair{
+		Machine: measure.ThisMachine(), Commit: measure.Commit(ctx), Command: "make bench" + flags(), Load: measure.Load(),
+		Many: 100_000, Few: 100, Hosts: 10, Latency: 20 * time.Millisecond,
+	}
+	if short {
+		f.Many = 2000
+	}
+	if err := f.Measure(ctx, bin, rounds); err != nil {
+		return err
+	}
+	f.At = time.Now().UTC()
+	file, err := f.Write(out)
+	fmt.Fprintln(os.Stdout, f.Markdown())
+	fmt.Fprintln(os.Stdout, "written to", file)
+	return err
 }
 
 // flags are those that make bench passes on.

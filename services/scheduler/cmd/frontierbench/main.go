@@ -93,7 +93,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	r := report{
 		Machine: measure.ThisMachine(), Commit: measure.Commit(ctx), Rounds: o.rounds, Pages: o.pages,
-		Command: "make bench-frontier" + given(fs), Load: loadAverage(), Cases: cases, At: time.Now().UTC(),
+		Command: "make bench-frontier" + given(fs), Load: measure.Load(), Cases: cases, At: time.Now().UTC(),
 	}
 	for round := range o.rounds {
 		for _, c := range cases {

@@ -18,7 +18,7 @@ type report struct {
 	Command string          `json:"command"`
 	At      time.Time       `json:"at"`
 	// Load of the machine before the first case.
-	Load   float64      `json:"load"`
+	Load   string       `json:"load"`
 	Rounds int          `json:"rounds"`
 	Pages  int          `json:"pages"`
 	Cases  []*benchCase `json:"cases"`
@@ -93,7 +93,7 @@ func (c *benchCase) line() string {
 func (r report) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Benchmark of the frontier, %s, %s\n\n", r.Commit, r.At.Format("2006-01-02 15:04 MST"))
-	fmt.Fprintf(&b, "`%s` on %s, %d cores, %d GiB, Linux %s, %s; load %.1f at the beginning.\n\n", r.Command, r.Machine.CPU,
+	fmt.Fprintf(&b, "`%s` on %s, %d cores, %d GiB, Linux %s, %s; load %s at the beginning.\n\n", r.Command, r.Machine.CPU,
 		r.Machine.Cores, r.Machine.MemoryGiB, r.Machine.Kernel, r.Machine.Go, r.Load)
 	fmt.Fprintf(&b, "Each case is a store that got its URLs as seeds, then n = %d pages of %d links (%d new to the crawl, %d to other hosts, "+
 		"known ones drawn evenly from all URLs of their host), in batches of %d to %d that are applied together and synced with fsync; "+

@@ -49,14 +49,3 @@ func (l *line) memory() error {
 	}
 	return nil
 }
-
-// loadAverage is how busy the machine is.
-func loadAverage() float64 {
-	data, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return 0 // told beside the figures only
-	}
-	first, _, _ := strings.Cut(string(data), " ")
-	v, _ := strconv.ParseFloat(first, 64) // the kernel's own number
-	return v
-}
