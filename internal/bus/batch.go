@@ -21,8 +21,9 @@ type BatchOptions struct {
 	SoftStop time.Duration
 }
 
-// ConsumeBatch calls h with the messages of several consumers in batches, one
-// call at a time, until ctx ends. While h works the next batch is gathered; no
+// ConsumeBatch calls h with the messages of a set of consumers in batches, one
+// call at a time, until ctx ends. The set may change meanwhile and be empty; one call
+// at a time works on it. While h works the next batch is gathered; no
 // more than two batches are in hand (with several consumers their open pulls may
 // bring two more). Messages of one consumer keep their order unless they are
 // delivered again.
@@ -31,11 +32,11 @@ type BatchOptions struct {
 // Invalid, NotFound, Conflict or Internal from a batch of several h is called again with
 // each message alone, so that one bad message does not take others with it. The
 // slice is h's only until it returns.
-func (b *Bus) ConsumeBatch(ctx context.Context, cs []Consumer, opt BatchOptions, h func(context.Context, []Delivery) error) error {
-	if opt.Max < 1 || len(cs) == 0 {
-		return crawl.Errorf(crawl.Internal, "consume batches of %d from %d consumers", opt.Max, len(cs))
+func (b *Bus) ConsumeBatch(ctx context.Context, set *ConsumerSet, opt BatchOptions, h func(context.Context, []Delivery) error) error {
+	if opt.Max < 1 {
+		return crawl.Errorf(crawl.Internal, "consume batches of %d", opt.Max)
 	}
-	s := b.newSession(cs[0])
+	s := b.newSession()
 	s.workers = 1
 	s.softStop = opt.SoftStop
 	s.target = 2 * opt.Max
@@ -43,7 +44,7 @@ func (b *Bus) ConsumeBatch(ctx context.Context, cs []Consumer, opt BatchOptions,
 	s.unit = func(now time.Time, _ int) int { return s.batch(opt, now) }
 	s.wake = func() time.Time { return s.waiting[0].arrived.Add(opt.Age) }
 	s.handle = func(hctx context.Context, u []*delivery) { s.many(hctx, u, h) }
-	return s.run(ctx, cs)
+	return s.run(ctx, set)
 }
 
 // batch returns how many of the waiting make a batch now, 0 for none yet.
@@ -75,7 +76,7 @@ func (s *session) many(ctx context.Context, u []*delivery, h func(context.Contex
 		}
 		return
 	}
-	s.log.Debug("batch failed, handling its messages one by one", "messages", len(u), "err", err)
+	s.log.Debug("batch failed, handling its messages one by one", "consumer", u[0].src.consumer.label, "messages", len(u), "err", err)
 	for i, d := range u {
 		if s.stop.Err() != nil {
 			s.settle(ctx, d, release, nil) // the rest can be somebody else's

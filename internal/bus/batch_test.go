@@ -24,7 +24,7 @@ func TestBatchesGatherWhileTheHandlerWorks(t *testing.T) {
 	leave := make(chan struct{})
 	var now atomic.Int32
 	background(t, func(ctx context.Context) error {
-		return b.ConsumeBatch(ctx, []bus.Consumer{bus.StoreConsumer()}, bus.BatchOptions{Max: 10, Age: time.Hour}, func(_ context.Context, ds []bus.Delivery) error {
+		return b.ConsumeBatch(ctx, bus.NewConsumerSet(bus.StoreConsumer()), bus.BatchOptions{Max: 10, Age: time.Hour}, func(_ context.Context, ds []bus.Delivery) error {
 			if now.Add(1) != 1 {
 				t.Error("two calls at once")
 			}
@@ -53,7 +53,7 @@ func TestBatchIsBounded(t *testing.T) {
 	publish(t, b, record, 1, 100)
 	entered, leave := make(chan struct{}, 100), make(chan struct{})
 	background(t, func(ctx context.Context) error {
-		return b.ConsumeBatch(ctx, []bus.Consumer{bus.StoreConsumer()}, bus.BatchOptions{Max: 5}, func(context.Context, []bus.Delivery) error {
+		return b.ConsumeBatch(ctx, bus.NewConsumerSet(bus.StoreConsumer()), bus.BatchOptions{Max: 5}, func(context.Context, []bus.Delivery) error {
 			entered <- struct{}{}
 			<-leave
 			return nil
@@ -102,7 +102,7 @@ func TestBatchLimits(t *testing.T) {
 			}
 			sizes := make(chan int, 6)
 			background(t, func(ctx context.Context) error {
-				return b.ConsumeBatch(ctx, []bus.Consumer{bus.StoreConsumer()}, tc.opt, func(_ context.Context, ds []bus.Delivery) error {
+				return b.ConsumeBatch(ctx, bus.NewConsumerSet(bus.StoreConsumer()), tc.opt, func(_ context.Context, ds []bus.Delivery) error {
 					sizes <- len(ds)
 					return nil
 				})
@@ -128,7 +128,7 @@ func TestBatchOfSeveralConsumers(t *testing.T) {
 	var mu sync.Mutex
 	order := make(map[uint32][]uint64)
 	background(t, func(ctx context.Context) error {
-		return s.ConsumeBatch(ctx, cs, bus.BatchOptions{Max: 50}, func(_ context.Context, ds []bus.Delivery) error {
+		return s.ConsumeBatch(ctx, bus.NewConsumerSet(cs...), bus.BatchOptions{Max: 50}, func(_ context.Context, ds []bus.Delivery) error {
 			for _, d := range ds {
 				n := leaseOf(t, d)
 				mu.Lock()
@@ -183,7 +183,7 @@ func TestPoisonInABatch(t *testing.T) {
 			got := newSeen(9)
 			poisoned := make(chan int, 100)
 			background(t, func(ctx context.Context) error {
-				return b.ConsumeBatch(ctx, []bus.Consumer{bus.StoreConsumer()}, bus.BatchOptions{Max: 10, Age: time.Second}, func(_ context.Context, ds []bus.Delivery) error {
+				return b.ConsumeBatch(ctx, bus.NewConsumerSet(bus.StoreConsumer()), bus.BatchOptions{Max: 10, Age: time.Second}, func(_ context.Context, ds []bus.Delivery) error {
 					for _, d := range ds {
 						if leaseOf(t, d) == 4 && !healed.Load() {
 							poisoned <- len(ds)

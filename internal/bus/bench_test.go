@@ -56,7 +56,7 @@ func BenchmarkHop(b *testing.B) {
 		})
 	}))
 	b.Run("batch", hop(func(bs *bus.Bus, ctx context.Context, took func(int)) error {
-		return bs.ConsumeBatch(ctx, []bus.Consumer{bus.ParseConsumer()}, bus.BatchOptions{Max: 100}, func(_ context.Context, ds []bus.Delivery) error {
+		return bs.ConsumeBatch(ctx, bus.NewConsumerSet(bus.ParseConsumer()), bus.BatchOptions{Max: 100}, func(_ context.Context, ds []bus.Delivery) error {
 			took(len(ds))
 			return nil
 		})

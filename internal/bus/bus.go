@@ -9,11 +9,15 @@
 //	topology    declares streams, consumers and buckets
 //	subject     names subjects and message ids
 //	publish     sends, asynchronously, with acks
+//	fence       lets one owner at a time publish the tasks of a partition
+//	report      sends and receives reports of exchanges, outside the streams
 //	session     takes messages from consumers and keeps them alive
 //	consume     hands messages one by one to a pool of workers
+//	set         lets the consumers that a session takes from change
 //	batch       hands them in batches
 //	disposition says what becomes of a message after its handler
 //	deadletter  moves messages that used up their deliveries
+//	lag         counts what waits for consumers
 //	inflight    lists the leases of every message in the ring
 //	crawls      shares the crawls' specs
 package bus

@@ -2,7 +2,6 @@ package bus
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"github.com/weircrawl/weir/internal/crawl"
@@ -65,7 +64,7 @@ func (b *Bus) Consume(ctx context.Context, c Consumer, opt Options, h func(conte
 	if opt.Concurrency < 1 {
 		return crawl.Errorf(crawl.Internal, "consume %s: concurrency is %d", c, opt.Concurrency)
 	}
-	s := b.newSession(c)
+	s := b.newSession()
 	s.workers = opt.Concurrency
 	s.softStop = opt.SoftStop
 	s.target = opt.Concurrency + opt.prefetch()
@@ -75,12 +74,12 @@ func (b *Bus) Consume(ctx context.Context, c Consumer, opt Options, h func(conte
 	s.handle = func(hctx context.Context, u []*delivery) {
 		s.one(hctx, u[0], func(ctx context.Context) error { return h(ctx, u[0].Delivery) })
 	}
-	return s.run(ctx, []Consumer{c})
+	return s.run(ctx, NewConsumerSet(c))
 }
 
 // newSession fills what all sessions have.
-func (b *Bus) newSession(c Consumer) *session {
-	return &session{b: b, nc: b.nc, log: b.log.With(slog.String("consumer", c.label))}
+func (b *Bus) newSession() *session {
+	return &session{b: b, nc: b.nc, log: b.log}
 }
 
 // one handles and settles a message alone.
@@ -107,7 +106,7 @@ func (s *session) call(ctx context.Context, label string, h func(context.Context
 			return what, err
 		}
 		if n == 2 {
-			s.log.Warn("a part is down, holding messages until it is back", "err", err)
+			s.log.Warn("a part is down, holding messages until it is back", "consumer", label, "err", err)
 		}
 		s.hold.Add(1)
 		alive := sleep(s.stop, retryBackoff.Delay(n, random))

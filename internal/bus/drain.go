@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/weircrawl/weir/internal/run"
@@ -13,7 +14,7 @@ import (
 func (s *session) drain(done <-chan []*delivery, cancel context.CancelCauseFunc) {
 	s.stopping = true
 	s.closeInboxes()
-	s.giveBack()
+	s.giveBack(everything)
 	hard := time.NewTimer(s.softStop)
 	defer hard.Stop()
 	tick := time.NewTicker(max(10*time.Millisecond, s.every/2))
@@ -24,7 +25,7 @@ func (s *session) drain(done <-chan []*delivery, cancel context.CancelCauseFunc)
 			s.finished(u)
 		case m := <-s.ch:
 			s.receive(m)
-			s.giveBack()
+			s.giveBack(everything)
 		case <-tick.C:
 			s.beat()
 		case <-hard.C:
@@ -54,17 +55,22 @@ func (s *session) collect() {
 		case m := <-s.ch:
 			s.receive(m)
 		default:
-			s.giveBack()
+			s.giveBack(everything)
 			return
 		}
 	}
 }
 
-// giveBack naks all that waits.
-func (s *session) giveBack() {
-	for _, d := range s.waiting {
+// giveBack naks those that wait and are chosen.
+func (s *session) giveBack(chosen func(*delivery) bool) {
+	s.waiting = slices.DeleteFunc(s.waiting, func(d *delivery) bool {
+		if !chosen(d) {
+			return false
+		}
 		s.settle(context.Background(), d, release, nil)
 		s.drop(d)
-	}
-	s.waiting = nil
+		return true
+	})
 }
+
+func everything(*delivery) bool { return true }

@@ -29,9 +29,14 @@ const (
 
 // source is a consumer that a session pulls from. The session's loop owns it.
 type source struct {
+	member   *member
 	consumer Consumer
 	sub      *nats.Subscription
 	subject  string // of pull requests
+
+	held    int  // messages in hand
+	leaving bool // nothing more is taken
+	silent  bool // and nothing more comes
 
 	outstanding int       // messages asked for and not come yet
 	heard       time.Time // when the server last said anything
@@ -73,7 +78,7 @@ func (s *session) demand(now time.Time) {
 	for _, src := range s.sources {
 		n := min(s.share, room) - src.outstanding
 		switch {
-		case n <= 0 || now.Before(src.retryAt):
+		case n <= 0 || src.leaving || now.Before(src.retryAt):
 			continue
 		case src.outstanding > 0 && (n < s.share/4 || s.bytesLimit > 0):
 			// A pull is open: another one for a few messages more is not worth its
@@ -91,6 +96,9 @@ func (s *session) demand(now time.Time) {
 // status handles a message from the server about a pull.
 func (s *session) status(src *source, m *nats.Msg, now time.Time) {
 	src.heard = now
+	if src.leaving {
+		return
+	}
 	code, text := m.Header.Get("Status"), m.Header.Get("Description")
 	switch code {
 	case "100": // heart-beat
@@ -141,7 +149,7 @@ func (s *session) forget() {
 // checkSilence finds pulls that the server has lost.
 func (s *session) checkSilence(now time.Time) {
 	for _, src := range s.sources {
-		if src.outstanding > 0 && now.Sub(src.heard) > pullSilence {
+		if src.outstanding > 0 && !src.leaving && now.Sub(src.heard) > pullSilence {
 			s.log.Debug("pull lost", "consumer", src.consumer.String())
 			src.outstanding = 0
 		}

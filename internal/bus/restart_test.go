@@ -38,7 +38,7 @@ func TestNothingIsLostWhenTheServerGoesAway(t *testing.T) {
 				})
 			})
 			background(t, func(ctx context.Context) error {
-				return b.ConsumeBatch(ctx, []bus.Consumer{bus.StoreConsumer()}, bus.BatchOptions{Max: 50, Age: 5 * time.Millisecond}, func(ctx context.Context, ds []bus.Delivery) error {
+				return b.ConsumeBatch(ctx, bus.NewConsumerSet(bus.StoreConsumer()), bus.BatchOptions{Max: 50, Age: 5 * time.Millisecond}, func(ctx context.Context, ds []bus.Delivery) error {
 					var out []bus.Message
 					for _, d := range ds {
 						out = append(out, result(leaseOf(t, d)))
@@ -47,7 +47,7 @@ func TestNothingIsLostWhenTheServerGoesAway(t *testing.T) {
 				})
 			})
 			background(t, func(ctx context.Context) error {
-				return b.ConsumeBatch(ctx, []bus.Consumer{bus.ResultConsumer(0)}, bus.BatchOptions{Max: 50}, func(_ context.Context, ds []bus.Delivery) error {
+				return b.ConsumeBatch(ctx, bus.NewConsumerSet(bus.ResultConsumer(0)), bus.BatchOptions{Max: 50}, func(_ context.Context, ds []bus.Delivery) error {
 					for _, d := range ds {
 						got.add(leaseOf(t, d))
 					}

@@ -26,6 +26,7 @@ type session struct {
 	log *slog.Logger
 
 	// Set before run.
+	set        *ConsumerSet
 	workers    int
 	softStop   time.Duration
 	target     int                                // messages in hand at most, save what a batch of sources overshoots
@@ -37,7 +38,11 @@ type session struct {
 	// Owned by run.
 	sources  []*source
 	bySub    map[*nats.Subscription]*source
-	share    int // of target, for each source
+	flushed  chan *source  // those that left and of which nothing more comes
+	over     chan struct{} // closed at the end of run
+	flushing sync.WaitGroup
+	share    int            // of target, for each source
+	gauges   map[string]int // messages in hand by label
 	ch       chan *nats.Msg
 	inHand   []*delivery
 	waiting  []*delivery
@@ -45,6 +50,7 @@ type session struct {
 	running  int // units
 	stopping bool
 	every    time.Duration // between heart-beats
+	tick     *time.Ticker
 
 	// hold counts workers that wait for a part of ours to come back: while there
 	// is one, nothing new is pulled.
@@ -53,28 +59,41 @@ type session struct {
 	stop context.Context //nolint:containedctx // lives as long as run
 }
 
-// channel between NATS and a session: the loop never blocks, so a burst of one
-// read is what it must hold; nats.go drops what does not fit.
+// channelRoom is for the channel between NATS and a session: the loop never blocks,
+// so a burst of one read is what it must hold; nats.go drops what does not fit.
 const channelRoom = 1024
+
+// usualMembers is how many consumers a set may grow to without its statuses filling
+// the channel.
+const usualMembers = 256
 
 // defaultSoftStop is how long handlers may go on after a stop.
 const defaultSoftStop = 10 * time.Second
 
+// slowestBeat bounds the time between heart-beats, also of a set that is empty.
+const slowestBeat = 10 * time.Second
+
 // run pulls and hands out until ctx ends, then drains.
-func (s *session) run(ctx context.Context, consumers []Consumer) error {
+func (s *session) run(ctx context.Context, set *ConsumerSet) error {
+	members, ok := set.use()
+	if !ok {
+		return crawl.Errorf(crawl.Internal, "a set of consumers is used twice")
+	}
+	defer set.release()
 	if s.softStop <= 0 {
 		s.softStop = defaultSoftStop
 	}
-	s.share = (s.target + len(consumers) - 1) / len(consumers)
-	s.stop = ctx
-	// At most every source's share twice (a lost pull is repeated), and statuses.
-	s.ch = make(chan *nats.Msg, 2*s.target+16*len(consumers)+channelRoom)
-	s.bySub = make(map[*nats.Subscription]*source, len(consumers))
-	defer s.unsubscribe()
-	for _, c := range consumers {
-		if err := s.subscribe(c); err != nil {
-			return err
-		}
+	s.set, s.stop, s.every = set, ctx, slowestBeat
+	// At most every source's share twice, since a lost pull is repeated, and that for
+	// the shares before and after a change of the set; and statuses.
+	s.ch = make(chan *nats.Msg, 4*s.target+16*max(usualMembers, members)+channelRoom)
+	s.bySub, s.gauges = make(map[*nats.Subscription]*source), make(map[string]int)
+	s.flushed, s.over = make(chan *source), make(chan struct{})
+	s.tick = time.NewTicker(s.period())
+	defer s.tick.Stop()
+	defer s.end()
+	if err := s.follow(); err != nil {
+		return err
 	}
 	status := s.nc.StatusChanged(nats.RECONNECTING, nats.CONNECTED, nats.CLOSED)
 	defer s.nc.RemoveStatusListener(status)
@@ -99,33 +118,24 @@ func (s *session) run(ctx context.Context, consumers []Consumer) error {
 	return err
 }
 
-// subscribe opens the inbox of a consumer.
-func (s *session) subscribe(c Consumer) error {
-	sub, err := s.nc.ChanSubscribe(s.nc.NewInbox(), s.ch)
-	if err != nil {
-		return unavailable("subscribe for "+c.String(), err)
-	}
-	src := &source{consumer: c, sub: sub, subject: "$JS.API.CONSUMER.MSG.NEXT." + c.stream + "." + c.name}
-	s.sources = append(s.sources, src)
-	s.bySub[sub] = src
-	wait := s.b.settings(c).AckWait / 3
-	if s.every == 0 || wait < s.every {
-		s.every = wait
-	}
-	return nil
-}
-
-func (s *session) unsubscribe() {
+// end lets all sources go.
+func (s *session) end() {
+	close(s.over)
+	s.flushing.Wait()
 	for _, src := range s.sources {
 		_ = src.sub.Unsubscribe()
+		close(src.member.gone)
 	}
+}
+
+// period is how often the loop looks at what is due: often enough that a heart-beat is
+// never later than half of AckWait.
+func (s *session) period() time.Duration {
+	return max(10*time.Millisecond, min(s.every/2, 250*time.Millisecond))
 }
 
 // loop is the session's life until ctx ends or the connection is closed for good.
 func (s *session) loop(ctx context.Context, status <-chan nats.Status, work chan<- []*delivery, done <-chan []*delivery) error {
-	// Often enough that a heart-beat is never later than half of AckWait.
-	tick := time.NewTicker(max(10*time.Millisecond, min(s.every/2, 250*time.Millisecond)))
-	defer tick.Stop()
 	wake := time.NewTimer(0)
 	defer wake.Stop()
 	for {
@@ -140,12 +150,18 @@ func (s *session) loop(ctx context.Context, status <-chan nats.Status, work chan
 			return nil
 		case m := <-s.ch:
 			s.receive(m)
-			s.receiveMore()
+			s.receiveMore(channelRoom)
 		case u := <-done:
 			s.finished(u)
 		case <-wake.C:
-		case <-tick.C:
+		case <-s.tick.C:
 			s.beat()
+		case <-s.set.wake:
+			if err := s.follow(); err != nil {
+				return err
+			}
+		case src := <-s.flushed:
+			s.left(src)
 		case st := <-status:
 			s.forget()
 			if st == nats.CLOSED {
@@ -158,6 +174,10 @@ func (s *session) loop(ctx context.Context, status <-chan nats.Status, work chan
 // receive takes a message or a status off the channel.
 func (s *session) receive(m *nats.Msg) {
 	src := s.bySub[m.Sub]
+	if src == nil {
+		s.stray(m)
+		return
+	}
 	now := time.Now()
 	if len(m.Data) == 0 && m.Header.Get("Status") != "" {
 		s.status(src, m, now)
@@ -174,6 +194,10 @@ func (s *session) receive(m *nats.Msg) {
 	if number > 1 && s.holds(src, seq, m.Reply) {
 		return
 	}
+	if src.leaving {
+		s.stray(m)
+		return
+	}
 	d := &delivery{
 		Delivery: Delivery{Subject: m.Subject, Data: m.Data, Number: number},
 		src:      src, sequence: seq, replyTo: m.Reply, arrived: now, beat: now, index: len(s.inHand),
@@ -181,6 +205,7 @@ func (s *session) receive(m *nats.Msg) {
 	s.inHand = append(s.inHand, d)
 	s.waiting = append(s.waiting, d)
 	s.bytes += len(d.Data)
+	src.held++
 }
 
 // holds reports whether a message is in hand already, and settles it by its new
@@ -189,17 +214,17 @@ func (s *session) receive(m *nats.Msg) {
 // would run beside the first.
 func (s *session) holds(src *source, seq uint64, replyTo string) bool {
 	for _, d := range s.inHand {
-		if d.src == src && d.sequence == seq && d.renew(replyTo) {
+		if d.src.consumer == src.consumer && d.sequence == seq && d.renew(replyTo) {
 			return true
 		}
 	}
 	return false
 }
 
-// receiveMore takes what else one read of the connection brought, so that the
+// receiveMore takes at most so many messages of what else one read of the connection brought, so that the
 // loop's other work is done once for all of it.
-func (s *session) receiveMore() {
-	for range channelRoom {
+func (s *session) receiveMore(most int) {
+	for range most {
 		select {
 		case m := <-s.ch:
 			s.receive(m)
@@ -231,6 +256,7 @@ func (s *session) finished(u []*delivery) {
 	for _, d := range u {
 		s.drop(d)
 	}
+	s.part()
 }
 
 // drop takes a message out of hand, moving the last one into its place.
@@ -241,6 +267,7 @@ func (s *session) drop(d *delivery) {
 	s.inHand[last] = nil
 	s.inHand = s.inHand[:last]
 	s.bytes -= len(d.Data)
+	d.src.held--
 }
 
 // beat keeps alive what is in hand.
@@ -249,9 +276,15 @@ func (s *session) beat() {
 	if !s.nc.IsConnected() {
 		return // heart-beats would only push acks out of the connection's buffer
 	}
+	for label := range s.gauges {
+		s.gauges[label] = 0
+	}
 	for _, d := range s.inHand {
 		d.progress(s.nc, now, s.every)
+		s.gauges[d.src.consumer.label]++
 	}
 	s.checkSilence(now)
-	s.b.m.inHand.WithLabelValues(s.sources[0].consumer.label).Set(float64(len(s.inHand)))
+	for label, n := range s.gauges {
+		s.b.m.inHand.WithLabelValues(label).Set(float64(n))
+	}
 }

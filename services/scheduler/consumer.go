@@ -15,9 +15,9 @@ import (
 
 // consumeResults applies results in batches until ctx ends.
 func (s *Service) consumeResults(ctx context.Context) error {
-	consumers := make([]bus.Consumer, s.cfg.Partitions)
-	for p := range consumers {
-		consumers[p] = bus.ResultConsumer(uint32(p))
+	consumers := bus.NewConsumerSet()
+	for p := range uint32(s.cfg.Partitions) {
+		consumers.Add(bus.ResultConsumer(p))
 	}
 	opt := bus.BatchOptions{Max: s.cfg.Batch, Age: s.cfg.BatchAge}
 	return s.deps.Bus.ConsumeBatch(ctx, consumers, opt, s.takeResults)

@@ -128,7 +128,7 @@ func BenchmarkServer(b *testing.B) {
 	results := make(chan struct{}, 1024)
 	drained := make(chan error, 1)
 	go func() {
-		drained <- nc.ConsumeBatch(ctx, []bus.Consumer{bus.ResultConsumer(0)}, bus.BatchOptions{Max: 64, Age: 2 * time.Millisecond}, func(_ context.Context, ds []bus.Delivery) error {
+		drained <- nc.ConsumeBatch(ctx, bus.NewConsumerSet(bus.ResultConsumer(0)), bus.BatchOptions{Max: 64, Age: 2 * time.Millisecond}, func(_ context.Context, ds []bus.Delivery) error {
 			for range ds {
 				results <- struct{}{}
 			}

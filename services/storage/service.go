@@ -149,7 +149,7 @@ func (s *Service) Run(ctx context.Context) (err error) {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		opt := bus.BatchOptions{Max: s.cfg.Batch, Bytes: s.cfg.BatchBytes, Age: s.cfg.BatchAge}
-		return s.deps.Bus.ConsumeBatch(gctx, []bus.Consumer{bus.StoreConsumer()}, opt, s.handle)
+		return s.deps.Bus.ConsumeBatch(gctx, bus.NewConsumerSet(bus.StoreConsumer()), opt, s.handle)
 	})
 	g.Go(func() error { return s.sweep(gctx) })
 	if err := g.Wait(); err != nil && ctx.Err() == nil {
