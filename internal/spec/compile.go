@@ -19,7 +19,8 @@ type Compiled struct {
 	ID string
 	// Revision of the spec.
 	Revision uint64
-	// Spec with every default filled in; all its sections are present.
+	// Spec with every default filled in; all its sections are present, but recrawl
+	// only where it was given.
 	Spec *crawlv1.CrawlSpec
 	// Canon makes the crawl's canonical URLs.
 	Canon *weburl.Canonicalizer
@@ -31,6 +32,7 @@ type Compiled struct {
 	Rules []*ExtractRule
 
 	priorities []priorityRule
+	machines   machines
 }
 
 // ExtractRule is a rule whose URL pattern and expressions are compiled. The CSS
@@ -57,11 +59,6 @@ type ExtractField struct {
 	Rule *crawlv1.FieldRule
 }
 
-type priorityRule struct {
-	match    *crawl.Pattern
-	priority int32
-}
-
 // Compile validates and compiles a crawl's spec. Where its scope names no host,
 // the crawl's seed hosts are the scope.
 func Compile(c *crawlv1.Crawl) (*Compiled, error) {
@@ -76,17 +73,13 @@ func Compile(c *crawlv1.Crawl) (*Compiled, error) {
 		Canon:    canonicalizer(s.GetCanonical()),
 		Agent:    robots.ProductToken(s.GetFetch().GetUserAgent()),
 	}
-	scope, err := compileScope(s.GetScope(), c.GetSeedHosts())
+	scope, err := compileScope(s.GetScope(), s.GetTraps(), c.GetSeedHosts())
 	if err != nil {
 		return nil, err
 	}
 	out.Scope = scope
-	for _, p := range s.GetPriorities() {
-		pattern, err := crawl.CompilePattern(p.GetMatch())
-		if err != nil {
-			return nil, crawl.Errorf(crawl.Invalid, "priorities: %w", err)
-		}
-		out.priorities = append(out.priorities, priorityRule{pattern, p.GetPriority()})
+	if out.priorities, err = compilePriorities(s.GetPriorities()); err != nil {
+		return nil, err
 	}
 	for _, r := range s.GetExtract() {
 		rule, err := compileRule(r)
@@ -96,16 +89,6 @@ func Compile(c *crawlv1.Crawl) (*Compiled, error) {
 		out.Rules = append(out.Rules, rule)
 	}
 	return out, nil
-}
-
-// Priority of a canonical URL: that of the last rule that matches, 0 without one.
-func (c *Compiled) Priority(url string) int32 {
-	for _, p := range slices.Backward(c.priorities) {
-		if p.match.Match(url) {
-			return p.priority
-		}
-	}
-	return 0
 }
 
 // Matches tells whether the rule is for a page.
@@ -121,12 +104,15 @@ func canonicalizer(c *crawlv1.Canonical) *weburl.Canonicalizer {
 	})
 }
 
-func compileScope(s *crawlv1.Scope, seedHosts []string) (*crawl.Scope, error) {
+func compileScope(s *crawlv1.Scope, traps *crawlv1.Traps, seedHosts []string) (*crawl.Scope, error) {
 	cfg := crawl.ScopeConfig{
 		Hosts:     s.GetHosts(),
 		Domains:   s.GetDomains(),
 		MaxDepth:  -1,
 		MaxLength: int(s.GetMaxUrlLength()),
+
+		PathRepeats:  int(traps.GetPathRepeats()),
+		PathSegments: int(traps.GetPathSegments()),
 	}
 	if s.MaxDepth != nil {
 		cfg.MaxDepth = int(s.GetMaxDepth())

@@ -130,8 +130,8 @@ func TestDecodeErrors(t *testing.T) {
 		"duration without s":   {yaml: "politeness: {delay: 2}", want: `shop.yaml:1:21: politeness.delay needs a unit: 2s, 2m or 2h`},
 		"bad duration":         {yaml: "politeness: {delay: soon}", want: `shop.yaml:1:21: politeness.delay must be a duration such as 500ms, 30s or 1h30m, not "soon"`},
 		"bad size":             {yaml: "fetch: {max_body: 10 megs}", want: `shop.yaml:1:19: fetch.max_body must be a size such as 512, 64KB or 10MiB, not "10 megs"`},
-		"bad enum":             {yaml: "order: breath_first", want: `shop.yaml:1:8: order must be breadth_first or depth_first, not "breath_first"; did you mean "breadth_first"?`},
-		"long enum":            {yaml: "order: ORDER_DEPTH_FIRST", want: `shop.yaml:1:8: order must be breadth_first or depth_first, not "ORDER_DEPTH_FIRST"; did you mean "depth_first"?`},
+		"bad enum":             {yaml: "order: breath_first", want: `shop.yaml:1:8: order must be breadth_first, depth_first or best_first, not "breath_first"; did you mean "breadth_first"?`},
+		"long enum":            {yaml: "order: ORDER_DEPTH_FIRST", want: `shop.yaml:1:8: order must be breadth_first, depth_first or best_first, not "ORDER_DEPTH_FIRST"; did you mean "depth_first"?`},
 		"impossible value":     {yaml: "fetch:\n  max_redirects: 51", want: `shop.yaml:2:3: fetch.max_redirects: must be between 0 and 50, not 51`},
 		"bad regex":            {yaml: "scope:\n  rules:\n  - reject: 're:(['", want: "shop.yaml:3:5: scope.rules[0].reject: \"re:([\" is not an RE2 expression: missing closing ]: `[`"},
 		"bad field regex":      {yaml: "extract: [{name: a, fields: {b: {css: c, regex: '('}}}]", want: "shop.yaml:1:42: extract[0].fields.b.regex: \"(\" is not an RE2 expression: missing closing ): `(`"},
@@ -144,14 +144,14 @@ func TestDecodeErrors(t *testing.T) {
 		"a list at the top":    {yaml: "- a", want: `shop.yaml:1:1: the spec must be a mapping with fields such as name and seeds, not a list`},
 		"set unknown":          {sets: []string{"politeness.dealy=0s"}, want: `--set politeness.dealy=0s: unknown field "dealy" in politeness; did you mean "delay"?`},
 		"set without value":    {sets: []string{"order"}, want: `--set order: must be path=value, for example politeness.delay=0s`},
-		"set wrong value":      {sets: []string{"order=random"}, want: `--set order=random: order must be breadth_first or depth_first, not "random"`},
+		"set wrong value":      {sets: []string{"order=random"}, want: `--set order=random: order must be breadth_first, depth_first or best_first, not "random"`},
 		"set impossible value": {sets: []string{"politeness.jitter=2"}, want: `--set politeness.jitter=2: politeness.jitter: must be between 0 and 1, not 2`},
 		"set beyond a list":    {sets: []string{"priorities.0.priority=2"}, want: `--set priorities.0.priority=2: priorities has 0 entries, counted from 0; "0" is none of them`},
 		"set inside a value":   {sets: []string{"name.a=b"}, want: `--set name.a=b: name has no fields`},
 		"set not YAML":         {sets: []string{"limits={pages"}, want: `--set limits={pages: the value is not YAML; put it in quotes`},
 		"all at once": {yaml: "nme: a\nlimits: {pages: x}\norder: up", sets: []string{"fetch.retries=-1"}, want: `shop.yaml:1:1: unknown field "nme"; did you mean "name"?
 shop.yaml:2:17: limits.pages must be a whole number, not "x"
-shop.yaml:3:8: order must be breadth_first or depth_first, not "up"
+shop.yaml:3:8: order must be breadth_first, depth_first or best_first, not "up"
 --set fetch.retries=-1: fetch.retries must not be negative, not -1`},
 	}
 	for name, tt := range tests {

@@ -51,11 +51,16 @@ func Defaults() *crawlv1.CrawlSpec {
 			FollowLinks:  proto.Bool(true),
 			ObeyNofollow: proto.Bool(true),
 		},
+		Weight: proto.Uint32(1),
+		Traps: &crawlv1.Traps{
+			PathRepeats:  proto.Uint32(3),
+			PathSegments: proto.Uint32(0),
+		},
 	}
 }
 
-// Resolve returns a copy of s with every default filled in, all sections
-// present and a name. It does not validate.
+// Resolve returns a copy of s with every default filled in, all sections present
+// (but recrawl, whose absence means never) and a name. It does not validate.
 func Resolve(s *crawlv1.CrawlSpec) *crawlv1.CrawlSpec {
 	out := &crawlv1.CrawlSpec{}
 	if s != nil {
@@ -68,6 +73,7 @@ func Resolve(s *crawlv1.CrawlSpec) *crawlv1.CrawlSpec {
 	if !ownMax && longDelay.AsDuration() > out.Politeness.MaxDelay.AsDuration() {
 		out.Politeness.MaxDelay = proto.CloneOf(longDelay)
 	}
+	resolveRecrawl(out.GetRecrawl())
 	for _, rule := range out.GetExtract() {
 		for _, f := range rule.GetFields() {
 			if f != nil && f.Type == crawlv1.FieldType_FIELD_TYPE_UNSPECIFIED {
@@ -79,6 +85,26 @@ func Resolve(s *crawlv1.CrawlSpec) *crawlv1.CrawlSpec {
 		out.Name = nameFor(out.GetSeeds().GetUrls())
 	}
 	return out
+}
+
+// resolveRecrawl fills in what follows from every.
+func resolveRecrawl(r *crawlv1.Recrawl) {
+	if r == nil {
+		return
+	}
+	if r.Adaptive == nil {
+		r.Adaptive = proto.Bool(false)
+	}
+	if !r.GetAdaptive() {
+		return
+	}
+	every := r.GetEvery().AsDuration()
+	if r.Min == nil {
+		r.Min = durationpb.New(max(every/10, min(every, time.Second)))
+	}
+	if r.Max == nil {
+		r.Max = durationpb.New(min(every, maxRecrawl/10) * 10)
+	}
 }
 
 // fill copies to dst what def has and dst has not. Sections are filled field by

@@ -71,7 +71,7 @@ func TestExample(t *testing.T) {
 	want := &crawlv1.CrawlSpec{
 		Name: "shop", Seeds: s.Seeds, Scope: def.Scope, Canonical: def.Canonical, Order: def.Order, Priorities: s.Priorities,
 		Limits:     &crawlv1.Limits{Pages: 10000, Duration: durationpb.New(time.Hour)},
-		Politeness: def.Politeness, Fetch: def.Fetch, Parse: def.Parse, Extract: got.Extract,
+		Politeness: def.Politeness, Fetch: def.Fetch, Parse: def.Parse, Extract: got.Extract, Weight: def.Weight, Traps: def.Traps,
 	}
 	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
 		t.Error(diff)
@@ -166,7 +166,11 @@ func TestCompile(t *testing.T) {
 	for url, want := range map[string]int32{
 		"https://seed.example/": 0, "https://seed.example/p/1": -5, "https://seed.example/p/late": 9,
 	} {
-		if got := c.Priority(url); got != want {
+		u, err := weburl.FromCanonical(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Priority(u, 1); got != want {
 			t.Errorf("priority of %s: got %d, want %d", url, got, want)
 		}
 	}
@@ -193,20 +197,25 @@ func TestCompile(t *testing.T) {
 func TestValidate(t *testing.T) {
 	t.Parallel()
 	bad := &crawlv1.CrawlSpec{
-		Name:       "Shop",
-		Seeds:      &crawlv1.Seeds{Files: []string{""}},
-		Scope:      &crawlv1.Scope{Hosts: []string{"https://a.example", "a.example:99999"}, Domains: []string{"a.example:80"}, Nets: []string{"10.0.0.1"}, MaxUrlLength: proto.Uint32(0)},
-		Canonical:  &crawlv1.Canonical{StripParams: &crawlv1.StringList{Values: []string{"a*b"}}},
-		Order:      9,
-		Priorities: []*crawlv1.PriorityRule{{Priority: 2_000_000}},
+		Name:      "Shop",
+		Seeds:     &crawlv1.Seeds{Files: []string{""}},
+		Scope:     &crawlv1.Scope{Hosts: []string{"https://a.example", "a.example:99999"}, Domains: []string{"a.example:80"}, Nets: []string{"10.0.0.1"}, MaxUrlLength: proto.Uint32(0)},
+		Canonical: &crawlv1.Canonical{StripParams: &crawlv1.StringList{Values: []string{"a*b"}}},
+		Order:     9,
+		Priorities: []*crawlv1.PriorityRule{
+			{Match: "re:(", Priority: 2_000_000}, {When: "dept > 3"}, {Score: "path", Priority: 1}, {When: "depth +"}, {When: "depth"},
+		},
 		Limits:     &crawlv1.Limits{Bytes: -1, Duration: durationpb.New(-time.Second)},
-		Politeness: &crawlv1.Politeness{Delay: durationpb.New(48 * time.Hour), MaxDelay: durationpb.New(time.Second), ConcurrencyPerHost: proto.Uint32(0)},
+		Politeness: &crawlv1.Politeness{Delay: durationpb.New(48 * time.Hour), MaxDelay: durationpb.New(time.Second), ConcurrencyPerHost: proto.Uint32(0), ConcurrencyPerIp: 2000, ConcurrencyPerDomain: 1025},
 		Fetch:      &crawlv1.Fetch{UserAgent: "a\nb", Headers: map[string]string{"Host": "x", "a b": "c", "X": "1\r\nY: 2", "user-agent": "z"}, Timeout: durationpb.New(0), MaxBody: proto.Int64(1 << 40)},
 		Extract: []*crawlv1.ExtractRule{
 			{Each: "li"},
 			{Name: "a", Fields: map[string]*crawlv1.FieldRule{"_x": {Css: "a", Value: "url"}, "y": {}, "z": {Value: "titel", Attr: "b", Many: true}, "": {Css: "a"}}},
 			{Name: "a", Fields: map[string]*crawlv1.FieldRule{"x": {Css: "a", Type: 77}}},
 		},
+		Recrawl: &crawlv1.Recrawl{Min: durationpb.New(time.Millisecond)},
+		Weight:  proto.Uint32(0),
+		Traps:   &crawlv1.Traps{PathRepeats: proto.Uint32(1001), PathSegments: proto.Uint32(5000)},
 	}
 	golden(t, "testdata/problems.txt", []byte(Validate(bad).Error()+"\n"))
 	for _, ok := range []*crawlv1.CrawlSpec{{}, Defaults(), Resolve(mustDecode(t, string(Example())))} {

@@ -78,6 +78,11 @@ func check(s *crawlv1.CrawlSpec) []*Problem {
 	c.politeness(s.GetPoliteness())
 	c.fetch(s.GetFetch())
 	c.extract(s.GetExtract())
+	c.recrawl(s.GetRecrawl())
+	if s.Weight != nil {
+		c.between("weight", uint64(s.GetWeight()), 1, 1000)
+	}
+	c.traps(s.GetTraps())
 	return c.problems
 }
 
@@ -175,16 +180,6 @@ func (c *checker) enum(path string, value int32, names map[int32]string) {
 	}
 }
 
-func (c *checker) priorities(rules []*crawlv1.PriorityRule) {
-	for i, r := range rules {
-		path := index("priorities", i)
-		c.pattern(path+".match", r.GetMatch())
-		if p := r.GetPriority(); p < -1_000_000 || p > 1_000_000 {
-			c.addf(path+".priority", "must be between -1000000 and 1000000, not %d", p)
-		}
-	}
-}
-
 func (c *checker) limits(s *crawlv1.Limits) {
 	if s.GetBytes() < 0 {
 		c.addf("limits.bytes", "must not be negative; 0 means no limit")
@@ -204,6 +199,8 @@ func (c *checker) politeness(s *crawlv1.Politeness) {
 	if s != nil && s.ConcurrencyPerHost != nil {
 		c.between("politeness.concurrency_per_host", uint64(s.GetConcurrencyPerHost()), 1, 64)
 	}
+	c.between("politeness.concurrency_per_ip", uint64(s.GetConcurrencyPerIp()), 0, 1024)
+	c.between("politeness.concurrency_per_domain", uint64(s.GetConcurrencyPerDomain()), 0, 1024)
 }
 
 // delayOf is the delay in force, the default where none is given.

@@ -49,6 +49,28 @@ func TestRecord(t *testing.T) {
 	}
 }
 
+// TestTrapsAndPriorities: the crawl's traps refuse links with their reasons, and
+// an expression knows a link's own depth.
+func TestTrapsAndPriorities(t *testing.T) {
+	t.Parallel()
+	c := testCrawl()
+	c.Spec.Traps = &crawlv1.Traps{PathRepeats: proto.Uint32(1), PathSegments: proto.Uint32(4)}
+	c.Spec.Priorities = []*crawlv1.PriorityRule{{Score: "depth * 10 + len(segments)"}}
+	p := newPage(t, "https://site.example/", `<a href=/a/a/>1</a><a href=/a/a/a/>2</a><a href=/b/b/b>3</a><a href=/a/b/c/d/e>4</a><a href=/>5</a>`)
+	rec, err := newService(t, nil).record(t.Context(), specsOf(t, c), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantLinks := []*crawlv1.Outlink{{Url: "https://site.example/a/a/", Depth: 2, Priority: 22}}
+	if diff := cmp.Diff(wantLinks, rec.GetParsed().GetOutlinks(), protocmp.Transform()); diff != "" {
+		t.Errorf("outlinks (-want +got):\n%s", diff)
+	}
+	wantRejected := map[string]uint32{"path_repetition": 2, "path_depth": 1}
+	if diff := cmp.Diff(wantRejected, rec.GetParsed().GetRejectedLinks()); diff != "" {
+		t.Errorf("rejected (-want +got):\n%s", diff)
+	}
+}
+
 func TestRecordWithoutHTML(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, contentType, body, wantType string }{

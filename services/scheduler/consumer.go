@@ -128,7 +128,7 @@ func (e *entry) judge(raw string) (weburl.URL, string) {
 func (l *loop) candidates(e *entry, urls []weburl.URL) []frontier.Candidate {
 	out := make([]frontier.Candidate, len(urls))
 	for i, u := range urls {
-		out[i] = frontier.Candidate{Ref: l.f.Ref(e.no, u), URL: u, Priority: e.spec.Priority(u.String())}
+		out[i] = frontier.Candidate{Ref: l.f.Ref(e.no, u), URL: u, Priority: e.spec.Priority(u, 0)}
 	}
 	return out
 }

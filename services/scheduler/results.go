@@ -86,7 +86,7 @@ func (v *visit) judgeRedirect(ref *crawlv1.TaskRef) {
 	v.c.Redirect = &frontier.Candidate{
 		URL:       v.redirect,
 		Depth:     depth,
-		Priority:  v.e.spec.Priority(v.redirect.String()),
+		Priority:  v.e.spec.Priority(v.redirect, depth),
 		Redirects: int(ref.GetRedirects()) + 1,
 		Next:      true,
 	}

@@ -41,8 +41,8 @@ type Config struct {
 	Canon *weburl.Canonicalizer
 	// Scope judges them.
 	Scope *crawl.Scope
-	// Priority of a canonical URL; nil means 0 for all.
-	Priority func(url string) int32
+	// Priority of a canonical URL and its depth; nil means 0 for all.
+	Priority func(u weburl.URL, depth int) int32
 	// Follow and ObeyNoFollow are those of the spec.
 	Follow, ObeyNoFollow bool
 	// Max is how many outlinks are taken of one page; 0 means no bound.
@@ -180,7 +180,7 @@ func (c *Collector) take(target string, noFollow bool) {
 	}
 	link := Outlink{URL: u.String()}
 	if c.cfg.Priority != nil {
-		link.Priority = c.cfg.Priority(link.URL)
+		link.Priority = c.cfg.Priority(u, c.dep)
 	}
 	c.out.Outlinks = append(c.out.Outlinks, link)
 }

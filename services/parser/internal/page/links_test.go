@@ -30,8 +30,8 @@ func siteCrawl(tb testing.TB) *Crawl {
 				Domains: []string{"site.example"}, MaxDepth: 3, MaxLength: 200,
 				Rules: []crawl.ScopeRule{{Pattern: reject, Text: "reject: */private/*"}},
 			}),
-			Priority: func(u string) int32 {
-				if strings.Contains(u, "/first") {
+			Priority: func(u weburl.URL, _ int) int32 {
+				if strings.Contains(u.String(), "/first") {
 					return -5
 				}
 				return 0
