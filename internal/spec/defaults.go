@@ -50,6 +50,11 @@ func Defaults() *crawlv1.CrawlSpec {
 		Parse: &crawlv1.Parse{
 			FollowLinks:  proto.Bool(true),
 			ObeyNofollow: proto.Bool(true),
+			Follow: []crawlv1.LinkKind{
+				crawlv1.LinkKind_LINK_KIND_ANCHOR, crawlv1.LinkKind_LINK_KIND_FRAME, crawlv1.LinkKind_LINK_KIND_CANONICAL,
+				crawlv1.LinkKind_LINK_KIND_ALTERNATE, crawlv1.LinkKind_LINK_KIND_NEXT, crawlv1.LinkKind_LINK_KIND_REFRESH,
+				crawlv1.LinkKind_LINK_KIND_FEED, crawlv1.LinkKind_LINK_KIND_SITEMAP,
+			},
 		},
 		Weight: proto.Uint32(1),
 		Traps: &crawlv1.Traps{

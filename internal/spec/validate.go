@@ -77,6 +77,7 @@ func check(s *crawlv1.CrawlSpec) []*Problem {
 	c.limits(s.GetLimits())
 	c.politeness(s.GetPoliteness())
 	c.fetch(s.GetFetch())
+	c.parse(s.GetParse())
 	c.extract(s.GetExtract())
 	c.recrawl(s.GetRecrawl())
 	if s.Weight != nil {

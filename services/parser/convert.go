@@ -32,6 +32,8 @@ func inputOf(p *crawlv1.Page) (page.Input, error) {
 			}
 		case "X-Robots-Tag":
 			in.Robots = append(in.Robots, string(h.GetValue()))
+		case "Refresh":
+			in.Refreshes = append(in.Refreshes, string(h.GetValue()))
 		case "Link":
 			in.Links = append(in.Links, string(h.GetValue()))
 		}
@@ -40,7 +42,7 @@ func inputOf(p *crawlv1.Page) (page.Input, error) {
 }
 
 // resultOf makes the message of what was found. It copies what the parser reuses.
-func resultOf(out *page.Output, depth uint32) *crawlv1.ParseResult {
+func resultOf(out *page.Output) *crawlv1.ParseResult {
 	r := &crawlv1.ParseResult{
 		Title: out.Title, ContentType: strings.ToValidUTF8(out.ContentType, "\ufffd"), Charset: out.Charset,
 		RejectedItems: out.Items.Rejected, Warning: strings.ToValidUTF8(strings.Join(out.Warnings, "; "), "\ufffd"),
@@ -51,7 +53,7 @@ func resultOf(out *page.Output, depth uint32) *crawlv1.ParseResult {
 		r.Outlinks = make([]*crawlv1.Outlink, n)
 		for i, l := range out.Links.Outlinks {
 			o := &block[i]
-			o.Url, o.Depth, o.Priority = l.URL, depth+1, l.Priority
+			o.Url, o.Depth, o.Priority = l.URL, l.Depth, l.Priority
 			r.Outlinks[i] = o
 		}
 	}

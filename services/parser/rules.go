@@ -11,6 +11,7 @@ import (
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/spec"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	"github.com/weircrawl/weir/services/parser/internal/document"
 	"github.com/weircrawl/weir/services/parser/internal/extract"
 	"github.com/weircrawl/weir/services/parser/internal/link"
 	"github.com/weircrawl/weir/services/parser/internal/page"
@@ -93,7 +94,7 @@ func ready(c *spec.Compiled, maxOutlinks int) *readyCrawl {
 		Agent: c.Agent,
 		Links: link.Config{
 			Canon: c.Canon, Scope: c.Scope, Priority: c.Priority, Max: maxOutlinks,
-			Follow: parse.GetFollowLinks(), ObeyNoFollow: parse.GetObeyNofollow(),
+			Follow: parse.GetFollowLinks(), ObeyNoFollow: parse.GetObeyNofollow(), Kinds: kindsOf(parse.GetFollow()),
 		},
 	}}
 	rules, err := rulesOf(c)
@@ -104,6 +105,15 @@ func ready(c *spec.Compiled, maxOutlinks int) *readyCrawl {
 	}
 	r.crawl.Rules = rules
 	return r
+}
+
+// kindsOf makes a set of link kinds; their numbers are those of the core.
+func kindsOf(list []crawlv1.LinkKind) document.Kinds {
+	var set document.Kinds
+	for _, k := range list {
+		set |= 1 << k
+	}
+	return set & document.All
 }
 
 func firstLine(err error) string {

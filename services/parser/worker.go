@@ -172,7 +172,7 @@ func (s *Service) inLane(l *lane, j *job, stop *atomic.Bool) outcome {
 	}
 	s.m.bytes.Add(float64(len(j.in.Body)))
 	out := l.parser.Parse(&j.in, &j.crawl.crawl, stop)
-	result := resultOf(&out, j.in.Depth)
+	result := resultOf(&out)
 	result.Warning = join(warning, result.GetWarning())
 	return outcome{result, outcomeParsed}
 }

@@ -83,6 +83,108 @@ func (Order) EnumDescriptor() ([]byte, []int) {
 	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{0}
 }
 
+// LinkKind is what a link is in its page. Those from image on are parts of pages:
+// following them makes pages of the crawl of them.
+type LinkKind int32
+
+const (
+	// Not known; refused.
+	LinkKind_LINK_KIND_UNSPECIFIED LinkKind = 0
+	// a and area elements.
+	LinkKind_LINK_KIND_ANCHOR LinkKind = 1
+	// iframe and frame elements.
+	LinkKind_LINK_KIND_FRAME LinkKind = 2
+	// The page's own address: link rel=canonical, in the page or as a header.
+	LinkKind_LINK_KIND_CANONICAL LinkKind = 3
+	// The page in another language or form: link rel=alternate.
+	LinkKind_LINK_KIND_ALTERNATE LinkKind = 4
+	// The pages before and after: link rel=next and rel=prev, also as headers.
+	LinkKind_LINK_KIND_NEXT LinkKind = 5
+	// Where the page sends its readers on to: meta refresh, the Refresh header.
+	LinkKind_LINK_KIND_REFRESH LinkKind = 6
+	// RSS, Atom and JSON feeds that a page names.
+	LinkKind_LINK_KIND_FEED LinkKind = 7
+	// Sitemaps that a page names.
+	LinkKind_LINK_KIND_SITEMAP LinkKind = 8
+	// Other link elements to pages: author, help, license, first, amphtml and more.
+	LinkKind_LINK_KIND_RELATED LinkKind = 9
+	// Forms with method GET, with the values that their fields begin with.
+	LinkKind_LINK_KIND_FORM LinkKind = 10
+	// Images: img, srcset, picture, posters, icons.
+	LinkKind_LINK_KIND_IMAGE LinkKind = 11
+	// Video, audio, embed, object and track elements.
+	LinkKind_LINK_KIND_MEDIA LinkKind = 12
+	// Style sheets.
+	LinkKind_LINK_KIND_STYLE LinkKind = 13
+	// Scripts.
+	LinkKind_LINK_KIND_SCRIPT LinkKind = 14
+)
+
+// Enum value maps for LinkKind.
+var (
+	LinkKind_name = map[int32]string{
+		0:  "LINK_KIND_UNSPECIFIED",
+		1:  "LINK_KIND_ANCHOR",
+		2:  "LINK_KIND_FRAME",
+		3:  "LINK_KIND_CANONICAL",
+		4:  "LINK_KIND_ALTERNATE",
+		5:  "LINK_KIND_NEXT",
+		6:  "LINK_KIND_REFRESH",
+		7:  "LINK_KIND_FEED",
+		8:  "LINK_KIND_SITEMAP",
+		9:  "LINK_KIND_RELATED",
+		10: "LINK_KIND_FORM",
+		11: "LINK_KIND_IMAGE",
+		12: "LINK_KIND_MEDIA",
+		13: "LINK_KIND_STYLE",
+		14: "LINK_KIND_SCRIPT",
+	}
+	LinkKind_value = map[string]int32{
+		"LINK_KIND_UNSPECIFIED": 0,
+		"LINK_KIND_ANCHOR":      1,
+		"LINK_KIND_FRAME":       2,
+		"LINK_KIND_CANONICAL":   3,
+		"LINK_KIND_ALTERNATE":   4,
+		"LINK_KIND_NEXT":        5,
+		"LINK_KIND_REFRESH":     6,
+		"LINK_KIND_FEED":        7,
+		"LINK_KIND_SITEMAP":     8,
+		"LINK_KIND_RELATED":     9,
+		"LINK_KIND_FORM":        10,
+		"LINK_KIND_IMAGE":       11,
+		"LINK_KIND_MEDIA":       12,
+		"LINK_KIND_STYLE":       13,
+		"LINK_KIND_SCRIPT":      14,
+	}
+)
+
+func (x LinkKind) Enum() *LinkKind {
+	p := new(LinkKind)
+	*p = x
+	return p
+}
+
+func (x LinkKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (LinkKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_weir_crawl_v1_spec_proto_enumTypes[1].Descriptor()
+}
+
+func (LinkKind) Type() protoreflect.EnumType {
+	return &file_weir_crawl_v1_spec_proto_enumTypes[1]
+}
+
+func (x LinkKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use LinkKind.Descriptor instead.
+func (LinkKind) EnumDescriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{1}
+}
+
 // FieldType is what a field's text is turned into. A text that does not fit
 // counts as no value.
 type FieldType int32
@@ -133,11 +235,11 @@ func (x FieldType) String() string {
 }
 
 func (FieldType) Descriptor() protoreflect.EnumDescriptor {
-	return file_weir_crawl_v1_spec_proto_enumTypes[1].Descriptor()
+	return file_weir_crawl_v1_spec_proto_enumTypes[2].Descriptor()
 }
 
 func (FieldType) Type() protoreflect.EnumType {
-	return &file_weir_crawl_v1_spec_proto_enumTypes[1]
+	return &file_weir_crawl_v1_spec_proto_enumTypes[2]
 }
 
 func (x FieldType) Number() protoreflect.EnumNumber {
@@ -146,7 +248,7 @@ func (x FieldType) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FieldType.Descriptor instead.
 func (FieldType) EnumDescriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{1}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{2}
 }
 
 // CrawlSpec says what to crawl, how gently, and what to keep. Users write it as
@@ -1221,7 +1323,10 @@ type Parse struct {
 	// Follow links. Default: true.
 	FollowLinks *bool `protobuf:"varint,1,opt,name=follow_links,json=followLinks,proto3,oneof" json:"follow_links,omitempty"`
 	// Obey rel=nofollow, meta robots and X-Robots-Tag. Default: true.
-	ObeyNofollow  *bool `protobuf:"varint,2,opt,name=obey_nofollow,json=obeyNofollow,proto3,oneof" json:"obey_nofollow,omitempty"`
+	ObeyNofollow *bool `protobuf:"varint,2,opt,name=obey_nofollow,json=obeyNofollow,proto3,oneof" json:"obey_nofollow,omitempty"`
+	// Kinds of links that are followed. Default: [anchor, frame, canonical,
+	// alternate, next, refresh, feed, sitemap]; see follow_links for none.
+	Follow        []LinkKind `protobuf:"varint,3,rep,packed,name=follow,proto3,enum=weir.crawl.v1.LinkKind" json:"follow,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1268,6 +1373,13 @@ func (x *Parse) GetObeyNofollow() bool {
 		return *x.ObeyNofollow
 	}
 	return false
+}
+
+func (x *Parse) GetFollow() []LinkKind {
+	if x != nil {
+		return x.Follow
+	}
+	return nil
 }
 
 // ExtractRule makes items of pages.
@@ -1552,10 +1664,11 @@ const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\t_max_bodyB\x10\n" +
 	"\x0e_max_redirectsB\n" +
 	"\n" +
-	"\b_retries\"|\n" +
+	"\b_retries\"\xad\x01\n" +
 	"\x05Parse\x12&\n" +
 	"\ffollow_links\x18\x01 \x01(\bH\x00R\vfollowLinks\x88\x01\x01\x12(\n" +
-	"\robey_nofollow\x18\x02 \x01(\bH\x01R\fobeyNofollow\x88\x01\x01B\x0f\n" +
+	"\robey_nofollow\x18\x02 \x01(\bH\x01R\fobeyNofollow\x88\x01\x01\x12/\n" +
+	"\x06follow\x18\x03 \x03(\x0e2\x17.weir.crawl.v1.LinkKindR\x06followB\x0f\n" +
 	"\r_follow_linksB\x10\n" +
 	"\x0e_obey_nofollow\"\xe0\x01\n" +
 	"\vExtractRule\x12\x12\n" +
@@ -1578,7 +1691,24 @@ const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\x11ORDER_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13ORDER_BREADTH_FIRST\x10\x01\x12\x15\n" +
 	"\x11ORDER_DEPTH_FIRST\x10\x02\x12\x14\n" +
-	"\x10ORDER_BEST_FIRST\x10\x03*\x99\x01\n" +
+	"\x10ORDER_BEST_FIRST\x10\x03*\xd8\x02\n" +
+	"\bLinkKind\x12\x19\n" +
+	"\x15LINK_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10LINK_KIND_ANCHOR\x10\x01\x12\x13\n" +
+	"\x0fLINK_KIND_FRAME\x10\x02\x12\x17\n" +
+	"\x13LINK_KIND_CANONICAL\x10\x03\x12\x17\n" +
+	"\x13LINK_KIND_ALTERNATE\x10\x04\x12\x12\n" +
+	"\x0eLINK_KIND_NEXT\x10\x05\x12\x15\n" +
+	"\x11LINK_KIND_REFRESH\x10\x06\x12\x12\n" +
+	"\x0eLINK_KIND_FEED\x10\a\x12\x15\n" +
+	"\x11LINK_KIND_SITEMAP\x10\b\x12\x15\n" +
+	"\x11LINK_KIND_RELATED\x10\t\x12\x12\n" +
+	"\x0eLINK_KIND_FORM\x10\n" +
+	"\x12\x13\n" +
+	"\x0fLINK_KIND_IMAGE\x10\v\x12\x13\n" +
+	"\x0fLINK_KIND_MEDIA\x10\f\x12\x13\n" +
+	"\x0fLINK_KIND_STYLE\x10\r\x12\x14\n" +
+	"\x10LINK_KIND_SCRIPT\x10\x0e*\x99\x01\n" +
 	"\tFieldType\x12\x1a\n" +
 	"\x16FIELD_TYPE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11FIELD_TYPE_STRING\x10\x01\x12\x15\n" +
@@ -1599,61 +1729,63 @@ func file_weir_crawl_v1_spec_proto_rawDescGZIP() []byte {
 	return file_weir_crawl_v1_spec_proto_rawDescData
 }
 
-var file_weir_crawl_v1_spec_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_weir_crawl_v1_spec_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_weir_crawl_v1_spec_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_weir_crawl_v1_spec_proto_goTypes = []any{
 	(Order)(0),                  // 0: weir.crawl.v1.Order
-	(FieldType)(0),              // 1: weir.crawl.v1.FieldType
-	(*CrawlSpec)(nil),           // 2: weir.crawl.v1.CrawlSpec
-	(*Recrawl)(nil),             // 3: weir.crawl.v1.Recrawl
-	(*Traps)(nil),               // 4: weir.crawl.v1.Traps
-	(*Seeds)(nil),               // 5: weir.crawl.v1.Seeds
-	(*Scope)(nil),               // 6: weir.crawl.v1.Scope
-	(*ScopeRule)(nil),           // 7: weir.crawl.v1.ScopeRule
-	(*Canonical)(nil),           // 8: weir.crawl.v1.Canonical
-	(*StringList)(nil),          // 9: weir.crawl.v1.StringList
-	(*PriorityRule)(nil),        // 10: weir.crawl.v1.PriorityRule
-	(*Limits)(nil),              // 11: weir.crawl.v1.Limits
-	(*Politeness)(nil),          // 12: weir.crawl.v1.Politeness
-	(*Fetch)(nil),               // 13: weir.crawl.v1.Fetch
-	(*Parse)(nil),               // 14: weir.crawl.v1.Parse
-	(*ExtractRule)(nil),         // 15: weir.crawl.v1.ExtractRule
-	(*FieldRule)(nil),           // 16: weir.crawl.v1.FieldRule
-	nil,                         // 17: weir.crawl.v1.Fetch.HeadersEntry
-	nil,                         // 18: weir.crawl.v1.ExtractRule.FieldsEntry
-	(*durationpb.Duration)(nil), // 19: google.protobuf.Duration
+	(LinkKind)(0),               // 1: weir.crawl.v1.LinkKind
+	(FieldType)(0),              // 2: weir.crawl.v1.FieldType
+	(*CrawlSpec)(nil),           // 3: weir.crawl.v1.CrawlSpec
+	(*Recrawl)(nil),             // 4: weir.crawl.v1.Recrawl
+	(*Traps)(nil),               // 5: weir.crawl.v1.Traps
+	(*Seeds)(nil),               // 6: weir.crawl.v1.Seeds
+	(*Scope)(nil),               // 7: weir.crawl.v1.Scope
+	(*ScopeRule)(nil),           // 8: weir.crawl.v1.ScopeRule
+	(*Canonical)(nil),           // 9: weir.crawl.v1.Canonical
+	(*StringList)(nil),          // 10: weir.crawl.v1.StringList
+	(*PriorityRule)(nil),        // 11: weir.crawl.v1.PriorityRule
+	(*Limits)(nil),              // 12: weir.crawl.v1.Limits
+	(*Politeness)(nil),          // 13: weir.crawl.v1.Politeness
+	(*Fetch)(nil),               // 14: weir.crawl.v1.Fetch
+	(*Parse)(nil),               // 15: weir.crawl.v1.Parse
+	(*ExtractRule)(nil),         // 16: weir.crawl.v1.ExtractRule
+	(*FieldRule)(nil),           // 17: weir.crawl.v1.FieldRule
+	nil,                         // 18: weir.crawl.v1.Fetch.HeadersEntry
+	nil,                         // 19: weir.crawl.v1.ExtractRule.FieldsEntry
+	(*durationpb.Duration)(nil), // 20: google.protobuf.Duration
 }
 var file_weir_crawl_v1_spec_proto_depIdxs = []int32{
-	5,  // 0: weir.crawl.v1.CrawlSpec.seeds:type_name -> weir.crawl.v1.Seeds
-	6,  // 1: weir.crawl.v1.CrawlSpec.scope:type_name -> weir.crawl.v1.Scope
-	8,  // 2: weir.crawl.v1.CrawlSpec.canonical:type_name -> weir.crawl.v1.Canonical
+	6,  // 0: weir.crawl.v1.CrawlSpec.seeds:type_name -> weir.crawl.v1.Seeds
+	7,  // 1: weir.crawl.v1.CrawlSpec.scope:type_name -> weir.crawl.v1.Scope
+	9,  // 2: weir.crawl.v1.CrawlSpec.canonical:type_name -> weir.crawl.v1.Canonical
 	0,  // 3: weir.crawl.v1.CrawlSpec.order:type_name -> weir.crawl.v1.Order
-	10, // 4: weir.crawl.v1.CrawlSpec.priorities:type_name -> weir.crawl.v1.PriorityRule
-	11, // 5: weir.crawl.v1.CrawlSpec.limits:type_name -> weir.crawl.v1.Limits
-	12, // 6: weir.crawl.v1.CrawlSpec.politeness:type_name -> weir.crawl.v1.Politeness
-	13, // 7: weir.crawl.v1.CrawlSpec.fetch:type_name -> weir.crawl.v1.Fetch
-	14, // 8: weir.crawl.v1.CrawlSpec.parse:type_name -> weir.crawl.v1.Parse
-	15, // 9: weir.crawl.v1.CrawlSpec.extract:type_name -> weir.crawl.v1.ExtractRule
-	3,  // 10: weir.crawl.v1.CrawlSpec.recrawl:type_name -> weir.crawl.v1.Recrawl
-	4,  // 11: weir.crawl.v1.CrawlSpec.traps:type_name -> weir.crawl.v1.Traps
-	19, // 12: weir.crawl.v1.Recrawl.every:type_name -> google.protobuf.Duration
-	19, // 13: weir.crawl.v1.Recrawl.min:type_name -> google.protobuf.Duration
-	19, // 14: weir.crawl.v1.Recrawl.max:type_name -> google.protobuf.Duration
-	7,  // 15: weir.crawl.v1.Scope.rules:type_name -> weir.crawl.v1.ScopeRule
-	9,  // 16: weir.crawl.v1.Canonical.strip_params:type_name -> weir.crawl.v1.StringList
-	19, // 17: weir.crawl.v1.Limits.duration:type_name -> google.protobuf.Duration
-	19, // 18: weir.crawl.v1.Politeness.delay:type_name -> google.protobuf.Duration
-	19, // 19: weir.crawl.v1.Politeness.max_delay:type_name -> google.protobuf.Duration
-	17, // 20: weir.crawl.v1.Fetch.headers:type_name -> weir.crawl.v1.Fetch.HeadersEntry
-	19, // 21: weir.crawl.v1.Fetch.timeout:type_name -> google.protobuf.Duration
-	18, // 22: weir.crawl.v1.ExtractRule.fields:type_name -> weir.crawl.v1.ExtractRule.FieldsEntry
-	1,  // 23: weir.crawl.v1.FieldRule.type:type_name -> weir.crawl.v1.FieldType
-	16, // 24: weir.crawl.v1.ExtractRule.FieldsEntry.value:type_name -> weir.crawl.v1.FieldRule
-	25, // [25:25] is the sub-list for method output_type
-	25, // [25:25] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	11, // 4: weir.crawl.v1.CrawlSpec.priorities:type_name -> weir.crawl.v1.PriorityRule
+	12, // 5: weir.crawl.v1.CrawlSpec.limits:type_name -> weir.crawl.v1.Limits
+	13, // 6: weir.crawl.v1.CrawlSpec.politeness:type_name -> weir.crawl.v1.Politeness
+	14, // 7: weir.crawl.v1.CrawlSpec.fetch:type_name -> weir.crawl.v1.Fetch
+	15, // 8: weir.crawl.v1.CrawlSpec.parse:type_name -> weir.crawl.v1.Parse
+	16, // 9: weir.crawl.v1.CrawlSpec.extract:type_name -> weir.crawl.v1.ExtractRule
+	4,  // 10: weir.crawl.v1.CrawlSpec.recrawl:type_name -> weir.crawl.v1.Recrawl
+	5,  // 11: weir.crawl.v1.CrawlSpec.traps:type_name -> weir.crawl.v1.Traps
+	20, // 12: weir.crawl.v1.Recrawl.every:type_name -> google.protobuf.Duration
+	20, // 13: weir.crawl.v1.Recrawl.min:type_name -> google.protobuf.Duration
+	20, // 14: weir.crawl.v1.Recrawl.max:type_name -> google.protobuf.Duration
+	8,  // 15: weir.crawl.v1.Scope.rules:type_name -> weir.crawl.v1.ScopeRule
+	10, // 16: weir.crawl.v1.Canonical.strip_params:type_name -> weir.crawl.v1.StringList
+	20, // 17: weir.crawl.v1.Limits.duration:type_name -> google.protobuf.Duration
+	20, // 18: weir.crawl.v1.Politeness.delay:type_name -> google.protobuf.Duration
+	20, // 19: weir.crawl.v1.Politeness.max_delay:type_name -> google.protobuf.Duration
+	18, // 20: weir.crawl.v1.Fetch.headers:type_name -> weir.crawl.v1.Fetch.HeadersEntry
+	20, // 21: weir.crawl.v1.Fetch.timeout:type_name -> google.protobuf.Duration
+	1,  // 22: weir.crawl.v1.Parse.follow:type_name -> weir.crawl.v1.LinkKind
+	19, // 23: weir.crawl.v1.ExtractRule.fields:type_name -> weir.crawl.v1.ExtractRule.FieldsEntry
+	2,  // 24: weir.crawl.v1.FieldRule.type:type_name -> weir.crawl.v1.FieldType
+	17, // 25: weir.crawl.v1.ExtractRule.FieldsEntry.value:type_name -> weir.crawl.v1.FieldRule
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_weir_crawl_v1_spec_proto_init() }
@@ -1679,7 +1811,7 @@ func file_weir_crawl_v1_spec_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_crawl_v1_spec_proto_rawDesc), len(file_weir_crawl_v1_spec_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,

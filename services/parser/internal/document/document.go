@@ -25,6 +25,10 @@ const (
 type Reference struct {
 	// Target is the reference with its entities decoded.
 	Target string
+	// Text that a reader sees for an anchor, where Config.Texts asks for it.
+	Text string
+	// Kind says what it is in the page.
+	Kind Kind
 	// NoFollow says that the page asks for this link not to be followed.
 	NoFollow bool
 }
@@ -61,6 +65,7 @@ type Reader struct {
 	cfg  Config
 	// foreign counts the svg and math elements that are open.
 	foreign     int
+	form        form
 	titled      bool
 	based       bool
 	description []byte
@@ -71,6 +76,8 @@ type Reader struct {
 
 type span struct {
 	start, end int32
+	at         int32 // where the text of an anchor begins
+	kind       Kind
 	noFollow   bool
 }
 
@@ -78,6 +85,10 @@ type span struct {
 type Config struct {
 	// Agent is the product token that rules for one robot are matched with.
 	Agent string
+	// Kinds of references that are read besides the usual ones.
+	Kinds Kinds
+	// Texts asks for the texts of anchors, which cost a string each.
+	Texts bool
 	// Stop ends the reading when it becomes true; nil never does.
 	Stop *atomic.Bool
 }
@@ -89,6 +100,7 @@ func (r *Reader) Read(page []byte, cfg Config) *Document {
 	*r = Reader{
 		scan: r.scan, text: r.text[:0], refs: r.refs[:0], cfg: cfg, doc: Document{References: refs},
 		description: r.description[:0], graph: r.graph[:0], language: r.language[:0], declared: r.declared[:0],
+		form: form{query: r.form.query[:0]},
 	}
 	r.scan.Reset(page)
 	for n := 1; r.scan.Next(); n++ {
@@ -98,7 +110,8 @@ func (r *Reader) Read(page []byte, cfg Config) *Document {
 		}
 		r.tag()
 	}
-	r.finish()
+	r.closeForm()
+	r.finish(page)
 	return &r.doc
 }
 
@@ -110,13 +123,14 @@ func (r *Reader) tag() {
 			return
 		}
 	} else if r.scan.IsEnd() {
+		r.formEnd(name)
 		return
 	}
 	switch name {
 	case scan.A, scan.Area:
-		r.anchor("href")
+		r.anchor("href", Anchor)
 	case scan.Iframe, scan.Frame:
-		r.anchor("src")
+		r.anchor("src", Frame)
 	case scan.Link:
 		r.link()
 	case scan.Base:
@@ -136,6 +150,10 @@ func (r *Reader) tag() {
 	case scan.SVG, scan.Math:
 		if !r.scan.SelfClosing() {
 			r.foreign++
+		}
+	default:
+		if r.cfg.Kinds&^Usual != 0 {
+			r.part(name)
 		}
 	}
 }
@@ -172,7 +190,7 @@ func leavesForeign(name scan.Name) bool {
 }
 
 // anchor takes an element that leads elsewhere by one attribute.
-func (r *Reader) anchor(attr string) {
+func (r *Reader) anchor(attr string, kind Kind) {
 	var target, rel []byte
 	found := false
 	for _, a := range r.scan.Attrs() {
@@ -187,29 +205,44 @@ func (r *Reader) anchor(attr string) {
 		target, found = r.scan.Attr("xlink:href")
 	}
 	if found {
-		r.add(target, hasToken(rel, "nofollow"))
+		r.add(target, kind, hasToken(rel, "nofollow"))
+		if r.cfg.Texts && kind == Anchor {
+			r.refs[len(r.refs)-1].at = int32(r.scan.Pos())
+		}
 	}
 }
 
-// link takes a link element that names another page.
+// link takes a link element that names another page or a part of this one.
 func (r *Reader) link() {
-	rel, _ := r.scan.Attr("rel")
-	if !LeadsOn(rel) {
+	var rel, href, mediaType, as, srcset []byte
+	for _, a := range r.scan.Attrs() {
+		switch {
+		case rel == nil && scan.EqualFold(a.Name, "rel"):
+			rel = a.Value
+		case href == nil && scan.EqualFold(a.Name, "href"):
+			href = a.Value
+		case mediaType == nil && scan.EqualFold(a.Name, "type"):
+			mediaType = a.Value
+		case as == nil && scan.EqualFold(a.Name, "as"):
+			as = a.Value
+		case srcset == nil && scan.EqualFold(a.Name, "imagesrcset"):
+			srcset = a.Value
+		}
+	}
+	kind := LinkKind(rel, mediaType, as)
+	if !r.wants(kind) {
 		return
 	}
-	if href, ok := r.scan.Attr("href"); ok {
-		r.add(href, hasToken(rel, "nofollow"))
+	if href != nil {
+		r.add(href, kind, hasToken(rel, "nofollow"))
+	}
+	if kind == Image && srcset != nil {
+		r.srcset(srcset)
 	}
 }
 
-// LeadsOn reports whether a relation is one whose target is a page to visit.
-func LeadsOn(rel []byte) bool {
-	if hasToken(rel, "stylesheet") {
-		return false
-	}
-	return hasToken(rel, "canonical") || hasToken(rel, "alternate") || hasToken(rel, "next") ||
-		hasToken(rel, "prev") || hasToken(rel, "previous")
-}
+// wants reports whether references of a kind are read.
+func (r *Reader) wants(k Kind) bool { return (Usual | r.cfg.Kinds).Has(k) }
 
 func (r *Reader) html() {
 	lang, ok := r.scan.Attr("lang")
@@ -222,20 +255,34 @@ func (r *Reader) html() {
 }
 
 // add keeps a reference.
-func (r *Reader) add(target []byte, noFollow bool) {
+func (r *Reader) add(target []byte, kind Kind, noFollow bool) {
 	if len(target) > maxReference {
 		target = target[:maxReference]
 	}
 	start := len(r.text)
 	r.text = scan.Unescape(r.text, target)
-	r.refs = append(r.refs, span{int32(start), int32(len(r.text)), noFollow})
+	r.refs = append(r.refs, span{start: int32(start), end: int32(len(r.text)), kind: kind, noFollow: noFollow})
+}
+
+// addPlain keeps a reference whose entities are decoded already.
+func (r *Reader) addPlain(target []byte, kind Kind) {
+	if len(target) > maxReference {
+		return // half a target of several parts is none
+	}
+	start := len(r.text)
+	r.text = append(r.text, target...)
+	r.refs = append(r.refs, span{start: int32(start), end: int32(len(r.text)), kind: kind})
 }
 
 // finish makes strings of what was gathered.
-func (r *Reader) finish() {
+func (r *Reader) finish(page []byte) {
 	text := string(r.text)
 	for _, s := range r.refs {
-		r.doc.References = append(r.doc.References, Reference{text[s.start:s.end], s.noFollow})
+		ref := Reference{Target: text[s.start:s.end], Kind: s.kind, NoFollow: s.noFollow}
+		if s.at > 0 {
+			ref.Text = anchorText(page[s.at:])
+		}
+		r.doc.References = append(r.doc.References, ref)
 	}
 	if len(r.description) == 0 {
 		r.description = r.graph

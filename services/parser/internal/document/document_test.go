@@ -39,7 +39,7 @@ func TestFacts(t *testing.T) {
 		{"language of another element", `<p lang=de>`, Document{}},
 		{"base", `<base href="/a&amp;b">`, Document{Base: "/a&b"}},
 		{"nofollow", `<meta name=robots content=" NoFollow ">`, Document{NoFollow: true}},
-		{"reference", `<a href="a&amp;b" rel=nofollow>`, Document{References: []Reference{{"a&b", true}}}},
+		{"reference", `<a href="a&amp;b" rel=nofollow>`, Document{References: []Reference{{Target: "a&b", Kind: Anchor, NoFollow: true}}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -37,8 +37,8 @@ func (r *Reader) meta() {
 			r.doc.NoFollow = true
 		}
 	case scan.EqualFold(equiv, "refresh"):
-		if target, ok := refreshTarget(scan.Unescape(nil, content)); ok {
-			r.add(target, false)
+		if target, ok := RefreshTarget(scan.Unescape(nil, content)); ok {
+			r.addPlain(target, Refresh)
 		}
 	case scan.EqualFold(equiv, "content-language"):
 		if len(r.declared) == 0 && bytes.IndexByte(content, ',') < 0 {
@@ -84,10 +84,10 @@ func isValuedDirective(name []byte) bool {
 		scan.EqualFold(name, "max-image-preview") || scan.EqualFold(name, "max-video-preview")
 }
 
-// refreshTarget finds the URL in the content of a meta refresh, by the HTML
-// standard: "5; url='next.html'", and lesser forms. A refresh without a URL loads
-// the same page again and is no link.
-func refreshTarget(content []byte) ([]byte, bool) {
+// RefreshTarget finds the URL in the content of a meta refresh or a Refresh header,
+// by the HTML standard: "5; url='next.html'", and lesser forms. A refresh without a
+// URL loads the same page again and is no link.
+func RefreshTarget(content []byte) ([]byte, bool) {
 	p := content
 	skip := func(chars string) { p = bytes.TrimLeft(p, chars) }
 	const space = " \t\n\f\r"

@@ -28,6 +28,8 @@ const (
 	Limit Reason = "limit"
 	// Disabled: the crawl follows no links.
 	Disabled Reason = "follow_links"
+	// OtherKind: the crawl does not follow links of this kind.
+	OtherKind Reason = "kind"
 )
 
 // Reasons returns all reasons, for metrics that want to know their labels.
@@ -45,8 +47,12 @@ type Config struct {
 	Priority func(u weburl.URL, depth int) int32
 	// Follow and ObeyNoFollow are those of the spec.
 	Follow, ObeyNoFollow bool
+	// Kinds that are followed.
+	Kinds document.Kinds
 	// Max is how many outlinks are taken of one page; 0 means no bound.
 	Max int
+	// Explain asks for Links.Found.
+	Explain bool
 	// Stop ends the work when it becomes true; nil never does.
 	Stop *atomic.Bool
 }
@@ -55,20 +61,43 @@ type Config struct {
 type Outlink struct {
 	// URL in canonical form.
 	URL string
+	// Depth in links from a seed.
+	Depth uint32
 	// Priority by the crawl's rules.
+	Priority int32
+}
+
+// Found is a link and what was decided on it.
+type Found struct {
+	// URL in canonical form; what the page has where that is none.
+	URL string
+	// Text of an anchor.
+	Text string
+	// Kind of the reference that decided.
+	Kind document.Kind
+	// NoFollow says that the link or the page asks for it not to be followed.
+	NoFollow bool
+	// Reason why it is not followed; crawl.ReasonNone when it is.
+	Reason Reason
+	// Rule that decided, if one did.
+	Rule string
+	// Depth of the link.
+	Depth uint32
+	// Priority of an accepted link.
 	Priority int32
 }
 
 // Links is what became of a page's references.
 type Links struct {
-	// Outlinks, distinct, in the order of the page, and all of the depth one below
-	// the page's.
+	// Outlinks, distinct, in the order of the page.
 	Outlinks []Outlink
+	// Found are all links, one for each URL; nil without Config.Explain.
+	Found []Found
 	// Rejected counts the links that are not followed: distinct URLs, but every
 	// mention of what is no URL at all. Nil when there are none.
 	Rejected map[Reason]uint32
-	// Distinct counts the distinct http and https URLs that the page leads to,
-	// itself not among them.
+	// Distinct counts the distinct http and https URLs that the page leads to by
+	// usual kinds of links, itself not among them.
 	Distinct int
 	// Cut says that there were more than Config.Max, or that reading was stopped.
 	Cut bool
@@ -120,23 +149,29 @@ func (c *Collector) Collect(cfg Config, page weburl.URL, depth uint32, base *web
 			return &c.out
 		}
 		ref := &doc.References[i]
-		if ref.NoFollow && cfg.ObeyNoFollow && !pageNoFollow {
+		if c.doubtful(ref) && !pageNoFollow {
 			held = true
 			continue
 		}
-		c.take(ref.Target, pageNoFollow)
+		c.take(ref, pageNoFollow)
 	}
-	// Links with rel=nofollow come last: another link to the same URL may be
-	// without it.
+	// Links with rel=nofollow and of kinds that are not followed come last: another
+	// link to the same URL may be a better one.
 	for i := range doc.References {
 		if !held || c.stopped(i) {
 			break
 		}
-		if ref := &doc.References[i]; ref.NoFollow {
-			c.take(ref.Target, true)
+		if ref := &doc.References[i]; c.doubtful(ref) {
+			c.take(ref, ref.NoFollow && cfg.ObeyNoFollow)
 		}
 	}
 	return &c.out
+}
+
+// doubtful reports whether a reference may be one that is not followed while
+// another one to the same URL is.
+func (c *Collector) doubtful(ref *document.Reference) bool {
+	return ref.NoFollow && c.cfg.ObeyNoFollow || !c.cfg.Kinds.Has(ref.Kind)
 }
 
 func (c *Collector) stopped(i int) bool {
@@ -148,41 +183,52 @@ func (c *Collector) stopped(i int) bool {
 }
 
 // take resolves one reference and decides on it.
-func (c *Collector) take(target string, noFollow bool) {
-	if isFragment(target) {
+func (c *Collector) take(ref *document.Reference, noFollow bool) {
+	if isFragment(ref.Target) {
 		return
 	}
-	u, err := c.base.Resolve(target)
+	u, err := c.base.Resolve(ref.Target)
 	if err != nil {
-		c.reject(reasonOf(err))
+		c.reject(ref, ref.Target, crawl.Verdict{Reason: reasonOf(err)})
 		return
 	}
 	if !c.seen.add(u.String()) {
 		return
 	}
-	c.out.Distinct++
-	switch {
-	case !c.cfg.Follow:
-		c.reject(Disabled)
-		return
-	case noFollow:
-		c.reject(NoFollow)
+	if document.Usual.Has(ref.Kind) {
+		c.out.Distinct++
+	}
+	if v := c.judge(ref, u, noFollow); !v.Accept {
+		c.reject(ref, u.String(), v)
 		return
 	}
-	if v := c.cfg.Scope.Judge(u, c.dep); !v.Accept {
-		c.reject(v.Reason)
-		return
-	}
-	if c.cfg.Max > 0 && len(c.out.Outlinks) >= c.cfg.Max {
-		c.out.Cut = true
-		c.reject(Limit)
-		return
-	}
-	link := Outlink{URL: u.String()}
+	link := Outlink{URL: u.String(), Depth: uint32(c.dep)}
 	if c.cfg.Priority != nil {
 		link.Priority = c.cfg.Priority(u, c.dep)
 	}
 	c.out.Outlinks = append(c.out.Outlinks, link)
+	if c.cfg.Explain {
+		c.found(ref, link.URL, crawl.Verdict{})
+		c.out.Found[len(c.out.Found)-1].Priority = link.Priority
+	}
+}
+
+// judge decides on a URL that the page has for the first time.
+func (c *Collector) judge(ref *document.Reference, u weburl.URL, noFollow bool) crawl.Verdict {
+	switch {
+	case !c.cfg.Follow:
+		return crawl.Verdict{Reason: Disabled}
+	case noFollow:
+		return crawl.Verdict{Reason: NoFollow}
+	case !c.cfg.Kinds.Has(ref.Kind):
+		return crawl.Verdict{Reason: OtherKind}
+	}
+	v := c.cfg.Scope.Judge(u, c.dep)
+	if v.Accept && c.cfg.Max > 0 && len(c.out.Outlinks) >= c.cfg.Max {
+		c.out.Cut = true
+		return crawl.Verdict{Reason: Limit}
+	}
+	return v
 }
 
 // isFragment reports whether a reference names a place in the page itself. With a
@@ -202,9 +248,18 @@ func reasonOf(err error) Reason {
 	return Malformed
 }
 
-func (c *Collector) reject(r Reason) {
+func (c *Collector) reject(ref *document.Reference, url string, v crawl.Verdict) {
 	if c.out.Rejected == nil {
 		c.out.Rejected = make(map[Reason]uint32)
 	}
-	c.out.Rejected[r]++
+	c.out.Rejected[v.Reason]++
+	if c.cfg.Explain {
+		c.found(ref, url, v)
+	}
+}
+
+func (c *Collector) found(ref *document.Reference, url string, v crawl.Verdict) {
+	c.out.Found = append(c.out.Found, Found{
+		URL: url, Text: ref.Text, Kind: ref.Kind, NoFollow: ref.NoFollow, Reason: v.Reason, Rule: v.Rule, Depth: uint32(c.dep),
+	})
 }

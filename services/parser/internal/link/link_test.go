@@ -71,7 +71,7 @@ func FuzzLinkHeader(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
-		for _, r := range FromHeader(nil, value) {
+		for _, r := range FromHeader(nil, value, document.All) {
 			if !strings.Contains(value, r.Target) {
 				t.Errorf("target %q is not in %q", r.Target, value)
 			}
@@ -81,8 +81,8 @@ func FuzzLinkHeader(f *testing.F) {
 
 func TestFromHeaderAppends(t *testing.T) {
 	t.Parallel()
-	got := FromHeader([]document.Reference{{Target: "x"}}, `<a>; rel="nofollow next"`)
-	if diff := cmp.Diff([]document.Reference{{Target: "x"}, {Target: "a", NoFollow: true}}, got); diff != "" {
+	got := FromHeader([]document.Reference{{Target: "x"}}, `<a>; rel="nofollow next"`, document.Usual)
+	if diff := cmp.Diff([]document.Reference{{Target: "x"}, {Target: "a", Kind: document.Next, NoFollow: true}}, got); diff != "" {
 		t.Errorf("references (-want +got):\n%s", diff)
 	}
 }

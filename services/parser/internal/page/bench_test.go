@@ -12,6 +12,7 @@ import (
 
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/weburl"
+	"github.com/weircrawl/weir/services/parser/internal/document"
 	"github.com/weircrawl/weir/services/parser/internal/extract"
 	"github.com/weircrawl/weir/services/parser/internal/link"
 )
@@ -53,7 +54,7 @@ func benchCrawl(rules *extract.Set) *Crawl {
 		Links: link.Config{
 			Canon:  weburl.New(weburl.Options{SortQuery: true, StripParams: []string{"utm_*", "gclid", "fbclid", "msclkid"}, StripSessionIDs: true}),
 			Scope:  crawl.NewScope(crawl.ScopeConfig{Hosts: []string{"shop.example"}, MaxDepth: -1}),
-			Follow: true, ObeyNoFollow: true, Max: 10_000,
+			Follow: true, ObeyNoFollow: true, Kinds: document.Usual, Max: 10_000,
 		},
 		Agent: "weir", Rules: rules,
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/weburl"
+	"github.com/weircrawl/weir/services/parser/internal/document"
 	"github.com/weircrawl/weir/services/parser/internal/link"
 )
 
@@ -36,7 +37,7 @@ func siteCrawl(tb testing.TB) *Crawl {
 				}
 				return 0
 			},
-			Follow: true, ObeyNoFollow: true, Max: 1000,
+			Follow: true, ObeyNoFollow: true, Kinds: document.Usual, Max: 1000,
 		},
 	}
 }

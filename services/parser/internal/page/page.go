@@ -39,8 +39,8 @@ type Input struct {
 	Status uint32
 	// ContentType and ContentLanguage are the headers of those names.
 	ContentType, ContentLanguage string
-	// Robots and Links are the values of X-Robots-Tag and Link.
-	Robots, Links []string
+	// Robots, Links and Refreshes are the values of X-Robots-Tag, Link and Refresh.
+	Robots, Links, Refreshes []string
 	// Body after decompression. It may be reused after Parse.
 	Body []byte
 	// Size of the whole body, of which Body may be the beginning.
@@ -109,9 +109,17 @@ func (p *Parser) Parse(in *Input, c *Crawl, stop *atomic.Bool) Output {
 	if out.ContentType == "" {
 		out.ContentType = sniff(text)
 	}
-	if isHTML(out.ContentType, text) {
-		p.readHTML(in, c, stop, text, &out, &facts)
+	doc, kinds := &document.Document{}, document.Usual|c.Links.Kinds
+	if c.Links.Explain {
+		kinds = document.All
 	}
+	if isHTML(out.ContentType, text) {
+		facts.HTML = text
+		doc = p.reader.Read(text, document.Config{
+			Agent: c.Agent, Kinds: kinds, Texts: c.Links.Explain, Stop: stop,
+		})
+	}
+	p.takeLinks(in, c, stop, doc, kinds, &out, &facts)
 	facts.ContentType = out.ContentType
 	if stop != nil && stop.Load() {
 		return out
@@ -120,15 +128,23 @@ func (p *Parser) Parse(in *Input, c *Crawl, stop *atomic.Bool) Output {
 	return out
 }
 
-// readHTML reads the facts and links of a page.
-func (p *Parser) readHTML(in *Input, c *Crawl, stop *atomic.Bool, text []byte, out *Output, facts *extract.Page) {
-	doc := p.reader.Read(text, document.Config{Agent: c.Agent, Stop: stop})
+// takeLinks takes the facts of a document and makes its links. One that is not
+// HTML has those of its headers, such as the next page of an API.
+func (p *Parser) takeLinks(in *Input, c *Crawl, stop *atomic.Bool, doc *document.Document, kinds document.Kinds, out *Output, facts *extract.Page) {
 	noFollow := false
 	for _, v := range in.Robots {
 		noFollow = noFollow || document.HeaderForbidsFollowing(v, c.Agent)
 	}
 	for _, v := range in.Links {
-		doc.References = link.FromHeader(doc.References, v)
+		doc.References = link.FromHeader(doc.References, v, kinds)
+	}
+	for _, v := range in.Refreshes {
+		if target, ok := document.RefreshTarget([]byte(v)); ok {
+			doc.References = append(doc.References, document.Reference{Target: string(target), Kind: document.Refresh})
+		}
+	}
+	if facts.HTML == nil && len(doc.References) == 0 {
+		return
 	}
 	stopped := func() bool { return stop != nil && stop.Load() } // the caller knows, and says so
 	if doc.Cut && !stopped() {
@@ -152,7 +168,6 @@ func (p *Parser) readHTML(in *Input, c *Crawl, stop *atomic.Bool, text []byte, o
 		facts.Language = doc.Language
 	}
 	facts.Links = out.Links.Distinct
-	facts.HTML = text
 	if c.Rules.Empty() {
 		return
 	}

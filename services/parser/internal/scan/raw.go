@@ -21,6 +21,22 @@ const (
 	SVG      Name = 's' | 'v'<<8 | 'g'<<16
 	Textarea Name = 't' | 'e'<<8 | 'x'<<16 | 't'<<24 | 'a'<<32 | 'r'<<40 | 'e'<<48 | 'a'<<56
 	Title    Name = 't' | 'i'<<8 | 't'<<16 | 'l'<<24 | 'e'<<32
+	Audio    Name = 'a' | 'u'<<8 | 'd'<<16 | 'i'<<24 | 'o'<<32
+	Button   Name = 'b' | 'u'<<8 | 't'<<16 | 't'<<24 | 'o'<<32 | 'n'<<40
+	Embed    Name = 'e' | 'm'<<8 | 'b'<<16 | 'e'<<24 | 'd'<<32
+	Form     Name = 'f' | 'o'<<8 | 'r'<<16 | 'm'<<24
+	Image    Name = 'i' | 'm'<<8 | 'a'<<16 | 'g'<<24 | 'e'<<32
+	Img      Name = 'i' | 'm'<<8 | 'g'<<16
+	Input    Name = 'i' | 'n'<<8 | 'p'<<16 | 'u'<<24 | 't'<<32
+	Object   Name = 'o' | 'b'<<8 | 'j'<<16 | 'e'<<24 | 'c'<<32 | 't'<<40
+	Option   Name = 'o' | 'p'<<8 | 't'<<16 | 'i'<<24 | 'o'<<32 | 'n'<<40
+	Select   Name = 's' | 'e'<<8 | 'l'<<16 | 'e'<<24 | 'c'<<32 | 't'<<40
+	Source   Name = 's' | 'o'<<8 | 'u'<<16 | 'r'<<24 | 'c'<<32 | 'e'<<40
+	Table    Name = 't' | 'a'<<8 | 'b'<<16 | 'l'<<24 | 'e'<<32
+	Td       Name = 't' | 'd'<<8
+	Th       Name = 't' | 'h'<<8
+	Track    Name = 't' | 'r'<<8 | 'a'<<16 | 'c'<<24 | 'k'<<32
+	Video    Name = 'v' | 'i'<<8 | 'd'<<16 | 'e'<<24 | 'o'<<32
 	XMP      Name = 'x' | 'm'<<8 | 'p'<<16
 )
 

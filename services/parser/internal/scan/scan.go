@@ -25,6 +25,7 @@ type Attr struct {
 type Scanner struct {
 	src   []byte
 	pos   int
+	start int
 	name  []byte
 	key   Name
 	attrs []Attr
@@ -58,7 +59,8 @@ func (s *Scanner) Next() bool {
 			s.pos = len(s.src)
 			return false
 		}
-		s.pos += i + 1
+		s.start = s.pos + i
+		s.pos = s.start + 1
 		switch c := s.src[s.pos]; {
 		case isLetter(c):
 			return s.readTag(false)
@@ -90,6 +92,22 @@ func (s *Scanner) IsEnd() bool { return s.end }
 
 // SelfClosing reports whether the tag ends in "/>".
 func (s *Scanner) SelfClosing() bool { return s.void }
+
+// Start returns where in the page the tag begins.
+func (s *Scanner) Start() int { return s.start }
+
+// Pos returns where in the page the tag ends.
+func (s *Scanner) Pos() int { return s.pos }
+
+// Text returns the text between the tag and the next "<", with its entities as
+// written.
+func (s *Scanner) Text() []byte {
+	rest := s.src[s.pos:]
+	if i := bytes.IndexByte(rest, '<'); i >= 0 {
+		return rest[:i]
+	}
+	return rest
+}
 
 // Attrs returns the attributes of a start tag, valid until the next call of Next.
 // A name may come more than once; the first one counts.
