@@ -19,6 +19,8 @@
 //	deadletter  moves messages that used up their deliveries
 //	lag         counts what waits for consumers
 //	inflight    lists the leases of every message in the ring
+//	leases      says which replica owns a partition
+//	watch       follows a bucket
 //	crawls      shares the crawls' specs
 package bus
 

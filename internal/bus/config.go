@@ -37,6 +37,9 @@ type Config struct {
 	// Pages, Records, Results and Dead bound the other streams.
 	Pages, Records, Results, Dead StreamLimits
 
+	// LeaseTTL is how long a key of Leases lives without being renewed. At least 1 s.
+	LeaseTTL time.Duration
+
 	// Fetch, Parse, Store and Result are the settings of the consumers.
 	Fetch, Parse, Store, Result ConsumerConfig
 
@@ -87,6 +90,7 @@ func DefaultConfig() Config {
 		Records:         StreamLimits{Bytes: 8 * gib, Messages: -1, Age: 6 * time.Hour},
 		Results:         StreamLimits{Bytes: 2 * gib, Messages: -1, Age: 6 * time.Hour},
 		Dead:            StreamLimits{Bytes: 256 * mib, Messages: -1, Age: 7 * 24 * time.Hour},
+		LeaseTTL:        6 * time.Second,
 		// More than any fleet fetches at once: the tasks' own bounds are what counts.
 		Fetch: ConsumerConfig{AckWait: 30 * time.Second, MaxAckPending: 20_000, MaxDeliver: 3},
 		// A second fetch costs a site something, a second parse or commit costs
@@ -131,6 +135,7 @@ func (c *Config) RegisterFlags(prefix string, fs *flag.FlagSet) {
 	c.Records.registerFlags(p+"records", fs)
 	c.Results.registerFlags(p+"results", fs)
 	c.Dead.registerFlags(p+"dead", fs)
+	fs.DurationVar(&c.LeaseTTL, p+"lease-ttl", c.LeaseTTL, "time without a renewal after which a scheduler's partitions go to others")
 	c.Fetch.registerFlags(p+"fetch", fs)
 	c.Parse.registerFlags(p+"parse", fs)
 	c.Store.registerFlags(p+"store", fs)
@@ -177,6 +182,9 @@ func (c Config) Validate() error {
 	}
 	if min(c.ConnectTimeout, c.PublishTimeout, c.DuplicateWindow) <= 0 {
 		bad("connect-timeout, publish-timeout and duplicate-window must be positive")
+	}
+	if c.LeaseTTL < time.Second {
+		bad("lease-ttl must be at least 1s")
 	}
 	names := []string{"tasks", "pages", "records", "results", "dead"}
 	for i, l := range []StreamLimits{c.Tasks, c.Pages, c.Records, c.Results, c.Dead} {

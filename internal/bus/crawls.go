@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
 
@@ -18,7 +17,7 @@ import (
 // PutCrawl shares a crawl with all services. Seeds and statistics are left out:
 // no other service needs them, and they can be long. Only the scheduler calls it.
 func (b *Bus) PutCrawl(ctx context.Context, c *crawlv1.Crawl) error {
-	kv, err := b.crawlsBucket(ctx)
+	kv, err := b.bucket(ctx, bucketCrawls)
 	if err != nil {
 		return err
 	}
@@ -49,7 +48,7 @@ func shareable(c *crawlv1.Crawl) *crawlv1.Crawl {
 
 // DeleteCrawl takes a crawl back. Deleting one that is not shared is no error.
 func (b *Bus) DeleteCrawl(ctx context.Context, crawlID string) error {
-	kv, err := b.crawlsBucket(ctx)
+	kv, err := b.bucket(ctx, bucketCrawls)
 	if err != nil {
 		return err
 	}
@@ -58,11 +57,6 @@ func (b *Bus) DeleteCrawl(ctx context.Context, crawlID string) error {
 		return nil
 	}
 	return unavailable("take back crawl "+crawlID, err)
-}
-
-func (b *Bus) crawlsBucket(ctx context.Context) (jetstream.KeyValue, error) {
-	kv, err := b.js.KeyValue(ctx, bucketCrawls)
-	return kv, unavailable("open bucket "+bucketCrawls, err)
 }
 
 // Crawls is a cache of compiled specs. It is safe for concurrent use.
@@ -93,50 +87,15 @@ func (b *Bus) WatchCrawls(context.Context) (*Crawls, error) {
 // Run follows changes until ctx ends, then returns nil. It waits with back-off
 // while the bucket does not exist or the server is away.
 func (c *Crawls) Run(ctx context.Context) error {
-	for n := 0; ; n++ {
-		began, err := c.follow(ctx)
-		if began {
-			n = 0
-		}
-		if n == 3 {
-			c.b.log.Warn("waiting for the crawls' bucket", "err", err)
-		}
-		if ctx.Err() != nil || !sleep(ctx, bindBackoff.Delay(n, random)) {
-			return nil
-		}
-	}
-}
-
-// follow watches until the watch ends, and reports whether it ever began.
-func (c *Crawls) follow(ctx context.Context) (began bool, err error) {
-	kv, err := c.b.crawlsBucket(ctx)
-	if err != nil {
-		return false, err
-	}
-	// A watch takes 20 s to notice that the server has come back; a new one reads
-	// all that is there at once.
-	status := c.b.nc.StatusChanged(nats.CONNECTED)
-	defer c.b.nc.RemoveStatusListener(status)
-	w, err := kv.WatchAll(ctx)
-	if err != nil {
-		return false, unavailable("watch "+bucketCrawls, err)
-	}
-	defer func() { _ = w.Stop() }()
-	for {
-		select {
-		case <-ctx.Done():
-			return true, nil
-		case <-status:
-			return true, errors.New("the server was away")
-		case e, ok := <-w.Updates():
-			if !ok {
-				return true, errors.New("the watch ended")
-			}
-			if e != nil { // nil separates what was there from what changes
+	c.b.follow(ctx, bucketCrawls, func() func(jetstream.KeyValueEntry) error {
+		return func(e jetstream.KeyValueEntry) error {
+			if e != nil {
 				c.take(e)
 			}
+			return nil
 		}
-	}
+	})
+	return nil
 }
 
 // take applies one change.
@@ -209,7 +168,7 @@ func (e *crawlEntry) compile() (*spec.Compiled, error) {
 
 // load asks the server.
 func (c *Crawls) load(ctx context.Context, crawlID string) (*crawlEntry, error) {
-	kv, err := c.b.crawlsBucket(ctx)
+	kv, err := c.b.bucket(ctx, bucketCrawls)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,13 @@ import (
 // a refused publish costs more than an accepted one.
 var ErrFull = crawl.Errorf(crawl.Unavailable, "stream is full")
 
+// ErrTaken: another holder has the key.
+var ErrTaken = crawl.Errorf(crawl.Conflict, "the key is taken")
+
+// ErrLost: the key ran out, or was released or taken by another holder. What it stood
+// for is no longer the caller's.
+var ErrLost = crawl.Errorf(crawl.Conflict, "the lease is lost")
+
 // ErrFenced: another owner has taken the partition since the message's fence was
 // set. What is published for it from here on would be refused too.
 var ErrFenced = crawl.Errorf(crawl.Conflict, "the partition's tasks have another publisher")

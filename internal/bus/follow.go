@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
 
@@ -19,57 +18,20 @@ import (
 // was put fast one after the other comes as the last only. An error of h has the
 // crawl come again after a wait.
 func (b *Bus) FollowCrawls(ctx context.Context, h func(ctx context.Context, id string, c *crawlv1.Crawl) error) error {
-	for n := 0; ; n++ {
-		began, err := b.followCrawls(ctx, h)
-		if began {
-			n = 0
-		}
-		if n == 3 {
-			b.log.Warn("cannot follow the crawls", "err", err)
-		}
-		if ctx.Err() != nil || !sleep(ctx, bindBackoff.Delay(n, random)) {
-			return nil
-		}
-	}
-}
-
-// followCrawls reports whether it read all that was there.
-func (b *Bus) followCrawls(ctx context.Context, h func(ctx context.Context, id string, c *crawlv1.Crawl) error) (began bool, err error) {
-	kv, err := b.crawlsBucket(ctx)
-	if err != nil {
-		return false, err
-	}
-	status := b.nc.StatusChanged(nats.CONNECTED) // as in Crawls.follow
-	defer b.nc.RemoveStatusListener(status)
-	w, err := kv.WatchAll(ctx)
-	if err != nil {
-		return false, unavailable("watch "+bucketCrawls, err)
-	}
-	defer func() { _ = w.Stop() }()
-	for {
-		select {
-		case <-ctx.Done():
-			return began, nil
-		case <-status:
-			return began, errors.New("the server was away")
-		case e, ok := <-w.Updates():
-			switch {
-			case !ok:
-				return began, errors.New("the watch ended")
-			case e == nil:
-				began = true
-				continue
+	b.follow(ctx, bucketCrawls, func() func(jetstream.KeyValueEntry) error {
+		return func(e jetstream.KeyValueEntry) error {
+			if e == nil {
+				return nil
 			}
 			c, err := crawlOf(e)
 			if err != nil {
 				b.log.Warn("cannot read a crawl", "err", err)
-				continue
+				return nil
 			}
-			if err := h(ctx, e.Key(), c); err != nil {
-				return false, err
-			}
+			return h(ctx, e.Key(), c)
 		}
-	}
+	})
+	return nil
 }
 
 // crawlOf reads an entry, nil for a crawl that was taken back.
@@ -86,7 +48,7 @@ func crawlOf(e jetstream.KeyValueEntry) (*crawlv1.Crawl, error) {
 
 // GetCrawl reads a crawl as it is shared, nil when there is none with this id.
 func (b *Bus) GetCrawl(ctx context.Context, crawlID string) (*crawlv1.Crawl, error) {
-	kv, err := b.crawlsBucket(ctx)
+	kv, err := b.bucket(ctx, bucketCrawls)
 	if err != nil {
 		return nil, err
 	}

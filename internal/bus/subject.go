@@ -19,7 +19,8 @@ const (
 )
 
 const (
-	bucketCrawls = "weir_crawls"
+	bucketCrawls     = "weir_crawls"
+	bucketPartitions = "weir_partitions"
 
 	subjectTask   = "weir.task."
 	subjectPage   = "weir.page."

@@ -19,17 +19,29 @@ func (b *Bus) EnsureTopology(ctx context.Context, partitions uint32) error {
 			return unavailable("create stream "+s.Name, err)
 		}
 	}
-	_, err := b.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+	for _, kv := range b.buckets() {
+		if _, err := b.js.CreateOrUpdateKeyValue(ctx, kv); err != nil {
+			return unavailable("create bucket "+kv.Bucket, err)
+		}
+	}
+	return b.ensureConsumers(ctx, partitions)
+}
+
+// buckets are the declarations.
+func (b *Bus) buckets() []jetstream.KeyValueConfig {
+	crawls := jetstream.KeyValueConfig{
 		Bucket:      bucketCrawls,
 		Description: "specs of the crawls",
 		History:     1,
 		Storage:     jetstream.FileStorage,
 		Replicas:    b.cfg.Replicas,
-	})
-	if err != nil {
-		return unavailable("create bucket "+bucketCrawls, err)
 	}
-	return b.ensureConsumers(ctx, partitions)
+	partitions := crawls
+	partitions.Bucket = bucketPartitions
+	partitions.Description = "owners of the partitions"
+	partitions.TTL = b.cfg.LeaseTTL
+	partitions.LimitMarkerTTL = b.cfg.LeaseTTL // has watchers hear that a key ran out
+	return []jetstream.KeyValueConfig{crawls, partitions}
 }
 
 // ensureConsumers creates them eight at a time: one costs a round trip and, in a
