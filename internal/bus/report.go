@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"google.golang.org/protobuf/proto"
@@ -26,6 +27,12 @@ func (b *Bus) SendReport(partition uint32, r *crawlv1.FetchReport) error {
 	}
 	*buf = data
 	return unavailable("send report", b.nc.Publish(reportSubject(partition), data))
+}
+
+// FlushReports returns when the server has the reports that were sent before, or
+// says within timeout that it may not. Whether anybody hears them it cannot say.
+func (b *Bus) FlushReports(timeout time.Duration) error {
+	return unavailable("flush reports", b.nc.FlushTimeout(timeout))
 }
 
 func reportSubject(partition uint32) string {

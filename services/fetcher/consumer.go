@@ -15,6 +15,10 @@ import (
 	"github.com/weircrawl/weir/services/fetcher/internal/client"
 )
 
+// flushTime is how long the server may take to answer: a soft stop that is over
+// must not last.
+const flushTime = 2 * time.Second
+
 // specs finds the compiled spec of a crawl; *bus.Crawls is one.
 type specs interface {
 	Get(ctx context.Context, crawlID string) (*spec.Compiled, error)
@@ -44,18 +48,49 @@ func (s *Service) handle(ctx context.Context, specs specs, d bus.Delivery) error
 	defer acc.Close()
 	if late(&task, time.Now()) {
 		s.m.late.Inc()
-		// Its slot is free, though its lease lasts on: after a stop of all fetchers the
-		// tasks that waited are late together, and would hold up all others until then.
-		s.report(ref, &client.Result{})
-		return nil
+		// After a stop of all fetchers the tasks that waited are late together, and
+		// would hold up all others until their leases end.
+		return s.giveBack(ref)
 	}
-	res, err := s.exchange(ctx, u, p.options(ref.GetKind()), acc)
+	opts, validators := p.conditional(&task)
+	res, err := s.exchange(ctx, u, opts, acc)
 	if err != nil {
-		return crawl.Errorf(crawl.Unavailable, "%w", err)
+		return s.giveBack(ref) // cut off by the end of a soft stop
 	}
 	salvage(&res, ref, p.retries)
 	s.report(ref, &res)
-	return s.publish(ctx, ref, p.fetchResult(u, &res), &res)
+	err = s.publish(ctx, ref, p.fetchResult(u, &res, validators), &res)
+	if err != nil && ctx.Err() != nil {
+		return s.giveBack(ref)
+	}
+	return err
+}
+
+// giveBack ends a task without an exchange that counts: the frontier puts the URL
+// back into its queue, with the host's delay from now, and the message is acked. A
+// nak would hand the message to another fetcher at once, which would ask the host
+// again without any delay.
+//
+// The ack follows a report that the server has, which is not one that the frontier
+// has heard. It is safe all the same, since neither of them ends the lease alone:
+//   - the report is lost: the lease ends by itself, the frontier finds it in no
+//     stream and puts the URL back;
+//   - the ack is lost: the message comes again, mostly too late to be fetched, and
+//     is given back under a lease that the frontier no longer knows. If it is
+//     fetched, the first of the two completions counts.
+func (s *Service) giveBack(ref *crawlv1.TaskRef) error {
+	err := s.deps.Bus.SendReport(ref.GetPartition(), &crawlv1.FetchReport{
+		CrawlId: ref.GetCrawlId(), Host: ref.GetHost(), Lease: ref.GetLease(), Returned: true,
+	})
+	if err == nil {
+		err = s.deps.Bus.FlushReports(flushTime)
+	}
+	if err != nil {
+		s.m.reportsLost.Inc()
+		return crawl.Errorf(crawl.Unavailable, "give back %s: %w", ref.GetUrl(), err)
+	}
+	s.m.returned.Inc()
+	return nil
 }
 
 // late: the scheduler has taken the lease back and will hand the URL out again.

@@ -2,6 +2,7 @@ package fetcher
 
 import (
 	"crypto/sha256"
+	"net/http"
 	"strings"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -14,8 +15,9 @@ import (
 	"github.com/weircrawl/weir/services/fetcher/internal/client"
 )
 
-// fetchResult turns an outcome into its message.
-func (p *prepared) fetchResult(u weburl.URL, r *client.Result) *crawlv1.FetchResult {
+// fetchResult turns an outcome into its message. validators are the request's
+// headers beside the crawl's own.
+func (p *prepared) fetchResult(u weburl.URL, r *client.Result, validators []*crawlv1.Header) *crawlv1.FetchResult {
 	out := &crawlv1.FetchResult{
 		StartedAt:       timestamppb.New(r.Start),
 		Duration:        durationpb.New(r.Duration),
@@ -28,9 +30,10 @@ func (p *prepared) fetchResult(u weburl.URL, r *client.Result) *crawlv1.FetchRes
 		RedirectUrl:     r.Redirect,
 		Truncated:       r.Truncated,
 	}
-	out.RequestHeaders = make([]*crawlv1.Header, 0, len(p.sent)+1)
+	out.RequestHeaders = make([]*crawlv1.Header, 0, len(p.sent)+len(validators)+1)
 	out.RequestHeaders = append(out.RequestHeaders, &crawlv1.Header{Name: "Host", Value: []byte(u.HostPort())})
 	out.RequestHeaders = append(out.RequestHeaders, p.sent...)
+	out.RequestHeaders = append(out.RequestHeaders, validators...)
 	if r.RetryAfter > 0 {
 		out.RetryAfter = durationpb.New(r.RetryAfter)
 	}
@@ -58,9 +61,10 @@ func headers(list []client.Header) []*crawlv1.Header {
 	return out
 }
 
-// bodyMessage describes a body without its data; nil without a response.
+// bodyMessage describes a body without its data; nil without a response, and for
+// 304, whose body is that of the visit before.
 func bodyMessage(status int, b *body.Body) *crawlv1.Body {
-	if status == 0 {
+	if status == 0 || status == http.StatusNotModified {
 		return nil
 	}
 	sum := b.SHA256

@@ -49,7 +49,7 @@ func (s *Service) Fetch(ctx context.Context, req *fetcherv1.FetchRequest) (*fetc
 	if err != nil {
 		return nil, crawl.Errorf(crawl.Internal, "inflate body of %s: %w", u, err)
 	}
-	return &fetcherv1.FetchResponse{Fetch: p.fetchResult(u, &res), Body: data, Size: uint64(res.Body.Size)}, nil
+	return &fetcherv1.FetchResponse{Fetch: p.fetchResult(u, &res, nil), Body: data, Size: uint64(res.Body.Size)}, nil
 }
 
 // inflated returns the beginning of a body as the site meant it.

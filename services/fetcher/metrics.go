@@ -21,6 +21,7 @@ type metrics struct {
 	truncated   prometheus.Counter
 	inFlight    prometheus.Gauge
 	late        prometheus.Counter
+	returned    prometheus.Counter
 	stored      prometheus.Counter
 	reportsLost prometheus.Counter
 	panics      prometheus.Counter
@@ -42,6 +43,7 @@ func newMetrics(reg prometheus.Registerer, conns *client.Conns, mem *budget.Budg
 		compressed:  counter("compressed_bytes_total", "Bytes of the same bodies as they travel and are archived."),
 		truncated:   counter("bodies_truncated_total", "Bodies that are not whole. Raise fetch.max_body of the crawl where pages are cut."),
 		late:        counter("tasks_late_total", "Tasks dropped because their lease was over. Add fetchers when it grows."),
+		returned:    counter("tasks_returned_total", "Tasks given back to the frontier without an exchange that counts: they were late, or a stop cut them off."),
 		stored:      counter("bodies_stored_total", "Bodies too long for a message, put into storage."),
 		reportsLost: counter("reports_lost_total", "Fetch reports that could not be sent: the bus was away."),
 		panics:      counter("panics_total", "Exchanges that hit a bug; the log has the stack."),

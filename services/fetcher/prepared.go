@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/weircrawl/weir/internal/spec"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
@@ -16,6 +17,8 @@ const (
 	maxPrepared = 1024
 	// maxRobots is how much of a robots.txt is read: RFC 9309 asks for 500 KiB.
 	maxRobots = 512 << 10
+	// maxValidator bounds an ETag or Last-Modified that is sent back.
+	maxValidator = 256
 	// accept is what a browser sends without its images.
 	accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 )
@@ -60,4 +63,35 @@ func (p *prepared) options(kind crawlv1.TaskKind) *client.Options {
 		return p.robots
 	}
 	return p.page
+}
+
+// conditional returns the options of a task, which asks for the page only if it
+// changed where the task knows what the last visit was told, and the headers that
+// do so.
+func (p *prepared) conditional(t *crawlv1.FetchTask) (*client.Options, []*crawlv1.Header) {
+	opts := p.options(t.GetRef().GetKind())
+	var sent []*crawlv1.Header
+	add := func(name, value string) {
+		if usable(value) && opts.Header.Get(name) == "" { // a crawl's own header wins
+			sent = append(sent, &crawlv1.Header{Name: name, Value: []byte(value)})
+		}
+	}
+	add("If-Modified-Since", t.GetLastModified())
+	add("If-None-Match", t.GetEtag())
+	if len(sent) == 0 {
+		return opts, nil
+	}
+	own := *opts
+	own.Header, own.Conditional = opts.Header.Clone(), true
+	for _, h := range sent {
+		own.Header.Set(h.GetName(), string(h.GetValue()))
+	}
+	return &own, sent
+}
+
+// usable: a value that a request can carry. Sites send anything as an ETag; one
+// that cannot be sent back costs a whole response and not the visit.
+func usable(value string) bool {
+	return value != "" && len(value) <= maxValidator &&
+		!strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f })
 }

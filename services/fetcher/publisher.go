@@ -29,12 +29,13 @@ const (
 // report frees the host's slot. It may be lost, which costs only time.
 func (s *Service) report(ref *crawlv1.TaskRef, r *client.Result) {
 	msg := &crawlv1.FetchReport{
-		CrawlId:  ref.GetCrawlId(),
-		Host:     ref.GetHost(),
-		Lease:    ref.GetLease(),
-		Status:   uint32(r.Status),
-		Error:    crawlv1.ErrorClass(r.Class),
-		Duration: durationpb.New(r.Duration),
+		CrawlId:    ref.GetCrawlId(),
+		Host:       ref.GetHost(),
+		Lease:      ref.GetLease(),
+		Status:     uint32(r.Status),
+		Error:      crawlv1.ErrorClass(r.Class),
+		Duration:   durationpb.New(r.Duration),
+		RemoteAddr: r.RemoteAddr,
 	}
 	if r.RetryAfter > 0 {
 		msg.RetryAfter = durationpb.New(r.RetryAfter)

@@ -50,6 +50,16 @@ func site(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "1000")
 		_, _ = io.WriteString(w, "half a page")
 	case "/empty":
+	case "/tagged":
+		w.Header().Set("Etag", `"v2"`)
+		w.Header().Set("Last-Modified", "Sun, 22 Nov 2026 10:00:00 GMT")
+		if r.Header.Get("If-None-Match") == `"v2"` {
+			w.WriteHeader(304)
+			return
+		}
+		_, _ = io.WriteString(w, r.Header.Get("If-None-Match")+"|"+r.Header.Get("If-Modified-Since"))
+	case "/always-304":
+		w.WriteHeader(304)
 	default:
 		http.NotFound(w, r)
 	}
@@ -111,7 +121,7 @@ func TestPage(t *testing.T) {
 		t.Errorf("body %q", out)
 	}
 	report := receive(t, "report", b.reports)
-	wantReport := &crawlv1.FetchReport{CrawlId: crawlID, Host: 42, Lease: want.GetRef().GetLease(), Status: 200}
+	wantReport := &crawlv1.FetchReport{CrawlId: crawlID, Host: 42, Lease: want.GetRef().GetLease(), Status: 200, RemoteAddr: host}
 	if diff := cmp.Diff(wantReport, report, protocmp.Transform(), protocmp.IgnoreFields(wantReport, "duration")); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}
@@ -221,7 +231,7 @@ func TestLateAndBadTasks(t *testing.T) {
 		lateLease = task.GetRef().GetLease()
 	}))
 	// Its host is free: nothing else says so before the lease ends.
-	if r := receive(t, "report", b.reports); r.GetLease() != lateLease || r.GetStatus() != 0 || r.GetError() != 0 {
+	if r := receive(t, "report", b.reports); r.GetLease() != lateLease || !r.GetReturned() || r.GetStatus() != 0 || r.GetError() != 0 {
 		t.Errorf("report of the late task: %v", r)
 	}
 	b.publish(t, task("not a URL", nil))
@@ -240,8 +250,10 @@ func TestLateAndBadTasks(t *testing.T) {
 	if lag, err := b.bus.Lag(t.Context()); err != nil || lag["WEIR_TASKS/fetch-http"] != 0 {
 		t.Errorf("left on the streams: %v %v", lag, err)
 	}
-	if n := metric(t, b.registry, "weir_fetcher_tasks_late_total"); n != 1 {
-		t.Errorf("%v late tasks counted", n)
+	for _, name := range []string{"weir_fetcher_tasks_late_total", "weir_fetcher_tasks_returned_total"} {
+		if n := metric(t, b.registry, name); n != 1 {
+			t.Errorf("%s is %v", name, n)
+		}
 	}
 }
 
@@ -271,6 +283,9 @@ func TestConcurrency(t *testing.T) {
 	}
 }
 
+// TestStopGivesTasksBack: an exchange that a stop cuts off is given back to the
+// frontier, which knows when the host may be asked again, and not to the next
+// fetcher, which does not.
 func TestStopGivesTasksBack(t *testing.T) {
 	t.Parallel()
 	arrived, release := make(chan struct{}, 8), make(chan struct{})
@@ -286,13 +301,67 @@ func TestStopGivesTasksBack(t *testing.T) {
 	b.publish(t, want)
 	receive(t, "request", arrived)
 	b.stop()
+	if r := receive(t, "report", b.reports); r.GetLease() != want.GetRef().GetLease() || !r.GetReturned() {
+		t.Errorf("report %v", r)
+	}
 	leases, err := b.bus.InFlight(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := leases[want.GetRef().GetLease()]; !ok {
-		t.Errorf("the task is gone: %v", leases)
+	if _, ok := leases[want.GetRef().GetLease()]; ok {
+		t.Errorf("another fetcher would get the task at once: %v", leases)
 	}
+}
+
+func TestConditionalRequests(t *testing.T) {
+	t.Parallel()
+	b := setup(t, site, nil)
+	b.readStreams(t)
+	const modified = "Sun, 22 Nov 2026 09:00:00 GMT"
+	ask := func(path, etag, lastModified string) {
+		b.publish(t, task(b.site.URL+path, func(task *crawlv1.FetchTask) { task.Etag, task.LastModified = etag, lastModified }))
+	}
+	t.Run("not modified", func(t *testing.T) {
+		ask("/tagged", `"v2"`, modified)
+		got := receive(t, "record", b.records)
+		f := got.GetFetch()
+		if f.GetStatus() != 304 || f.GetError() != 0 || f.GetRedirectUrl() != "" || got.GetBody() != nil || got.GetParsed() != nil {
+			t.Errorf("record %v", got)
+		}
+		sent := map[string]string{}
+		for _, h := range f.GetRequestHeaders() {
+			sent[h.GetName()] = string(h.GetValue())
+		}
+		if sent["If-None-Match"] != `"v2"` || sent["If-Modified-Since"] != modified {
+			t.Errorf("request headers %v", sent)
+		}
+		if r := receive(t, "report", b.reports); r.GetStatus() != 304 || r.GetError() != 0 {
+			t.Errorf("report %v", r)
+		}
+	})
+	bodies := []struct{ name, etag, modified, want string }{
+		{"modified", `"v1"`, modified, `"v1"|` + modified},
+		{"weak", `W/"v1"`, "", `W/"v1"|`},
+		{"date alone", "", modified, "|" + modified},
+		{"neither", "", "", "|"},
+		{"rubbish that can be sent", `a"b, c`, "", `a"b, c|`},
+		{"line break", "\"v2\"\r\nX-Evil: 1", "yesterday\n", "|"},
+		{"too long", strings.Repeat("x", 257), "", "|"},
+	}
+	for _, tt := range bodies {
+		t.Run(tt.name, func(t *testing.T) {
+			ask("/tagged", tt.etag, tt.modified)
+			if got := string(inflate(t, receive(t, "page", b.pages).GetBody().GetDeflate())); got != tt.want {
+				t.Errorf("the site saw %q, want %q", got, tt.want)
+			}
+		})
+	}
+	t.Run("304 that nobody asked for", func(t *testing.T) {
+		ask("/always-304", "", "")
+		if f := receive(t, "record", b.records).GetFetch(); f.GetStatus() != 304 || f.GetError() != crawlv1.ErrorClass_ERROR_CLASS_BAD_RESPONSE {
+			t.Errorf("fetch %v", f)
+		}
+	})
 }
 
 // TestBusGoesAway kills the server between the exchange and the publish: the page

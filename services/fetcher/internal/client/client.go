@@ -127,6 +127,9 @@ func (c *Client) Close() {
 type Options struct {
 	// Header of the request. Host is not among them.
 	Header http.Header
+	// Conditional: the header asks for the page only if it changed, so that 304 is
+	// an answer.
+	Conditional bool
 	// Timeout of the whole exchange.
 	Timeout time.Duration
 	// MaxBody is the longest body after decoding; a longer one is cut.

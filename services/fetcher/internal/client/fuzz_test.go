@@ -67,19 +67,61 @@ func TestOneLine(t *testing.T) {
 	}
 }
 
-func TestRetryAfterDate(t *testing.T) {
+func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-	for in, want := range map[string]time.Duration{
-		"Sun, 22 Nov 2026 10:01:30 GMT":  90 * time.Second,
-		"Sunday, 22-Nov-26 10:01:30 GMT": 90 * time.Second,
-		"Sun Nov 22 10:01:30 2026":       90 * time.Second,
-		"Sun, 22 Nov 2026 09:00:00 GMT":  0,
-		"Sun, 22 Nov 2099 09:00:00 GMT":  24 * time.Hour,
-		" 7 ":                            7 * time.Second,
-	} {
-		if got := retryAfter(in, now); got != want {
-			t.Errorf("retryAfter(%q) = %s, want %s", in, got, want)
-		}
+	const most = 24 * time.Hour
+	tests := []struct {
+		name, value, date, age string
+		want                   time.Duration
+	}{
+		{"none", "", "", "", 0},
+		{"seconds", "7", "", "", 7 * time.Second},
+		{"seconds with spaces", " 7 ", "", "", 7 * time.Second},
+		{"leading zeros", "0007", "", "", 7 * time.Second},
+		{"nothing to wait for", "0", "", "", 0},
+		{"a day", "86400", "", "", most},
+		{"over a day", "86401", "", "", most},
+		{"overflow", "99999999999999999999999", "", "", most},
+		{"nanoseconds would overflow", "9223372036854775807", "", "", most},
+		{"negative", "-5", "", "", 0},
+		{"signed", "+5", "", "", 0},
+		{"fraction", "1.5", "", "", 0},
+		{"exponent", "1e9", "", "", 0},
+		{"hexadecimal", "0x10", "", "", 0},
+		{"other digits", "١٢", "", "", 0},
+		{"unit", "60s", "", "", 0},
+		{"words", "soon", "", "", 0},
+		{"list", "5, 10", "", "", 0},
+		{"a very long value", strings.Repeat("9", 100_000), "", "", most},
+
+		{"date", "Sun, 22 Nov 2026 10:01:30 GMT", "", "", 90 * time.Second},
+		{"date of RFC 850", "Sunday, 22-Nov-26 10:01:30 GMT", "", "", 90 * time.Second},
+		{"date of asctime", "Sun Nov 22 10:01:30 2026", "", "", 90 * time.Second},
+		{"date past", "Sun, 22 Nov 2026 09:00:00 GMT", "", "", 0},
+		{"date far past", "Thu, 01 Jan 1970 00:00:00 GMT", "", "", 0},
+		{"date before time", "Mon, 01 Jan 0001 00:00:00 GMT", "", "", 0},
+		{"date far off", "Sun, 22 Nov 2099 09:00:00 GMT", "", "", most},
+		{"date at the end of time", "Fri, 31 Dec 9999 23:59:59 GMT", "", "", most},
+		{"day that is none", "Sun, 32 Nov 2026 10:00:00 GMT", "", "", 0},
+		{"ISO date", "2026-11-22T10:01:30Z", "", "", 0},
+		{"half a date", "Sun, 22 Nov", "", "", 0},
+
+		{"clock of the site an hour fast", "Sun, 22 Nov 2026 11:01:30 GMT", "Sun, 22 Nov 2026 11:00:00 GMT", "", 90 * time.Second},
+		{"clock of the site an hour slow", "Sun, 22 Nov 2026 09:01:30 GMT", "Sun, 22 Nov 2026 09:00:00 GMT", "", 90 * time.Second},
+		{"clock of the site never set", "Thu, 01 Jan 1970 00:02:00 GMT", "Thu, 01 Jan 1970 00:00:00 GMT", "", 2 * time.Minute},
+		{"only Date never set", "Sun, 22 Nov 2026 10:01:30 GMT", "Thu, 01 Jan 1970 00:00:00 GMT", "", most},
+		{"Date that is none", "Sun, 22 Nov 2026 10:01:30 GMT", "yesterday", "", 90 * time.Second},
+		{"out of a cache", "Sun, 22 Nov 2026 10:01:30 GMT", "Sun, 22 Nov 2026 09:00:00 GMT", "3600", 90 * time.Second},
+		{"seconds do not look at Date", "7", "Sun, 22 Nov 2026 11:00:00 GMT", "", 7 * time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := http.Header{"Retry-After": {tt.value}, "Date": {tt.date}, "Age": {tt.age}}
+			if got := retryAfter(h, now); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
 	}
 }

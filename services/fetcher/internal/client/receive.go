@@ -59,9 +59,11 @@ func (c *Client) readBody(ex *exchange, resp *http.Response) {
 func (ex *exchange) judge(resp *http.Response) {
 	status := resp.StatusCode
 	if status >= 300 {
-		ex.res.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
+		ex.res.RetryAfter = retryAfter(resp.Header, time.Now())
 	}
 	switch {
+	case status == http.StatusNotModified && ex.opts.Conditional:
+		// The page that the crawl has is still right: an outcome like any other.
 	case status == http.StatusTooManyRequests:
 		ex.fail(crawl.ClassStatus429, statusLine(status))
 	case status >= 500:
@@ -129,9 +131,11 @@ func headerList(resp *http.Response) []Header {
 	return list
 }
 
-// retryAfter reads both forms of the header, seconds and a date; 0 for neither.
-func retryAfter(v string, now time.Time) time.Duration {
-	v = strings.TrimSpace(v)
+// retryAfter reads the header in both forms, seconds and a date; 0 for neither. A
+// date counts from the response's own Date, since the site's clock may be wrong,
+// and from ours where there is none or where a cache kept the response.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	v := strings.TrimSpace(h.Get("Retry-After"))
 	if v == "" {
 		return 0
 	}
@@ -145,6 +149,9 @@ func retryAfter(v string, now time.Time) time.Duration {
 	t, err := http.ParseTime(v)
 	if err != nil {
 		return 0
+	}
+	if sent, err := http.ParseTime(h.Get("Date")); err == nil && h.Get("Age") == "" {
+		now = sent
 	}
 	return min(max(t.Sub(now), 0), maxRetryAfter)
 }
