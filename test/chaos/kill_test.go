@@ -124,15 +124,21 @@ func TestKillServices(t *testing.T) {
 	sub.check(t, res, len(victims)*inFlight)
 }
 
-// newCluster starts a cluster that is stopped when the test ends, each process
-// within its time.
+// newCluster starts a cluster with one scheduler.
 func newCluster(t *testing.T, fetchers, parsers int) *driver.Cluster {
+	t.Helper()
+	return startCluster(t, driver.ClusterConfig{Fetchers: fetchers, Parsers: parsers})
+}
+
+// startCluster starts a cluster that is stopped when the test ends, each process
+// within its time.
+func startCluster(t *testing.T, cfg driver.ClusterConfig) *driver.Cluster {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "cluster")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	c, err := driver.StartCluster(t.Context(), *bin, dir, driver.ClusterConfig{Fetchers: fetchers, Parsers: parsers})
+	c, err := driver.StartCluster(t.Context(), *bin, dir, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,10 +44,17 @@ const hostConcurrency = 4
 
 func newSubject(t *testing.T) subject {
 	t.Helper()
-	const hosts = 4
 	// The latency keeps the short form going long enough to be met in the middle.
-	s, err := driver.StartSite(t.Context(), *bin, t.TempDir(), "-hosts", fmt.Sprint(hosts), "-pages", fmt.Sprint(perHost()),
-		"-links", "40", "-page-bytes", "16384", "-cross-every", "4", "-latency", "10ms")
+	sub := newSite(t, 4, perHost(), "-links", "40", "-page-bytes", "16384", "-cross-every", "4", "-latency", "10ms")
+	sub.job.Spec += fmt.Sprintf("politeness: {delay: 0s, concurrency_per_host: %d}\n", hostConcurrency)
+	return sub
+}
+
+// newSite starts a site and begins the spec of its crawl.
+func newSite(t *testing.T, hosts, perHost int, args ...string) subject {
+	t.Helper()
+	args = append([]string{"-hosts", fmt.Sprint(hosts), "-pages", fmt.Sprint(perHost)}, args...)
+	s, err := driver.StartSite(t.Context(), *bin, t.TempDir(), args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,11 +64,10 @@ func newSubject(t *testing.T) subject {
 		}
 	})
 	sub := subject{site: s}
-	sub.job.Spec = "name: chaos\nseeds:\n  urls: [" + strings.Join(s.Info.Seeds, ", ") + "]\n" +
-		fmt.Sprintf("politeness: {delay: 0s, concurrency_per_host: %d}\n", hostConcurrency)
+	sub.job.Spec = "name: chaos\nseeds:\n  urls: [" + strings.Join(s.Info.Seeds, ", ") + "]\n"
 	for _, root := range s.Info.Seeds {
 		sub.pages = append(sub.pages, root)
-		for i := 1; i < perHost(); i++ {
+		for i := 1; i < perHost; i++ {
 			sub.pages = append(sub.pages, fmt.Sprintf("%sp/%d", root, i))
 		}
 	}

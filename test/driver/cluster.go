@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -8,12 +9,14 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
 
-// Cluster is the ring in split mode: a NATS server, one scheduler, one storage,
-// and any number of fetchers and parsers, each a process of its own.
+// Cluster is the ring in split mode: a NATS server, one storage, a scheduler or several
+// that share a database, and any number of fetchers and parsers, each a process of
+// its own.
 type Cluster struct {
 	Client
 
@@ -21,8 +24,10 @@ type Cluster struct {
 	commands map[string]Command
 	admin    map[string]string // admin address by process
 	procs    map[string]*Proc
-	order    []string // in which they were first started
-	nats     string   // address
+	order    []string          // in which they were first started
+	nats     string            // address
+	database string            // of the schedulers
+	servers  map[string]string // gRPC address by scheduler
 }
 
 // startTime bounds how long a process may take to be ready on a busy machine.
@@ -32,6 +37,10 @@ const startTime = 60 * time.Second
 type ClusterConfig struct {
 	// Fetchers and Parsers are the numbers of processes. Default: 1.
 	Fetchers, Parsers int
+	// Schedulers is the number of them, named scheduler-1 and so on, that share the
+	// database Store (postgres://…). Default: one, named scheduler, with a folder.
+	Schedulers int
+	Store      string
 	// Wrap is a program and its arguments to put before every command, for example
 	// taskset. Default: none.
 	Wrap []string
@@ -42,24 +51,27 @@ func StartCluster(ctx context.Context, b Binaries, dir string, cfg ClusterConfig
 	c := &Cluster{
 		Client: Client{Dir: dir, bin: b}, wrap: cfg.Wrap,
 		commands: map[string]Command{}, admin: map[string]string{}, procs: map[string]*Proc{},
+		database: cfg.Store, servers: map[string]string{},
 	}
-	addrs, err := freeAddrs(3)
+	schedulers := []string{"scheduler"}
+	if cfg.Store != "" {
+		schedulers = numbered("scheduler", cfg.Schedulers)
+	}
+	addrs, err := freeAddrs(2 + len(schedulers))
 	if err != nil {
 		return nil, err
 	}
-	c.nats, c.server, c.storage = addrs[0], addrs[1], addrs[2]
+	c.nats, c.storage = addrs[0], addrs[1]
+	for i, name := range schedulers {
+		c.servers[name] = addrs[2+i]
+	}
+	c.Ask(schedulers[0])
 	host, port, err := net.SplitHostPort(c.nats)
 	if err != nil {
 		return nil, err
 	}
 	c.add(Command{Name: "nats", Path: b.NATS, Args: []string{"-a", host, "-p", port, "-js", "-sd", filepath.Join(dir, "nats")}})
-	names := []string{"storage", "scheduler"}
-	for i := range max(cfg.Fetchers, 1) {
-		names = append(names, fmt.Sprintf("fetcher-%d", i+1))
-	}
-	for i := range max(cfg.Parsers, 1) {
-		names = append(names, fmt.Sprintf("parser-%d", i+1))
-	}
+	names := slices.Concat([]string{"storage"}, schedulers, numbered("fetcher", cfg.Fetchers), numbered("parser", cfg.Parsers))
 	admins, err := freeAddrs(len(names))
 	if err != nil {
 		return nil, err
@@ -81,6 +93,18 @@ func StartCluster(ctx context.Context, b Binaries, dir string, cfg ClusterConfig
 	return c, nil
 }
 
+// numbered are the names of n processes, of one at least.
+func numbered(service string, n int) []string {
+	var out []string
+	for i := range max(n, 1) {
+		out = append(out, fmt.Sprintf("%s-%d", service, i+1))
+	}
+	return out
+}
+
+// Ask has client commands go to another scheduler.
+func (c *Cluster) Ask(scheduler string) { c.server = c.servers[scheduler] }
+
 func (c *Cluster) add(cmd Command) {
 	cmd.Dir, cmd.Logs = c.Dir, c.Dir
 	if len(c.wrap) > 0 {
@@ -97,7 +121,10 @@ func (c *Cluster) serviceArgs(name string) []string {
 	args := []string{service, "--nats.url", "nats://" + c.nats, "--admin.listen", c.admin[name]}
 	switch service {
 	case "scheduler":
-		args = append(args, "--data", filepath.Join(c.Dir, name), "--grpc.listen", c.server)
+		args = append(args, "--grpc.listen", c.servers[name], "--data", filepath.Join(c.Dir, name))
+		if c.database != "" {
+			args = append(args, "--scheduler.store", c.database, "--scheduler.replica", name)
+		}
 	case "storage":
 		args = append(args, "--data", filepath.Join(c.Dir, name), "--grpc.listen", c.storage)
 	case "fetcher":
@@ -142,6 +169,37 @@ func (c *Cluster) Ready(ctx context.Context, name string) error {
 		return fmt.Errorf("%w\n%s", err, p.Tail())
 	}
 	return nil
+}
+
+// Metric is the sum of a metric's values over all its labels that contain the text with
+// (empty: all), as a process tells it now. A metric that is not there is 0.
+func (c *Cluster) Metric(ctx context.Context, name, metric, with string) (float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.admin[name]+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, fmt.Errorf("metrics of %s: %w", name, err)
+	}
+	defer resp.Body.Close()
+	var sum float64
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		rest, ok := strings.CutPrefix(lines.Text(), metric)
+		if !ok || rest == "" || rest[0] != ' ' && rest[0] != '{' || !strings.Contains(rest, with) {
+			continue
+		}
+		v, err := strconv.ParseFloat(rest[strings.LastIndexByte(rest, ' ')+1:], 64)
+		if err != nil {
+			return 0, fmt.Errorf("metrics of %s: %q: %w", name, lines.Text(), err)
+		}
+		sum += v
+	}
+	return sum, lines.Err()
 }
 
 // Finish waits for the end of a crawl and exports its items.
