@@ -1,7 +1,6 @@
 package driver
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -174,32 +172,7 @@ func (c *Cluster) Ready(ctx context.Context, name string) error {
 // Metric is the sum of a metric's values over all its labels that contain the text with
 // (empty: all), as a process tells it now. A metric that is not there is 0.
 func (c *Cluster) Metric(ctx context.Context, name, metric, with string) (float64, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.admin[name]+"/metrics", nil)
-	if err != nil {
-		return 0, err
-	}
-	req.Close = true
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, fmt.Errorf("metrics of %s: %w", name, err)
-	}
-	defer resp.Body.Close()
-	var sum float64
-	lines := bufio.NewScanner(resp.Body)
-	for lines.Scan() {
-		rest, ok := strings.CutPrefix(lines.Text(), metric)
-		if !ok || rest == "" || rest[0] != ' ' && rest[0] != '{' || !strings.Contains(rest, with) {
-			continue
-		}
-		v, err := strconv.ParseFloat(rest[strings.LastIndexByte(rest, ' ')+1:], 64)
-		if err != nil {
-			return 0, fmt.Errorf("metrics of %s: %q: %w", name, lines.Text(), err)
-		}
-		sum += v
-	}
-	return sum, lines.Err()
+	return readMetric(ctx, c.admin[name], metric, with)
 }
 
 // Finish waits for the end of a crawl and exports its items.

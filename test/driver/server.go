@@ -53,5 +53,11 @@ func (s *Server) Start(ctx context.Context) error {
 // Proc is the current or last process.
 func (s *Server) Proc() *Proc { return s.proc }
 
+// Metric is the sum of a metric's values over all its labels that contain the text with
+// (empty: all). A metric that is not there is 0.
+func (s *Server) Metric(ctx context.Context, metric, with string) (float64, error) {
+	return readMetric(ctx, s.admin, metric, with)
+}
+
 // Close kills the server.
 func (s *Server) Close() error { return s.proc.Kill() }

@@ -53,6 +53,10 @@ func TestStreamedSeeds(t *testing.T) {
 	}
 	t.Logf("%d URLs in %.1f s, %.0f a second; ready again %.2f s after the kill", urls, took.Seconds(), float64(urls)/took.Seconds(), time.Since(again).Seconds())
 	t.Logf("MiB held over time: server %d, client %d", server, client)
+	// A queue is no goroutine: their number has nothing to do with that of the URLs.
+	if n, err := s.Metric(ctx, "go_goroutines", ""); err != nil || n < 1 || n > 1000 {
+		t.Errorf("%v goroutines with %d URLs queued, error %v", n, urls, err)
+	}
 	sum, err := s.Status(ctx, id)
 	if err != nil {
 		t.Fatal(err)
