@@ -2,6 +2,7 @@ package spec
 
 import (
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,6 +51,7 @@ func Defaults() *crawlv1.CrawlSpec {
 		Parse: &crawlv1.Parse{
 			FollowLinks:  proto.Bool(true),
 			ObeyNofollow: proto.Bool(true),
+			Sitemaps:     proto.Bool(true),
 			Follow: []crawlv1.LinkKind{
 				crawlv1.LinkKind_LINK_KIND_ANCHOR, crawlv1.LinkKind_LINK_KIND_FRAME, crawlv1.LinkKind_LINK_KIND_CANONICAL,
 				crawlv1.LinkKind_LINK_KIND_ALTERNATE, crawlv1.LinkKind_LINK_KIND_NEXT, crawlv1.LinkKind_LINK_KIND_REFRESH,
@@ -87,7 +89,7 @@ func Resolve(s *crawlv1.CrawlSpec) *crawlv1.CrawlSpec {
 		}
 	}
 	if out.GetName() == "" {
-		out.Name = nameFor(out.GetSeeds().GetUrls())
+		out.Name = nameFor(slices.Concat(out.GetSeeds().GetUrls(), out.GetSeeds().GetSitemaps()))
 	}
 	return out
 }

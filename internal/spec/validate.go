@@ -94,6 +94,14 @@ func (c *checker) seeds(s *crawlv1.CrawlSpec) {
 			c.addf(index("seeds.urls", i), "%s", urlProblem(u, err))
 		}
 	}
+	for i, u := range s.GetSeeds().GetSitemaps() {
+		if _, err := canon.Parse(u); err != nil {
+			c.addf(index("seeds.sitemaps", i), "%s", urlProblem(u, err))
+		}
+	}
+	if len(s.GetSeeds().GetSitemaps()) > 0 && s.GetParse() != nil && s.Parse.Sitemaps != nil && !s.Parse.GetSitemaps() {
+		c.addf("seeds.sitemaps", "needs parse.sitemaps, which is false")
+	}
 	for i, f := range s.GetSeeds().GetFiles() {
 		if f == "" {
 			c.addf(index("seeds.files", i), "must name a file")

@@ -45,7 +45,7 @@ func (s *Service) record(ctx context.Context, specs specs, p *crawlv1.Page) (*cr
 		return nil, err
 	}
 	var data []byte
-	if page.Textual(in.ContentType) {
+	if page.Textual(in.ContentType, in.URL.Path()) {
 		stored, release, err := s.deflated(ctx, p.GetBody())
 		if err != nil {
 			return nil, err

@@ -91,7 +91,7 @@ type readyCrawl struct {
 func ready(c *spec.Compiled, maxOutlinks int) *readyCrawl {
 	parse := c.Spec.GetParse()
 	r := &readyCrawl{compiled: c, crawl: page.Crawl{
-		Agent: c.Agent,
+		Agent: c.Agent, Sitemaps: parse.GetSitemaps(), NamedSitemaps: namedSitemaps(c),
 		Links: link.Config{
 			Canon: c.Canon, Scope: c.Scope, Priority: c.Priority, Max: maxOutlinks,
 			Follow: parse.GetFollowLinks(), ObeyNoFollow: parse.GetObeyNofollow(), Kinds: kindsOf(parse.GetFollow()),
@@ -105,6 +105,17 @@ func ready(c *spec.Compiled, maxOutlinks int) *readyCrawl {
 	}
 	r.crawl.Rules = rules
 	return r
+}
+
+// namedSitemaps are the URLs that the spec calls sitemaps.
+func namedSitemaps(c *spec.Compiled) map[string]bool {
+	named := make(map[string]bool)
+	for _, raw := range c.Spec.GetSeeds().GetSitemaps() {
+		if u, err := c.Canon.Parse(raw); err == nil {
+			named[u.String()] = true
+		}
+	}
+	return named
 }
 
 // kindsOf makes a set of link kinds; their numbers are those of the core.

@@ -3,6 +3,8 @@ package scheduler
 import (
 	"context"
 	"encoding/base32"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -122,13 +124,13 @@ func (s *Service) draft(req *schedulerv1.CreateCrawlRequest) (*entry, []weburl.U
 	if err != nil {
 		return nil, nil, err
 	}
-	raw := req.GetSpec().GetSeeds().GetUrls()
+	raw := slices.Concat(req.GetSpec().GetSeeds().GetUrls(), req.GetSpec().GetSeeds().GetSitemaps())
 	seeds := make([]weburl.URL, 0, len(raw))
 	hosts := make([]string, 0, len(raw))
 	for i, r := range raw {
 		u, err := e.spec.Canon.Parse(r)
 		if err != nil {
-			return nil, nil, crawl.Errorf(crawl.Invalid, "seeds.urls[%d]: %q: %w", i, r, err)
+			return nil, nil, crawl.Errorf(crawl.Invalid, "%s: %q: %w", seedPath(req.GetSpec(), i), r, err)
 		}
 		seeds, hosts = append(seeds, u), append(hosts, u.HostPort())
 	}
@@ -141,12 +143,21 @@ func (s *Service) draft(req *schedulerv1.CreateCrawlRequest) (*entry, []weburl.U
 	for i, u := range seeds {
 		if v := e.spec.Scope.Judge(u, 0); !v.Accept {
 			return nil, nil, crawl.Errorf(crawl.Invalid,
-				"seeds.urls[%d]: %s is out of the crawl's own scope (%s %s)", i, u, v.Reason, v.Rule)
+				"%s: %s is out of the crawl's own scope (%s %s)", seedPath(req.GetSpec(), i), u, v.Reason, v.Rule)
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), announceTime)
 	defer cancel()
 	return e, seeds, s.deps.Bus.PutCrawl(ctx, e.meta)
+}
+
+// seedPath is where the spec has the seed with a number: first the URLs, then the
+// sitemaps.
+func seedPath(s *crawlv1.CrawlSpec, i int) string {
+	if n := len(s.GetSeeds().GetUrls()); i >= n {
+		return fmt.Sprintf("seeds.sitemaps[%d]", i-n)
+	}
+	return fmt.Sprintf("seeds.urls[%d]", i)
 }
 
 // announceTime bounds the wait for the KV.

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -113,8 +114,8 @@ func (a *app) crawlSpec(f crawlFlags, args []string) (*crawlv1.CrawlSpec, error)
 	if err != nil {
 		return nil, err
 	}
-	if len(s.GetSeeds().GetUrls()) == 0 && len(s.GetSeeds().GetFiles()) == 0 {
-		return nil, crawl.Errorf(crawl.Invalid, "%s: seeds: name at least one URL in seeds.urls, or a file of them in seeds.files", args[0])
+	if seeds := s.GetSeeds(); len(seeds.GetUrls()) == 0 && len(seeds.GetSitemaps()) == 0 && len(seeds.GetFiles()) == 0 {
+		return nil, crawl.Errorf(crawl.Invalid, "%s: seeds: name at least one URL in seeds.urls or seeds.sitemaps, or a file of them in seeds.files", args[0])
 	}
 	return s, nil
 }
@@ -137,7 +138,7 @@ func placeData(s *settings.Settings, spec *crawlv1.CrawlSpec) error {
 // before anything starts. The fetcher's guard is what really holds; it also sees
 // what names resolve to.
 func deniedSeed(spec *crawlv1.CrawlSpec, allowed []netip.Prefix) error {
-	for _, raw := range spec.GetSeeds().GetUrls() {
+	for _, raw := range slices.Concat(spec.GetSeeds().GetUrls(), spec.GetSeeds().GetSitemaps()) {
 		addr, ok := privateAddr(raw)
 		if !ok {
 			continue

@@ -102,9 +102,9 @@ const (
 	LinkKind_LINK_KIND_NEXT LinkKind = 5
 	// Where the page sends its readers on to: meta refresh, the Refresh header.
 	LinkKind_LINK_KIND_REFRESH LinkKind = 6
-	// RSS, Atom and JSON feeds that a page names.
+	// RSS, Atom and JSON feeds that a page names, and the entries of a feed.
 	LinkKind_LINK_KIND_FEED LinkKind = 7
-	// Sitemaps that a page names.
+	// Sitemaps that a page or robots.txt names, and what a sitemap lists.
 	LinkKind_LINK_KIND_SITEMAP LinkKind = 8
 	// Other link elements to pages: author, help, license, first, amphtml and more.
 	LinkKind_LINK_KIND_RELATED LinkKind = 9
@@ -581,6 +581,11 @@ type Seeds struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Absolute http or https URLs.
 	Urls []string `protobuf:"bytes,1,rep,name=urls,proto3" json:"urls,omitempty"`
+	// Sitemaps, in XML (also compressed), an index of them, or text with one URL a
+	// line. Their URLs are seeds too: of depth 0, in the order of the priorities and
+	// dates that the sitemap gives. A sitemap has no items. parse.sitemaps must not be
+	// false.
+	Sitemaps []string `protobuf:"bytes,2,rep,name=sitemaps,proto3" json:"sitemaps,omitempty"`
 	// Files with one URL a line, read by the client that submits the crawl and
 	// streamed to AddURLs; a relative path counts from the spec's folder. Empty
 	// lines and lines that begin with # are passed over.
@@ -622,6 +627,13 @@ func (*Seeds) Descriptor() ([]byte, []int) {
 func (x *Seeds) GetUrls() []string {
 	if x != nil {
 		return x.Urls
+	}
+	return nil
+}
+
+func (x *Seeds) GetSitemaps() []string {
+	if x != nil {
+		return x.Sitemaps
 	}
 	return nil
 }
@@ -1326,7 +1338,11 @@ type Parse struct {
 	ObeyNofollow *bool `protobuf:"varint,2,opt,name=obey_nofollow,json=obeyNofollow,proto3,oneof" json:"obey_nofollow,omitempty"`
 	// Kinds of links that are followed. Default: [anchor, frame, canonical,
 	// alternate, next, refresh, feed, sitemap]; see follow_links for none.
-	Follow        []LinkKind `protobuf:"varint,3,rep,packed,name=follow,proto3,enum=weir.crawl.v1.LinkKind" json:"follow,omitempty"`
+	Follow []LinkKind `protobuf:"varint,3,rep,packed,name=follow,proto3,enum=weir.crawl.v1.LinkKind" json:"follow,omitempty"`
+	// Read sitemaps: those of seeds.sitemaps, those that robots.txt names when it is
+	// fetched for the crawl, and any page that is one. What a sitemap lists has the
+	// depth of the sitemap itself; robots.txt has depth 0. Default: true.
+	Sitemaps      *bool `protobuf:"varint,4,opt,name=sitemaps,proto3,oneof" json:"sitemaps,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1380,6 +1396,13 @@ func (x *Parse) GetFollow() []LinkKind {
 		return x.Follow
 	}
 	return nil
+}
+
+func (x *Parse) GetSitemaps() bool {
+	if x != nil && x.Sitemaps != nil {
+		return *x.Sitemaps
+	}
+	return false
 }
 
 // ExtractRule makes items of pages.
@@ -1594,10 +1617,11 @@ const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\rurls_per_host\x18\x03 \x01(\x04R\vurlsPerHost\x12(\n" +
 	"\x10urls_per_pattern\x18\x04 \x01(\x04R\x0eurlsPerPatternB\x0f\n" +
 	"\r_path_repeatsB\x10\n" +
-	"\x0e_path_segments\"7\n" +
+	"\x0e_path_segments\"M\n" +
 	"\x05Seeds\x12\x12\n" +
-	"\x04urls\x18\x01 \x03(\tR\x04urls\x12\x14\n" +
-	"\x05files\x18\x03 \x03(\tR\x05filesJ\x04\b\x02\x10\x03\"\xe9\x01\n" +
+	"\x04urls\x18\x01 \x03(\tR\x04urls\x12\x1a\n" +
+	"\bsitemaps\x18\x02 \x03(\tR\bsitemaps\x12\x14\n" +
+	"\x05files\x18\x03 \x03(\tR\x05files\"\xe9\x01\n" +
 	"\x05Scope\x12\x14\n" +
 	"\x05hosts\x18\x01 \x03(\tR\x05hosts\x12\x18\n" +
 	"\adomains\x18\x02 \x03(\tR\adomains\x12\x12\n" +
@@ -1664,13 +1688,15 @@ const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\t_max_bodyB\x10\n" +
 	"\x0e_max_redirectsB\n" +
 	"\n" +
-	"\b_retries\"\xad\x01\n" +
+	"\b_retries\"\xdb\x01\n" +
 	"\x05Parse\x12&\n" +
 	"\ffollow_links\x18\x01 \x01(\bH\x00R\vfollowLinks\x88\x01\x01\x12(\n" +
 	"\robey_nofollow\x18\x02 \x01(\bH\x01R\fobeyNofollow\x88\x01\x01\x12/\n" +
-	"\x06follow\x18\x03 \x03(\x0e2\x17.weir.crawl.v1.LinkKindR\x06followB\x0f\n" +
+	"\x06follow\x18\x03 \x03(\x0e2\x17.weir.crawl.v1.LinkKindR\x06follow\x12\x1f\n" +
+	"\bsitemaps\x18\x04 \x01(\bH\x02R\bsitemaps\x88\x01\x01B\x0f\n" +
 	"\r_follow_linksB\x10\n" +
-	"\x0e_obey_nofollow\"\xe0\x01\n" +
+	"\x0e_obey_nofollowB\v\n" +
+	"\t_sitemaps\"\xe0\x01\n" +
 	"\vExtractRule\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05match\x18\x02 \x01(\tR\x05match\x12\x12\n" +

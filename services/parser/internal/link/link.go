@@ -133,11 +133,11 @@ func BaseURL(plain *weburl.Canonicalizer, page weburl.URL, href string) string {
 	return u.String()
 }
 
-// Collect makes the links of a page that is depth links from a seed. What it
+// Collect makes the links of a page, which are depth links from a seed. What it
 // returns is valid until the next call.
 func (c *Collector) Collect(cfg Config, page weburl.URL, depth uint32, base *weburl.Base, doc *document.Document, noFollow bool) *Links {
 	*c = Collector{
-		seen: c.seen, cfg: cfg, page: page, base: base, dep: int(depth) + 1,
+		seen: c.seen, cfg: cfg, page: page, base: base, dep: int(depth),
 		out: Links{Outlinks: c.out.Outlinks[:0]},
 	}
 	c.seen.reset(len(doc.References))

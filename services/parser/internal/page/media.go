@@ -25,12 +25,19 @@ func mayBeHTML(media string) bool {
 	return isUnknown(media)
 }
 
-// Textual reports whether a page with this Content-Type header may be text. Of one
+// Textual reports whether a page with this Content-Type header and path may be text. Of one
 // that is not, Parse needs no body: its facts are all there is to an item.
-func Textual(contentType string) bool {
+func Textual(contentType, path string) bool {
 	media := mediaType(contentType)
 	if isUnknown(media) {
 		return true
+	}
+	switch media {
+	case "application/gzip", "application/x-gzip":
+		return true // a sitemap, perhaps
+	case "application/octet-stream":
+		path = strings.TrimSuffix(strings.ToLower(path), ".gz")
+		return strings.HasSuffix(path, ".xml") || strings.HasSuffix(path, ".txt") && strings.Contains(path, "sitemap")
 	}
 	kind, sub, _ := strings.Cut(media, "/")
 	if kind == "text" || kind == "message" {

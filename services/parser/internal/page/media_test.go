@@ -49,7 +49,7 @@ func TestTextual(t *testing.T) {
 		"application/vnd.ms-excel":         false,
 		"multipart/form-data; boundary=xx": false,
 	} {
-		if got := Textual(in); got != want {
+		if got := Textual(in, "/x"); got != want {
 			t.Errorf("Textual(%q) = %v", in, got)
 		}
 	}

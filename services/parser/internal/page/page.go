@@ -5,8 +5,9 @@
 //
 //  1. decode the bytes to UTF-8 (charset);
 //  2. decide whether it is HTML (media);
-//  3. read title, description, language and references in one walk over the tags
-//     (document);
+//  3. read the references of what lists pages, sitemaps (sitemap) and feeds (feed);
+//     of HTML read title, description, language and references in one walk over the
+//     tags (document);
 //  4. resolve, judge and count the references (link);
 //  5. build a tree if a rule for this page needs one, and make the items (extract).
 //
@@ -56,6 +57,10 @@ type Crawl struct {
 	Agent string
 	// Rules make the items; nil for the default page item.
 	Rules *extract.Set
+	// Sitemaps says that sitemaps are read as such.
+	Sitemaps bool
+	// NamedSitemaps are the URLs, canonical, that the spec calls sitemaps.
+	NamedSitemaps map[string]bool
 	// NoItems says that there are rules but that they cannot be used: the page then
 	// has no items.
 	NoItems bool
@@ -109,17 +114,22 @@ func (p *Parser) Parse(in *Input, c *Crawl, stop *atomic.Bool) Output {
 	if out.ContentType == "" {
 		out.ContentType = sniff(text)
 	}
-	doc, kinds := &document.Document{}, document.Usual|c.Links.Kinds
+	f := found{doc: &document.Document{}, kinds: document.Usual | c.Links.Kinds, depth: in.Depth + 1}
 	if c.Links.Explain {
-		kinds = document.All
+		f.kinds = document.All
 	}
-	if isHTML(out.ContentType, text) {
+	isSitemap := p.list(in, c, stop, text, &out, &f)
+	if !f.read && isHTML(out.ContentType, text) {
+		f.read = true
 		facts.HTML = text
-		doc = p.reader.Read(text, document.Config{
-			Agent: c.Agent, Kinds: kinds, Texts: c.Links.Explain, Stop: stop,
+		f.doc = p.reader.Read(text, document.Config{
+			Agent: c.Agent, Kinds: f.kinds, Texts: c.Links.Explain, Stop: stop,
 		})
 	}
-	p.takeLinks(in, c, stop, doc, kinds, &out, &facts)
+	p.takeLinks(in, c, stop, &f, &out, &facts)
+	if isSitemap {
+		return out
+	}
 	facts.ContentType = out.ContentType
 	if stop != nil && stop.Load() {
 		return out
@@ -130,20 +140,21 @@ func (p *Parser) Parse(in *Input, c *Crawl, stop *atomic.Bool) Output {
 
 // takeLinks takes the facts of a document and makes its links. One that is not
 // HTML has those of its headers, such as the next page of an API.
-func (p *Parser) takeLinks(in *Input, c *Crawl, stop *atomic.Bool, doc *document.Document, kinds document.Kinds, out *Output, facts *extract.Page) {
+func (p *Parser) takeLinks(in *Input, c *Crawl, stop *atomic.Bool, f *found, out *Output, facts *extract.Page) {
+	doc := f.doc
 	noFollow := false
 	for _, v := range in.Robots {
 		noFollow = noFollow || document.HeaderForbidsFollowing(v, c.Agent)
 	}
 	for _, v := range in.Links {
-		doc.References = link.FromHeader(doc.References, v, kinds)
+		doc.References = link.FromHeader(doc.References, v, f.kinds)
 	}
 	for _, v := range in.Refreshes {
 		if target, ok := document.RefreshTarget([]byte(v)); ok {
 			doc.References = append(doc.References, document.Reference{Target: string(target), Kind: document.Refresh})
 		}
 	}
-	if facts.HTML == nil && len(doc.References) == 0 {
+	if !f.read && len(doc.References) == 0 {
 		return
 	}
 	stopped := func() bool { return stop != nil && stop.Load() } // the caller knows, and says so
@@ -157,7 +168,10 @@ func (p *Parser) takeLinks(in *Input, c *Crawl, stop *atomic.Bool, doc *document
 	} else {
 		cfg := c.Links
 		cfg.Stop = stop
-		out.Links = p.collector.Collect(cfg, in.URL, in.Depth, base, doc, noFollow)
+		if f.max > 0 {
+			cfg.Max = f.max
+		}
+		out.Links = p.collector.Collect(cfg, in.URL, f.depth, base, doc, noFollow)
 		if out.Links.Cut && !stopped() {
 			out.Warnings = append(out.Warnings, "the page has more links than are taken of one page")
 		}
