@@ -3,13 +3,10 @@ package bus_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
@@ -214,64 +211,5 @@ func TestPoisonInABatch(t *testing.T) {
 				t.Errorf("%d dead letters, want %d", n, tc.burials)
 			}
 		})
-	}
-}
-
-func TestDeadLetters(t *testing.T) {
-	t.Parallel()
-	type letter struct {
-		Stream, Subject, Reason string
-		Lease                   uint64
-	}
-	cfg := quick()
-	_, b := start(t, cfg)
-	letters := make(chan letter, 10)
-	var tries atomic.Int32
-	background(t, func(ctx context.Context) error {
-		return b.DeadLetters(ctx, func(_ context.Context, dl *crawlv1.DeadLetter) error {
-			if tries.Add(1) == 1 {
-				return crawl.Errorf(crawl.Unavailable, "the frontier is down")
-			}
-			letters <- letter{dl.GetStream(), dl.GetSubject(), dl.GetReason(), leaseOf(t, bus.Delivery{Data: dl.GetData()})}
-			return nil
-		})
-	})
-	var handled sync.Map
-	background(t, func(ctx context.Context) error {
-		return b.Consume(ctx, bus.ParseConsumer(), bus.Options{Concurrency: 2}, func(_ context.Context, d bus.Delivery) error {
-			handled.Store(fmt.Sprintf("%d/%d", leaseOf(t, d), d.Number), true)
-			switch leaseOf(t, d) {
-			case 1:
-				return crawl.Errorf(crawl.Invalid, "nonsense")
-			case 2:
-				return errors.New("bug")
-			}
-			return nil
-		})
-	})
-	publish(t, b, page, 1, 3)
-	got := map[uint64]letter{}
-	for range 2 {
-		l := await(t, letters, "a dead letter")
-		got[l.Lease] = l
-	}
-	want := map[uint64]letter{
-		1: {"WEIR_PAGES", "weir.page." + crawlID, "nonsense", 1},
-		2: {"WEIR_PAGES", "weir.page." + crawlID, "not handled after 3 deliveries to parse", 2},
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-	all := map[string]bool{}
-	handled.Range(func(k, _ any) bool { all[k.(string)] = true; return true })
-	if diff := cmp.Diff(map[string]bool{"1/1": true, "2/1": true, "2/2": true, "2/3": true, "3/1": true}, all); diff != "" {
-		t.Error(diff)
-	}
-	for _, c := range []string{"WEIR_PAGES/parse", "WEIR_DEAD/dead"} {
-		eventually(t, c+" is empty", func() bool { return lag(t, b, c) == 0 })
-	}
-	leases, err := b.InFlight(t.Context())
-	if err != nil || len(leases) != 0 {
-		t.Errorf("in flight %v, %v: dead letters must be gone from their stream", leases, err)
 	}
 }

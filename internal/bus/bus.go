@@ -16,7 +16,8 @@
 //	set         lets the consumers that a session takes from change
 //	batch       hands them in batches
 //	disposition says what becomes of a message after its handler
-//	deadletter  moves messages that used up their deliveries
+//	deadletter  moves messages that used up their deliveries, and lists them
+//	sweep       finds those among them that no advisory has come for
 //	lag         counts what waits for consumers
 //	inflight    lists the leases of every message in the ring
 //	leases      says which replica owns a partition

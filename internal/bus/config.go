@@ -67,7 +67,8 @@ type ConsumerConfig struct {
 	AckWait time.Duration
 	// MaxAckPending is how many messages may be in hand, over all replicas.
 	MaxAckPending int
-	// MaxDeliver is after how many deliveries a message is a dead letter; -1 for never.
+	// MaxDeliver is at which delivery a message whose handler fails is a dead letter; -1
+	// for never. Given back at a stop it may come more often.
 	MaxDeliver int
 }
 
@@ -153,7 +154,7 @@ func (l *StreamLimits) registerFlags(p string, fs *flag.FlagSet) {
 func (c *ConsumerConfig) registerFlags(p string, fs *flag.FlagSet) {
 	fs.DurationVar(&c.AckWait, p+".ack-wait", c.AckWait, "time without a heart-beat after which a message is delivered again")
 	fs.IntVar(&c.MaxAckPending, p+".max-ack-pending", c.MaxAckPending, "messages that may be in hand over all replicas")
-	fs.IntVar(&c.MaxDeliver, p+".max-deliver", c.MaxDeliver, "deliveries after which a message is a dead letter, -1 for never")
+	fs.IntVar(&c.MaxDeliver, p+".max-deliver", c.MaxDeliver, "delivery at which a message that cannot be handled is a dead letter, -1 for never")
 }
 
 // Validate returns all mistakes joined.

@@ -54,7 +54,7 @@ func (o Options) prefetch() int {
 //	ErrFenced                                given back at once
 //	Invalid, NotFound                        moved to the dead letters
 //	Unavailable                              h is called again with back-off; nothing is pulled meanwhile
-//	Internal, any other error, a panic       delivered again, a dead letter after MaxDeliver
+//	Internal, any other error, a panic       delivered again, a dead letter at the MaxDeliver-th delivery
 //
 // When ctx ends, messages not started are given back at once; handlers go on
 // under a context of their own for Options.SoftStop, after which that ends with

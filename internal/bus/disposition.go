@@ -68,9 +68,37 @@ func nakDelay(number uint64) time.Duration {
 	return min(10*time.Second, 100*time.Millisecond<<min(number, 10))
 }
 
+// A message is given up when its handler fails at delivery MaxDeliver or later; the
+// session buries it then, with the failure as the reason. The server's own limit is
+// higher. Its count cannot tell why a delivery ended: a bug, a process that was killed,
+// and a message that was given back at a stop all count one. With one limit for all,
+// three restarts of a fleet within a short time gave up pages that nothing was wrong
+// with. Now what is given back is never given up for that alone, as long as it is not
+// in hand at nine stops in a row.
+//
+// Counting failures by ourselves would be more exact, but there is no place for the
+// count: memory knows only this replica's, so that a page which cannot be parsed would
+// be fetched three times by each; publishing the message again with a header costs a
+// store, loses its place and meets full streams. The price of judging by the number of
+// the delivery is small: a message that was given back before has fewer tries left, at
+// least one. The server's limit remains for what no handler lives to report: a message
+// that kills the process.
+
+// serverDeliveries is the server's limit for a number of tries.
+func serverDeliveries(tries int) int {
+	if tries < 0 {
+		return -1
+	}
+	return 4 * tries
+}
+
 // settle does with one message what its handler's error asks for. ctx ends with
 // the handler's.
 func (s *session) settle(ctx context.Context, d *delivery, what disposition, err error) {
+	if tries := s.b.settings(d.src.consumer).MaxDeliver; what == nak && tries > 0 && d.Number >= uint64(tries) {
+		what = dead
+		err = fmt.Errorf("not handled after %d deliveries to %s: %w", d.Number, d.src.consumer.name, err)
+	}
 	if what == dead {
 		if e := s.bury(ctx, d, err); e != nil {
 			s.log.Warn("dead letter could not be kept", "subject", d.Subject, "err", e)

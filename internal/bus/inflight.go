@@ -39,15 +39,14 @@ func (b *Bus) InFlight(ctx context.Context) (map[uint64]struct{}, error) {
 // scan reads the leases of what a stream held when info was taken. What came
 // since was, at that time, in the stream before, which has been read.
 func (b *Bus) scan(ctx context.Context, info *jetstream.StreamInfo, leases map[uint64]struct{}) error {
-	ch := make(chan *nats.Msg, scanMessages+16)
-	sub, err := b.nc.ChanSubscribe(b.nc.NewInbox(), ch)
-	if err != nil {
-		return unavailable("scan "+info.Config.Name, err)
-	}
-	defer func() { _ = sub.Unsubscribe() }()
 	next := max(1, info.State.FirstSeq)
 	for failures := 0; next <= info.State.LastSeq; {
-		last, err := b.scanSome(ctx, info.Config.Name, sub.Subject, ch, next, leases)
+		req := readRequest{Seq: next, Batch: readMessages, MaxBytes: readBytes}
+		last, err := b.read(ctx, info.Config.Name, req, func(_ uint64, m *nats.Msg) {
+			if l, err := strconv.ParseUint(m.Header.Get(headerLease), 16, 64); err == nil {
+				leases[l] = struct{}{}
+			}
+		})
 		switch {
 		case err == nil && last < next:
 			return nil // nothing from next on
@@ -62,36 +61,46 @@ func (b *Bus) scan(ctx context.Context, info *jetstream.StreamInfo, leases map[u
 	return nil
 }
 
+// scanTries bounds how often a request is repeated.
+const scanTries = 5
+
 const (
-	// scanMessages and scanBytes bound one request, so that its answer fits the
+	// readMessages and readBytes bound one request, so that its answer fits the
 	// channel and the memory.
-	scanMessages = 1024
-	scanBytes    = 4 * mib
-	// scanSilence is after what silence a request is repeated.
-	scanSilence = 5 * time.Second
-	// scanTries bounds repetition.
-	scanTries = 5
+	readMessages = 1024
+	readBytes    = 4 * mib
+	// readSilence is after what silence a request has failed.
+	readSilence = 5 * time.Second
 )
 
-// scanRequest is a direct get of several messages.
-type scanRequest struct {
-	Seq      uint64 `json:"seq"`
+// readRequest is a direct get of several messages.
+type readRequest struct {
+	Seq      uint64 `json:"seq"` // of the first, or the next after it
 	Batch    int    `json:"batch"`
-	MaxBytes int    `json:"max_bytes"`
+	MaxBytes int    `json:"max_bytes,omitempty"`
+	Filter   string `json:"next_by_subj,omitempty"`
 }
 
-// scanSome reads messages from sequence first on and returns the sequence of the
-// last one read, 0 when there is none.
-func (b *Bus) scanSome(ctx context.Context, stream, reply string, ch <-chan *nats.Msg, first uint64, leases map[uint64]struct{}) (uint64, error) {
-	req, err := json.Marshal(scanRequest{Seq: first, Batch: scanMessages, MaxBytes: scanBytes})
+// read calls take with messages of a stream in order and returns the sequence of the
+// last one, 0 when there is none. After an error take may have been called.
+func (b *Bus) read(ctx context.Context, stream string, req readRequest, take func(seq uint64, m *nats.Msg)) (uint64, error) {
+	body, err := json.Marshal(req)
 	if err != nil {
 		return 0, err
 	}
-	if err := b.nc.PublishRequest("$JS.API.DIRECT.GET."+stream, reply, req); err != nil {
+	// An inbox for this request alone: a late answer to one that was given up must not
+	// be taken for this one's.
+	ch := make(chan *nats.Msg, readMessages+16)
+	sub, err := b.nc.ChanSubscribe(b.nc.NewInbox(), ch)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := b.nc.PublishRequest("$JS.API.DIRECT.GET."+stream, sub.Subject, body); err != nil {
 		return 0, err
 	}
 	last := uint64(0)
-	silence := time.NewTimer(scanSilence)
+	silence := time.NewTimer(readSilence)
 	defer silence.Stop()
 	for {
 		select {
@@ -100,7 +109,7 @@ func (b *Bus) scanSome(ctx context.Context, stream, reply string, ch <-chan *nat
 		case <-silence.C:
 			return 0, errors.New("no answer")
 		case m := <-ch:
-			silence.Reset(scanSilence)
+			silence.Reset(readSilence)
 			switch status := m.Header.Get("Status"); status {
 			case "":
 			case "204", "404": // end of the batch, nothing there
@@ -109,9 +118,7 @@ func (b *Bus) scanSome(ctx context.Context, stream, reply string, ch <-chan *nat
 				return 0, errors.New("status " + status + " " + m.Header.Get("Description"))
 			}
 			last, _ = strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
-			if l, err := strconv.ParseUint(m.Header.Get(headerLease), 16, 64); err == nil {
-				leases[l] = struct{}{}
-			}
+			take(last, m)
 		}
 	}
 }

@@ -10,18 +10,28 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// EnsureTopology creates or updates the streams, consumers and buckets. It is
-// idempotent, and safe to call from several replicas at once. Consumers of
-// partitions from partitions upwards are left alone.
-func (b *Bus) EnsureTopology(ctx context.Context, partitions uint32) error {
-	for _, s := range b.streams() {
-		if _, err := b.js.CreateOrUpdateStream(ctx, s); err != nil {
-			return unavailable("create stream "+s.Name, err)
-		}
-	}
+// EnsureBuckets creates or updates the buckets. Call it before EnsureTopology, and
+// share the crawls in between, when the server may have lost its disk: as soon as the
+// streams are there, tasks and pages go about whose handlers look for their crawls.
+func (b *Bus) EnsureBuckets(ctx context.Context) error {
 	for _, kv := range b.buckets() {
 		if _, err := b.js.CreateOrUpdateKeyValue(ctx, kv); err != nil {
 			return unavailable("create bucket "+kv.Bucket, err)
+		}
+	}
+	return nil
+}
+
+// EnsureTopology creates or updates the buckets, streams and consumers. It is
+// idempotent, and safe to call from several replicas at once. Consumers of
+// partitions from partitions upwards are left alone.
+func (b *Bus) EnsureTopology(ctx context.Context, partitions uint32) error {
+	if err := b.EnsureBuckets(ctx); err != nil {
+		return err
+	}
+	for _, s := range b.streams() {
+		if _, err := b.js.CreateOrUpdateStream(ctx, s); err != nil {
+			return unavailable("create stream "+s.Name, err)
 		}
 	}
 	return b.ensureConsumers(ctx, partitions)
@@ -76,7 +86,7 @@ func (b *Bus) consumerConfig(c Consumer, filters []string) jetstream.ConsumerCon
 		AckPolicy:      jetstream.AckExplicitPolicy,
 		DeliverPolicy:  jetstream.DeliverAllPolicy,
 		AckWait:        k.AckWait,
-		MaxDeliver:     k.MaxDeliver,
+		MaxDeliver:     serverDeliveries(k.MaxDeliver),
 		MaxAckPending:  k.MaxAckPending,
 		FilterSubjects: filters,
 		// A pull waits open for pullExpiry, and every replica holds several.

@@ -187,7 +187,8 @@ func (s *Service) start(ctx context.Context) error {
 		}
 		s.crawls.put(e)
 	}
-	if err := s.deps.Bus.EnsureTopology(ctx, uint32(s.cfg.Partitions)); err != nil {
+	// Lest a server that lost its disk gives out work whose crawl nobody knows.
+	if err := s.deps.Bus.EnsureBuckets(ctx); err != nil {
 		return err
 	}
 	for _, e := range s.crawls.all() {
@@ -196,6 +197,9 @@ func (s *Service) start(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := s.deps.Bus.EnsureTopology(ctx, uint32(s.cfg.Partitions)); err != nil {
+		return err
+	}
 	if err := s.reconcile(ctx, f, now); err != nil {
 		return err
 	}
@@ -203,11 +207,11 @@ func (s *Service) start(ctx context.Context) error {
 	return nil
 }
 
-// restoreBus declares the topology again and shares the crawls: a server that was
+// restoreBus shares the crawls and declares the topology again: a server that was
 // away may have lost both with its disk. What it lost of the work comes back when
 // the leases' time is up.
 func (s *Service) restoreBus(ctx context.Context) error {
-	if err := s.deps.Bus.EnsureTopology(ctx, uint32(s.cfg.Partitions)); err != nil {
+	if err := s.deps.Bus.EnsureBuckets(ctx); err != nil {
 		return err
 	}
 	for _, e := range s.crawls.all() {
@@ -215,7 +219,7 @@ func (s *Service) restoreBus(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return s.deps.Bus.EnsureTopology(ctx, uint32(s.cfg.Partitions))
 }
 
 // reconcile returns the leases whose messages are on no stream: the process that
