@@ -38,6 +38,10 @@ const (
 // has the same digest as the record that it refers to.
 const ProfileIdenticalPayload = "http://netpreserve.org/warc/1.1/revisit/identical-payload-digest"
 
+// ProfileNotModified is the WARC-Profile of a revisit record for a response 304:
+// the site says that the payload is that of the record that it refers to.
+const ProfileNotModified = "http://netpreserve.org/warc/1.1/revisit/server-not-modified"
+
 // ID names a record: a UUID. The zero value is no ID.
 type ID [16]byte
 

@@ -55,6 +55,8 @@ type entry struct {
 	page  *catalogue.Page
 	known bool // stored already: by an earlier delivery, or earlier in the batch
 	body  io.Closer
+	// revisit is the record that has the body already; nil for a body of its own.
+	revisit *archive.Revisit
 }
 
 func (b *batch) close() {
@@ -96,11 +98,14 @@ func (s *Service) store(ctx context.Context, b *batch) error {
 		if e.known {
 			continue
 		}
+		if err := s.compare(ctx, e); err != nil {
+			return err
+		}
 		commit.Pages = append(commit.Pages, e.page)
 		if e.rec.GetFetch().GetStatus() == 0 {
 			continue // no response, nothing to archive
 		}
-		x := exchangeOf(e.rec)
+		x := exchangeOf(e)
 		if err := s.attachBody(e, x); err != nil {
 			return err
 		}
@@ -143,7 +148,9 @@ func (s *Service) commit(ctx context.Context, c *catalogue.Batch, xs []*archive.
 }
 
 // markKnown finds the attempts that need not be stored, in the catalogue and
-// among the batch itself.
+// among the batch itself. An attempt that is done again, since its results were
+// lost with their stream, may go another way than before: a page takes the place
+// of a failure, so that what the result says is stored.
 func (s *Service) markKnown(ctx context.Context, entries []*entry) error {
 	keys := make([]catalogue.Key, len(entries))
 	for i, e := range entries {
@@ -153,17 +160,30 @@ func (s *Service) markKnown(ctx context.Context, entries []*entry) error {
 	if err != nil {
 		return err
 	}
-	inBatch := make(map[catalogue.Key]struct{}, len(entries))
+	inBatch := make(map[catalogue.Key]*entry, len(entries))
 	for i, e := range entries {
-		_, twice := inBatch[keys[i]]
-		e.known = known[i] || twice
-		inBatch[keys[i]] = struct{}{}
+		good := e.page.Error == crawl.ClassNone
+		switch twin := inBatch[keys[i]]; {
+		case known[i] == catalogue.Good, known[i] == catalogue.Failed && !good:
+			e.known = true
+			continue
+		case twin != nil && (!good || twin.page.Error == crawl.ClassNone):
+			e.known = true
+			continue
+		case twin != nil:
+			twin.known = true
+		}
+		e.page.Replaces = known[i] == catalogue.Failed
+		inBatch[keys[i]] = e
 	}
 	return nil
 }
 
 // attachBody gives an exchange its body in the form that the archive takes.
 func (s *Service) attachBody(e *entry, x *archive.Exchange) error {
+	if x.Revisit = e.revisit; x.Revisit != nil {
+		return nil
+	}
 	switch d := e.rec.GetBody().GetData().(type) {
 	case *crawlv1.Body_Deflate:
 		trimmed, resynced, err := trim(&s.resync, d.Deflate, x.Body.Sum)
@@ -200,7 +220,7 @@ func (s *Service) dropBodies(entries []*entry) {
 			s.deps.Log.Warn("delete a long body", "crawl", e.page.Crawl, "url", e.page.CanonicalURL, "err", err)
 			continue
 		}
-		if !e.known {
+		if !e.known && e.revisit == nil {
 			s.m.bodies.WithLabelValues("archived").Inc()
 		}
 	}

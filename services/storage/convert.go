@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/netip"
 	"time"
+	"unicode/utf8"
 
 	"github.com/klauspost/compress/flate"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -96,10 +98,16 @@ func mediaType(hs []*crawlv1.Header) string {
 	return ""
 }
 
-func exchangeOf(rec *crawlv1.Record) *archive.Exchange {
+func exchangeOf(e *entry) *archive.Exchange {
+	rec := e.rec
 	ref, fetch, body := rec.GetRef(), rec.GetFetch(), rec.GetBody()
+	if e.page.Replaces {
+		// The failed attempt may have a record with the key's ID.
+		id := exchangeID(&e.page.Key, ref.GetLease())
+		e.page.RecordID = id[:]
+	}
 	x := &archive.Exchange{
-		ID:        exchangeID(ref),
+		ID:        recordID(e.page),
 		URL:       ref.GetUrl(),
 		At:        fetch.GetStartedAt().AsTime(),
 		Protocol:  fetch.GetProtocol(),
@@ -119,14 +127,28 @@ func exchangeOf(rec *crawlv1.Record) *archive.Exchange {
 	return x
 }
 
-// exchangeID names an attempt's response record; crawl ids are unique in the world.
-func exchangeID(ref *crawlv1.TaskRef) warc.ID {
+// recordID is the ID of a page's response record.
+func recordID(p *catalogue.Page) warc.ID {
+	var id warc.ID
+	if len(p.RecordID) == len(id) {
+		copy(id[:], p.RecordID)
+		return id
+	}
+	return exchangeID(&p.Key, 0)
+}
+
+// exchangeID names an attempt's response record; crawl ids are unique in the
+// world. A lease of 0 is left out.
+func exchangeID(k *catalogue.Key, lease uint64) warc.ID {
 	var buf [96]byte
-	b := append(buf[:0], ref.GetCrawlId()...)
-	b = append(b, ref.GetUrlKey()...)
-	b = binary.BigEndian.AppendUint32(b, ref.GetGeneration())
-	b = binary.BigEndian.AppendUint32(b, ref.GetAttempt())
-	b = append(b, byte(ref.GetKind()))
+	b := append(buf[:0], k.Crawl...)
+	b = append(b, k.URL[:]...)
+	b = binary.BigEndian.AppendUint32(b, k.Generation)
+	b = binary.BigEndian.AppendUint32(b, k.Attempt)
+	b = append(b, byte(k.Kind))
+	if lease != 0 {
+		b = binary.BigEndian.AppendUint64(b, lease)
+	}
 	sum := sha256.Sum256(b)
 	return archive.NewID(sum[:])
 }
@@ -192,11 +214,37 @@ func resultOf(rec *crawlv1.Record) *crawlv1.Result {
 		Items:         uint32(len(parsed.GetItems())),
 		RejectedItems: parsed.GetRejectedItems(),
 		Bytes:         rec.GetBody().GetSize(),
+		Sha256:        rec.GetBody().GetSha256(),
+		RejectedLinks: parsed.GetRejectedLinks(),
+		RemoteAddr:    fetch.GetRemoteAddr(),
+	}
+	// The validators of an error page would keep the URL from ever being a page.
+	if status := fetch.GetStatus(); status/100 == 2 || status == http.StatusNotModified {
+		r.Etag = validator(fetch.GetResponseHeaders(), "Etag")
+		r.LastModified = validator(fetch.GetResponseHeaders(), "Last-Modified")
 	}
 	if start := fetch.GetStartedAt(); start != nil {
 		r.EndedAt = timestamppb.New(start.AsTime().Add(fetch.GetDuration().AsDuration()))
 	}
 	return r
+}
+
+// maxValidator bounds an ETag or Last-Modified: the frontier keeps them of every
+// page.
+const maxValidator = 256
+
+// validator is the value of a header that is sent back with the next visit; empty
+// when it is too long, or no text that a message could carry.
+func validator(hs []*crawlv1.Header, name string) string {
+	for _, h := range hs {
+		if h.GetName() == name {
+			if v := h.GetValue(); len(v) <= maxValidator && utf8.Valid(v) {
+				return string(v)
+			}
+			return ""
+		}
+	}
+	return ""
 }
 
 func pageInfo(p *catalogue.Page) *storagev1.PageInfo {

@@ -7,15 +7,16 @@ import (
 
 // metrics are all metrics of the service.
 type metrics struct {
-	records *prometheus.CounterVec
-	items   prometheus.Counter
-	archive prometheus.Counter
-	batch   prometheus.Histogram
-	commit  prometheus.Histogram
-	refused prometheus.Counter
-	resync  prometheus.Counter
-	bodies  *prometheus.CounterVec
-	free    prometheus.Gauge
+	records  *prometheus.CounterVec
+	revisits prometheus.Counter
+	items    prometheus.Counter
+	archive  prometheus.Counter
+	batch    prometheus.Histogram
+	commit   prometheus.Histogram
+	refused  prometheus.Counter
+	resync   prometheus.Counter
+	bodies   *prometheus.CounterVec
+	free     prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -25,6 +26,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "weir_storage_records_total",
 			Help: "Records handled, by outcome: stored, duplicate (came again; only the result was published), invalid. Many duplicates mean redelivery: look at restarts.",
 		}, []string{"outcome"}),
+		revisits: f.NewCounter(prometheus.CounterOpts{
+			Name: "weir_storage_revisits_total",
+			Help: "Visits that found their page unchanged: by a 304, or with the same body. Nearly all of them: visit less often, or adaptively.",
+		}),
 		items: f.NewCounter(prometheus.CounterOpts{
 			Name: "weir_storage_items_total",
 			Help: "Items stored.",

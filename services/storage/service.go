@@ -40,8 +40,12 @@ type Deps struct {
 
 // ledger is where commits go.
 type ledger interface {
-	// Known reports for each key whether its attempt is committed.
-	Known(ctx context.Context, keys []catalogue.Key) ([]bool, error)
+	// Known reports for each key what is committed of its attempt.
+	Known(ctx context.Context, keys []catalogue.Key) ([]catalogue.State, error)
+	// Prior returns the newest page of a URL, nil without one.
+	Prior(ctx context.Context, k catalogue.Key) (*catalogue.Prior, error)
+	// PriorItems returns the items that visits of a URL left, at most limit.
+	PriorItems(ctx context.Context, k catalogue.Key, limit int) ([]catalogue.Item, error)
 	// Commit stores a batch whose attempts are not known; durable on return.
 	Commit(ctx context.Context, b *catalogue.Batch) error
 }

@@ -227,12 +227,14 @@ func TestRecordToResult(t *testing.T) {
 	want := map[string]*crawlv1.Result{
 		page.Ref.Url: {
 			Ref: page.Ref, EndedAt: timestamppb.New(when.Add(12345 * time.Microsecond)), Duration: page.Fetch.Duration, Status: 200, Outlinks: page.Parsed.Outlinks, Items: 1, RejectedItems: 1, Bytes: 12,
+			Sha256: page.Body.Sha256, RemoteAddr: "192.0.2.1:80",
 		},
 		failed.Ref.Url: {
 			Ref: failed.Ref, EndedAt: timestamppb.New(when.Add(time.Second)), Duration: failed.Fetch.Duration, Error: crawlv1.ErrorClass_ERROR_CLASS_DNS_TEMPORARY, ErrorDetail: "no answer",
 		},
 		redirect.Ref.Url: {
 			Ref: redirect.Ref, EndedAt: timestamppb.New(when.Add(12345 * time.Microsecond)), Duration: redirect.Fetch.Duration, Status: 302, RedirectUrl: "http://example.com/to", RetryAfter: durationpb.New(time.Minute),
+			RemoteAddr: "192.0.2.1:80",
 		},
 	}
 	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {

@@ -267,6 +267,11 @@ func (a *Archive) appendResponse(x *Exchange) error {
 		Truncated: x.truncation(), InfoID: a.info, ContentType: warc.TypeResponse,
 	}
 	a.head = x.appendResponseHead(a.head[:0])
+	if x.Revisit != nil {
+		x.Revisit.describe(&rec)
+		a.buf = a.enc.Append(a.buf, &rec, a.head)
+		return nil
+	}
 	if x.Body.Stream == nil {
 		if len(x.Body.Deflate) == 0 {
 			a.buf = a.enc.Append(a.buf, &rec, a.head)
@@ -286,6 +291,18 @@ func (a *Archive) appendResponse(x *Exchange) error {
 	}
 	a.buf = a.enc.End(a.buf)
 	return nil
+}
+
+// describe makes a revisit record of a response record: its block is the response's
+// head alone.
+func (r *Revisit) describe(rec *warc.Record) {
+	rec.Type, rec.RefersTo, rec.RefersToURI, rec.RefersToDate = warc.Revisit, r.ID, r.URL, r.At
+	if r.NotModified {
+		rec.Profile, rec.PayloadDigest, rec.Truncated = warc.ProfileNotModified, nil, ""
+		return
+	}
+	// The standard asks for this reason where the same payload was left out.
+	rec.Profile, rec.Truncated = warc.ProfileIdenticalPayload, "length"
 }
 
 func (a *Archive) appendRequest(x *Exchange) {

@@ -33,10 +33,25 @@ type Exchange struct {
 	Response []Header
 	// Body of the response.
 	Body Body
+	// Revisit says where the body is already; nil: it is in Body. Of Body, only Sum
+	// and SHA256 count then.
+	Revisit *Revisit
 	// Truncated: the body was cut, for the reason that Class gives.
 	Truncated bool
 	// Class of the exchange's failure.
 	Class crawl.Class
+}
+
+// Revisit refers to an earlier response with the same body.
+type Revisit struct {
+	// ID, URL and At are those of the earlier exchange.
+	ID warc.ID
+	// URL of the earlier exchange.
+	URL string
+	// At is when the earlier exchange began.
+	At time.Time
+	// NotModified: the site said so (304). Otherwise the body came and is the same.
+	NotModified bool
 }
 
 // Header is one HTTP header field.
@@ -120,13 +135,18 @@ func (x *Exchange) appendResponseHead(dst []byte) []byte {
 	dst = append(dst, ' ')
 	dst = append(dst, http.StatusText(x.Status)...)
 	dst = append(dst, "\r\n"...)
+	notModified := x.Revisit != nil && x.Revisit.NotModified
 	for i := range x.Response {
 		h := &x.Response[i]
 		switch {
+		case notModified: // its fields are about the page, and nothing follows them
 		case strings.EqualFold(h.Name, "Content-Encoding"), strings.EqualFold(h.Name, "Transfer-Encoding"), strings.EqualFold(h.Name, "Content-Length"):
 			dst = append(dst, "X-Archive-Orig-"...)
 		}
 		dst = h.append(dst)
+	}
+	if notModified {
+		return append(dst, "\r\n"...)
 	}
 	dst = append(dst, "Content-Length: "...)
 	dst = strconv.AppendInt(dst, x.Body.Sum.Size, 10)

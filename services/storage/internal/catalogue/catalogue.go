@@ -43,6 +43,9 @@ type Catalogue struct {
 	addCrawl   *sql.Stmt
 	growCrawl  *sql.Stmt
 	setSegment *sql.Stmt
+	prior      *sql.Stmt
+	priorItems *sql.Stmt
+	supersede  *sql.Stmt
 
 	// Of the writer: numbers of crawls, and the next row ids.
 	crawls   map[string]int64
@@ -107,6 +110,9 @@ func (c *Catalogue) prepare(ctx context.Context) error {
 		{&c.insItems, insertItems(rowsAtOnce)},
 		{&c.addCrawl, "INSERT INTO crawls (crawl_id) VALUES (?) ON CONFLICT DO UPDATE SET crawl_id = crawl_id RETURNING crawl"},
 		{&c.growCrawl, "UPDATE crawls SET attempts = attempts + ?, pages = pages + ?, items = items + ?, archive_bytes = archive_bytes + ? WHERE crawl = ?"},
+		{&c.prior, priorQuery},
+		{&c.priorItems, priorItemsQuery},
+		{&c.supersede, supersedeQuery},
 		{&c.setSegment, "UPDATE segments SET size = ? WHERE segment = ?"},
 	} {
 		if *s.to, err = c.write.PrepareContext(ctx, s.query); err != nil {

@@ -118,19 +118,29 @@ func TestKnown(t *testing.T) {
 	c := open(t, t.TempDir())
 	var pages []*Page
 	for n := range 50 {
-		pages = append(pages, page("one", n))
+		p := page("one", n)
+		if n%3 == 0 {
+			p.Status, p.Error = 503, crawl.ClassStatus5xx
+		}
+		pages = append(pages, p)
 	}
 	commit(t, c, pages...)
 	var keys []Key
-	var want []bool
+	var want []State
 	for n := range 100 {
-		k := page("one", n).Key
-		keys, want = append(keys, k), append(want, n < 50)
+		k, state := page("one", n).Key, Unknown
+		switch {
+		case n < 50 && n%3 == 0:
+			state = Failed
+		case n < 50:
+			state = Good
+		}
+		keys, want = append(keys, k), append(want, state)
 		if n%10 == 0 {
 			for _, change := range []func(*Key){func(k *Key) { k.Attempt++ }, func(k *Key) { k.Generation++ }, func(k *Key) { k.Kind = KindRobots }, func(k *Key) { k.Crawl = "two" }} {
 				k := k
 				change(&k)
-				keys, want = append(keys, k), append(want, false)
+				keys, want = append(keys, k), append(want, Unknown)
 			}
 		}
 	}

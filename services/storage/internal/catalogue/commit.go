@@ -14,7 +14,7 @@ const rowsAtOnce = 16
 
 const (
 	pageColumns = "id, crawl, url_key, generation, attempt, kind, url, depth, fetched_at, duration_us, status, error, error_detail, " +
-		"content_type, title, size, sha256, redirect_url, truncated, outlinks, items, rejected_items, warning, segment, warc_offset, warc_length, lease"
+		"content_type, title, size, sha256, redirect_url, truncated, outlinks, items, rejected_items, warning, segment, warc_offset, warc_length, lease, revisit, warc_id"
 	itemColumns = "id, crawl, page, rule, idx, json"
 )
 
@@ -32,13 +32,13 @@ func values(columns, rows int) string {
 
 func knownQuery() string {
 	return "WITH k(n, crawl, url_key, generation, attempt, kind) AS (VALUES " + values(6, rowsAtOnce) + ") " +
-		"SELECT k.n FROM k CROSS JOIN pages p ON p.crawl = k.crawl AND p.url_key = k.url_key " +
+		"SELECT k.n, p.error = '' FROM k CROSS JOIN pages p ON p.crawl = k.crawl AND p.url_key = k.url_key " +
 		"AND p.generation = k.generation AND p.attempt = k.attempt AND p.kind = k.kind"
 }
 
-// Known reports for each key whether its attempt is committed.
-func (c *Catalogue) Known(ctx context.Context, keys []Key) ([]bool, error) {
-	known := make([]bool, len(keys))
+// Known reports for each key what is committed of its attempt.
+func (c *Catalogue) Known(ctx context.Context, keys []Key) ([]State, error) {
+	known := make([]State, len(keys))
 	for start := 0; start < len(keys); start += rowsAtOnce {
 		c.args = c.args[:0]
 		for i := range rowsAtOnce {
@@ -48,12 +48,9 @@ func (c *Catalogue) Known(ctx context.Context, keys []Key) ([]bool, error) {
 				n = start
 			}
 			k := &keys[n]
-			crawl, ok := c.crawls[k.Crawl]
-			if !ok {
-				var err error
-				if crawl, err = c.crawlNumber(ctx, k.Crawl); err != nil {
-					return nil, err
-				}
+			crawl, err := c.numberOf(ctx, k.Crawl)
+			if err != nil {
+				return nil, err
 			}
 			c.args = append(c.args, n, crawl, k.URL[:], int64(k.Generation), int64(k.Attempt), int64(k.Kind))
 		}
@@ -64,7 +61,7 @@ func (c *Catalogue) Known(ctx context.Context, keys []Key) ([]bool, error) {
 	return known, nil
 }
 
-func (c *Catalogue) markKnown(ctx context.Context, known []bool) error {
+func (c *Catalogue) markKnown(ctx context.Context, known []State) error {
 	rows, err := c.known.QueryContext(ctx, c.args...)
 	if err != nil {
 		return err
@@ -72,10 +69,14 @@ func (c *Catalogue) markKnown(ctx context.Context, known []bool) error {
 	defer rows.Close()
 	for rows.Next() {
 		var n int
-		if err := rows.Scan(&n); err != nil {
+		var good bool
+		if err := rows.Scan(&n, &good); err != nil {
 			return err
 		}
-		known[n] = true
+		known[n] = Failed
+		if good {
+			known[n] = Good
+		}
 	}
 	return rows.Err()
 }
@@ -100,19 +101,16 @@ func (c *Catalogue) crawlNumber(ctx context.Context, id string) (int64, error) {
 // Commit stores a batch in one transaction; it is durable on return. It sets the
 // pages' IDs. On an error nothing of the batch is stored.
 func (c *Catalogue) Commit(ctx context.Context, b *Batch) error {
-	sums := map[int64]*Stats{}
+	sums := map[int64]*growth{}
 	numbers := make([]int64, len(b.Pages))
 	for i, p := range b.Pages {
-		n, ok := c.crawls[p.Crawl]
-		if !ok {
-			var err error
-			if n, err = c.crawlNumber(ctx, p.Crawl); err != nil {
-				return err
-			}
+		n, err := c.numberOf(ctx, p.Crawl)
+		if err != nil {
+			return err
 		}
 		numbers[i] = n
 		if sums[n] == nil {
-			sums[n] = &Stats{ArchiveBytes: uint64(b.ArchiveBytes[p.Crawl])}
+			sums[n] = &growth{archiveBytes: b.ArchiveBytes[p.Crawl]}
 		}
 		sums[n].add(p)
 	}
@@ -140,12 +138,15 @@ func (c *Catalogue) Commit(ctx context.Context, b *Batch) error {
 	return nil
 }
 
-func (s *Stats) add(p *Page) {
-	s.Attempts++
+// growth is what a batch adds to a crawl's sums; it may take away.
+type growth struct{ attempts, pages, items, archiveBytes int64 }
+
+func (g *growth) add(p *Page) {
+	g.attempts++
 	if p.Kind == KindPage && p.Status >= 200 && p.Status < 300 {
-		s.Pages++
+		g.pages++
 	}
-	s.Items += uint64(len(p.Items))
+	g.items += int64(len(p.Items))
 }
 
 // writer writes one batch.
@@ -155,7 +156,10 @@ type writer struct {
 	page, item uint64 // next row ids
 }
 
-func (w *writer) batch(ctx context.Context, b *Batch, numbers []int64, sums map[int64]*Stats) error {
+func (w *writer) batch(ctx context.Context, b *Batch, numbers []int64, sums map[int64]*growth) error {
+	if err := w.replace(ctx, b.Pages, numbers, sums); err != nil {
+		return err
+	}
 	one, many := w.tx.StmtContext(ctx, w.c.insPage), w.tx.StmtContext(ctx, w.c.insPages)
 	for start := 0; start < len(b.Pages); {
 		n, stmt := 1, one
@@ -176,8 +180,11 @@ func (w *writer) batch(ctx context.Context, b *Batch, numbers []int64, sums map[
 	if err := w.items(ctx, b.Pages, numbers); err != nil {
 		return err
 	}
+	if err := w.supersede(ctx, b.Pages, numbers, sums); err != nil {
+		return err
+	}
 	for number, s := range sums {
-		if _, err := w.tx.StmtContext(ctx, w.c.growCrawl).ExecContext(ctx, s.Attempts, s.Pages, s.Items, s.ArchiveBytes, number); err != nil {
+		if _, err := w.tx.StmtContext(ctx, w.c.growCrawl).ExecContext(ctx, s.attempts, s.pages, s.items, s.archiveBytes, number); err != nil {
 			return err
 		}
 	}
@@ -186,6 +193,46 @@ func (w *writer) batch(ctx context.Context, b *Batch, numbers []int64, sums map[
 	}
 	_, err := w.tx.StmtContext(ctx, w.c.setSegment).ExecContext(ctx, b.SegmentSize, b.Segment)
 	return err
+}
+
+// replace deletes the failed attempts whose place others take.
+func (w *writer) replace(ctx context.Context, pages []*Page, numbers []int64, sums map[int64]*growth) error {
+	for i, p := range pages {
+		if !p.Replaces {
+			continue
+		}
+		r, err := w.tx.ExecContext(ctx, "DELETE FROM pages WHERE crawl = ? AND url_key = ? AND generation = ? AND attempt = ? AND kind = ? AND error <> ''",
+			numbers[i], p.URL[:], int64(p.Generation), int64(p.Attempt), int64(p.Kind))
+		if err != nil {
+			return err
+		}
+		n, err := r.RowsAffected()
+		if err != nil {
+			return err
+		}
+		sums[numbers[i]].attempts -= n
+	}
+	return nil
+}
+
+// supersede deletes the items of the visits before those of the batch, whose own
+// are written by now: of two visits in one batch the later one stays.
+func (w *writer) supersede(ctx context.Context, pages []*Page, numbers []int64, sums map[int64]*growth) error {
+	for i, p := range pages {
+		if !p.Supersedes {
+			continue
+		}
+		r, err := w.tx.StmtContext(ctx, w.c.supersede).ExecContext(ctx, numbers[i], p.URL[:], int64(p.Kind), int64(p.Generation), int64(p.Attempt))
+		if err != nil {
+			return err
+		}
+		n, err := r.RowsAffected()
+		if err != nil {
+			return err
+		}
+		sums[numbers[i]].items -= n
+	}
+	return nil
 }
 
 // items writes the items of all pages, full statements first, the rest singly.
@@ -228,8 +275,12 @@ func appendPage(args []any, p *Page, number int64) []any {
 	if p.Error != 0 {
 		class = p.Error.String()
 	}
+	var record any
+	if len(p.RecordID) > 0 {
+		record = p.RecordID
+	}
 	return append(args, int64(p.ID), number, p.URL[:], int64(p.Generation), int64(p.Attempt), int64(p.Kind),
 		p.CanonicalURL, int64(p.Depth), formatTime(p.FetchedAt), p.Duration.Microseconds(), int64(p.Status), class, p.ErrorDetail,
-		p.ContentType, p.Title, int64(p.Size), digest, p.RedirectURL, p.Truncated, int64(p.Outlinks), int64(len(p.Items)), int64(p.RejectedItems),
-		p.Warning, segment, p.Place.Offset, p.Place.Length, int64(p.Lease))
+		p.ContentType, p.Title, int64(p.Size), digest, p.RedirectURL, p.Truncated, int64(p.Outlinks), int64(max(int(p.ItemCount), len(p.Items))), int64(p.RejectedItems),
+		p.Warning, segment, p.Place.Offset, p.Place.Length, int64(p.Lease), int64(p.Revisit), record)
 }

@@ -14,12 +14,13 @@ import (
 // The item counts are read from the page row: one look-up a page.
 const selectPages = "SELECT p.id, p.url_key, p.generation, p.attempt, p.kind, p.url, p.depth, p.fetched_at, p.duration_us, p.status, p.error, p.error_detail, " +
 	"p.content_type, p.title, p.size, p.sha256, p.redirect_url, p.truncated, p.outlinks, p.items, p.rejected_items, p.warning, " +
-	"coalesce(p.segment, 0), coalesce(s.file, ''), p.warc_offset, p.warc_length, p.lease " +
+	"coalesce(p.segment, 0), coalesce(s.file, ''), p.warc_offset, p.warc_length, p.lease, p.revisit " +
 	"FROM pages p LEFT JOIN segments s ON s.segment = p.segment "
 
 // Newest returns the newest attempt at a URL, crawl.NotFound without one. With
-// archived, only attempts that have a record in the archive count. A URL that is
-// both a page and a robots.txt is the page.
+// archived, only attempts that have a record in the archive count, and the place
+// is that of the record with the body, which for a revisit is an earlier one. A URL
+// that is both a page and a robots.txt is the page.
 func (c *Catalogue) Newest(ctx context.Context, crawlID, canonicalURL string, archived bool) (*Page, error) {
 	key := weburl.KeyOf(canonicalURL)
 	q := selectPages + "WHERE p.crawl = (SELECT crawl FROM crawls WHERE crawl_id = ?) AND p.url_key = ? "
@@ -31,7 +32,15 @@ func (c *Catalogue) Newest(ctx context.Context, crawlID, canonicalURL string, ar
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, crawl.Errorf(crawl.NotFound, "crawl %s has no page %s", crawlID, canonicalURL)
 	}
-	return p, c.wrap("read page", err)
+	if err != nil || !archived || p.Revisit == 0 {
+		return p, c.wrap("read page", err)
+	}
+	source, err := scanPage(c.read.QueryRowContext(ctx, selectPages+"WHERE p.id = ?", p.Revisit), crawlID)
+	if err != nil {
+		return nil, c.wrap("read the page with the body", err)
+	}
+	p.Place = source.Place
+	return p, nil
 }
 
 // Pages returns up to limit attempts of a crawl behind a cursor, in the order of
@@ -127,7 +136,7 @@ func scanPage(row interface{ Scan(...any) error }, crawlID string) (*Page, error
 	var micros, lease int64
 	if err := row.Scan(&p.ID, &key, &p.Generation, &p.Attempt, &p.Kind, &p.CanonicalURL, &p.Depth, &fetched, &micros, &p.Status, &class, &p.ErrorDetail,
 		&p.ContentType, &p.Title, &p.Size, &p.SHA256, &p.RedirectURL, &p.Truncated, &p.Outlinks, &p.ItemCount, &p.RejectedItems, &p.Warning,
-		&p.Place.Segment, &p.Place.File, &p.Place.Offset, &p.Place.Length, &lease); err != nil {
+		&p.Place.Segment, &p.Place.File, &p.Place.Offset, &p.Place.Length, &lease, &p.Revisit); err != nil {
 		return nil, err
 	}
 	if len(key) != len(p.URL) {

@@ -74,10 +74,47 @@ type Page struct {
 	Warning string
 	// Place of the response in the archive.
 	Place archive.Place
-	// Items to store; not filled when read.
+	// RecordID is the ID of the response record where it does not follow from the
+	// key; empty: it does.
+	RecordID []byte
+	// Revisit is the ID of the page whose body this attempt found unchanged; 0
+	// without one. It has a body of its own, and is no revisit itself.
+	Revisit uint64
+	// Items to store; not filled when read. Those of earlier visits of the URL are
+	// deleted when Supersedes is set.
 	Items []Item
-	// ItemCount is the number of items; set when read.
+	// ItemCount is the number of items that the page has; set when read. To store, it
+	// counts where there are no Items: those of an earlier visit still hold.
 	ItemCount uint32
+
+	// Replaces: a failed attempt with the same key makes room for this one.
+	Replaces bool
+	// Supersedes: the items of earlier visits of the URL are no longer true.
+	Supersedes bool
+}
+
+// State is what the catalogue has of an attempt.
+type State uint8
+
+// The states.
+const (
+	// Unknown: nothing.
+	Unknown State = iota
+	// Failed: an attempt that gave no page.
+	Failed
+	// Good: an attempt that did.
+	Good
+)
+
+// Prior is the newest page of a URL that a new visit may find unchanged.
+type Prior struct {
+	// Page as it was stored. Revisit names itself when its body is its own.
+	Page
+	// Source is the page that has the body: its key, URL, FetchedAt, RecordID and
+	// whether it is archived.
+	Source Page
+	// Archived: the source has a record in the archive.
+	Archived bool
 }
 
 // Item is a record that a rule extracted.
