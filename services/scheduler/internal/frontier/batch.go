@@ -24,7 +24,10 @@ type Batch struct {
 	Stats  []StatsRow
 	// Leases to put and to delete.
 	Leases []LeaseRow
-	// Seq, when not 0, is the new lower bound of sequence numbers after a restart.
+	// Outbox has links for other partitions, to put and to delete.
+	Outbox []OutboxRow
+	// Seq, when not 0, is the new lower bound of sequence numbers of all partitions
+	// held: what Snapshot.Seq says when one of them is acquired next.
 	Seq uint64
 	// Sync says that results may be acknowledged, and leases published, only after
 	// Commit.Wait. Without it the batch holds only leases of crawls without limits of
@@ -62,6 +65,11 @@ type ReadyRow struct {
 	Rows uint64
 	// Pages stored with a 2xx status.
 	Pages uint64
+	// Seen counts the distinct URLs of the host that the crawl ever had.
+	Seen uint64
+	// Patterns is what the frontier remembers of the shapes of the host's URLs, at
+	// most 1 KiB, empty for most hosts.
+	Patterns []byte
 	// Moved says that Rows became 0, or more than 0, since the row was last written.
 	Moved bool
 }
@@ -84,6 +92,25 @@ type HostRow struct {
 	Adaptive time.Duration
 	// Robots is what is known of robots.txt, but for its text.
 	Robots RobotsInfo
+	// Policy is what an operator asked for.
+	Policy HostPolicy
+	// Address is the IP address that the host had last, as text; empty when unknown.
+	Address string
+}
+
+// HostPolicy is what an operator asked for; see schedulerv1.HostPolicy. The zero
+// value asks for nothing.
+type HostPolicy struct {
+	// Delay is the least time between fetches.
+	Delay time.Duration
+	// Concurrency is the most fetches at a time, 0 for no bound.
+	Concurrency int
+	// NotBefore keeps the host alone until then, to the millisecond.
+	NotBefore time.Time
+	// Blocked keeps the host alone for good.
+	Blocked bool
+	// Note is for people.
+	Note string
 }
 
 // RobotsState says what is known of a host's robots.txt.
@@ -119,12 +146,39 @@ type RobotsRow struct {
 	Text      []byte
 }
 
-// StatsRow has the counters of a crawl. Queued counts leased URLs too, and
-// Leased is 0: which URLs are leased is told by the rows of leases.
+// StatsRow has what a crawl did in one partition. As written, Queued counts
+// leased URLs too, and Leased is 0: which URLs are leased is told by the rows of
+// leases.
 type StatsRow struct {
-	No    CrawlNo
+	Partition uint32
+	No        CrawlNo
+	// Version of the crawl that the partition's owner knew.
+	Version uint64
+	// Change counts the writes of the row, so that two equal readings prove that
+	// nothing happened between.
+	Change uint64
+	// Quota is the pages of the crawl's limit that the partition may use, in shared
+	// stores; Grant changes it and Apply leaves it as it is.
+	Quota int64
 	Stats Stats
 }
+
+// OutboxRow is links of a partition for another one, kept until the bus has them.
+type OutboxRow struct {
+	// Partition that the links come from, Seq the number of the row there.
+	Partition uint32
+	Seq       uint64
+	// Delete takes the row out; only Partition and Seq are set then.
+	Delete bool
+	// Dest is the partition of the links.
+	Dest  uint32
+	Crawl CrawlNo
+	// Links are at most MaxOutboxLinks. Their Refs are not kept.
+	Links []Candidate
+}
+
+// MaxOutboxLinks bounds the links of one row, so that it fits a message.
+const MaxOutboxLinks = 200
 
 // LeaseRow is a lease to put or to delete.
 type LeaseRow struct {
@@ -146,22 +200,33 @@ type LeaseRow struct {
 	Deadline time.Time
 }
 
-// Snapshot is what a frontier starts from. It grows with hosts that have work
-// and with leases, never with URLs.
+// Start is what a frontier begins with.
+type Start struct {
+	// Run is the number of this run, higher than that of any run of any process
+	// before; at most 24 bits.
+	Run uint32
+	// Partitions of the store.
+	Partitions uint32
+	Crawls     []Crawl
+}
+
+// Snapshot is what a frontier takes up a partition with. It grows with hosts that
+// have work and with leases, never with URLs.
 type Snapshot struct {
-	// Epoch of this run, higher than that of any run before.
-	Epoch uint32
+	Partition uint32
+	// Epoch of the ownership, higher than any before.
+	Epoch uint64
 	// Seq is the lower bound of sequence numbers.
 	Seq uint64
-	// LastCrawl is the highest crawl number ever used.
-	LastCrawl CrawlNo
-	Crawls    []Crawl
-	Stats     []StatsRow
+	// Stats has a row for each crawl that the partition has one of.
+	Stats []StatsRow
 	// Ready has the rows with Rows > 0, and those of Leases.
 	Ready []ReadyRow
 	// Hosts of Ready.
 	Hosts  []HostRow
 	Leases []LeaseRow
+	// Outbox has the links that the bus may not have yet.
+	Outbox []OutboxRow
 	// DueAt is the due time of the first delayed URL, zero without one.
 	DueAt time.Time
 }

@@ -29,11 +29,13 @@ const (
 	Cancelled
 	// Failed was stopped by an error.
 	Failed
+	// Deleted is being taken out of the store; nobody sees it any more.
+	Deleted
 )
 
 // String returns the name of the state in lower case.
 func (s State) String() string {
-	names := [...]string{"unknown", "running", "paused", "closing", "finished", "cancelled", "failed"}
+	names := [...]string{"unknown", "running", "paused", "closing", "finished", "cancelled", "failed", "deleted"}
 	if int(s) < len(names) {
 		return names[s]
 	}
@@ -55,6 +57,8 @@ const (
 	BreadthFirst Order = iota + 1
 	// DepthFirst visits what was found last first.
 	DepthFirst
+	// BestFirst visits by priority alone, first come first served.
+	BestFirst
 )
 
 // Limits end a crawl; zero means no limit.
@@ -72,6 +76,24 @@ type Limits struct {
 	PagesPerHost uint64
 	// Duration since CreatedAt, pauses included.
 	Duration time.Duration
+	// URLs that the crawl may keep; further ones are refused with reason RefuseQuota
+	// and the crawl goes on.
+	URLs uint64
+}
+
+// Recrawl says when pages are visited again; the zero value means never.
+type Recrawl struct {
+	// Every is the time from one visit to the next.
+	Every time.Duration
+	// Adaptive lets it follow the page's changes between Min and Max.
+	Adaptive bool
+	Min, Max time.Duration
+}
+
+// Traps are budgets against URL spaces without end; 0 means none.
+type Traps struct {
+	// PerHost and PerPattern bound the URLs of a host, and of a pattern on a host.
+	PerHost, PerPattern uint64
 }
 
 // Crawl is a crawl as the frontier knows it: plain values, no spec.
@@ -82,7 +104,13 @@ type Crawl struct {
 	ID string
 	// Revision of the spec.
 	Revision uint64
-	// State and the reason for it, for example "limit:pages"; empty while it runs.
+	// Version counts changes of all fields here but Meta.
+	Version uint64
+	// Home is the partition whose owner alone changes the crawl.
+	Home uint32
+	// State and the reason for it, for example "limit:pages". While the crawl is
+	// active the reason names the limit that was met: it hands out nothing more and
+	// ends when what is in flight is over.
 	State  State
 	Reason string
 	// Closed remembers that no more seeds are taken, through pauses.
@@ -99,6 +127,9 @@ type Crawl struct {
 	Concurrency int
 	// Adaptive lets the delay follow the host's latency.
 	Adaptive bool
+	// PerIP and PerDomain cap the fetches at a time of all hosts with one address and
+	// of all hosts of one registrable domain. 0 means no cap.
+	PerIP, PerDomain int
 	// ObeyRobots makes robots.txt a prerequisite of every host.
 	ObeyRobots bool
 	// Agent is the product token matched in robots.txt.
@@ -109,6 +140,9 @@ type Crawl struct {
 	MaxRedirects int
 	// Limits of the crawl.
 	Limits Limits
+	// Recrawl and Traps of the crawl.
+	Recrawl Recrawl
+	Traps   Traps
 	// CreatedAt and EndedAt; EndedAt is zero until the state is final.
 	CreatedAt, EndedAt time.Time
 	// Weight is the crawl's share against other crawls. 0 means 1.
@@ -123,6 +157,15 @@ const (
 	DropRobots = "robots_denied"
 	// DropPagesPerHost: the host has its pages.
 	DropPagesPerHost = "pages_per_host"
+)
+
+// Reasons for which a mention of a URL is refused.
+const (
+	// RefuseQuota: the crawl has its URLs.
+	RefuseQuota = "url_quota"
+	// RefuseHostBudget and RefusePatternBudget: see Traps.
+	RefuseHostBudget    = "host_budget"
+	RefusePatternBudget = "pattern_budget"
 )
 
 // Reasons for which a crawl ends by itself.

@@ -66,6 +66,8 @@ type Item struct {
 	Generation uint32
 	// Redirects that led here.
 	Redirects int
+	// Visit before this one, nil for most.
+	Visit *Visit
 }
 
 // Candidate is a URL to be added if it is new.
@@ -83,6 +85,8 @@ type Candidate struct {
 	// Next puts the URL before all others of its host and priority, as the target
 	// of a redirect is.
 	Next bool
+	// NotBefore keeps the URL from being visited sooner; zero for no such time.
+	NotBefore time.Time
 }
 
 // URLState is where a URL stands; the numbers are those of
@@ -120,8 +124,23 @@ type Record struct {
 	FetchedAt, NotBefore time.Time
 	// Reason why a URL was dropped.
 	Reason string
+	// Visit is what the last visit with a page left for the next one, nil for most
+	// URLs. It is never changed, only replaced.
+	Visit *Visit
 	// URL is only kept once the URL has left its queue, where it is kept before.
 	URL string
+}
+
+// Visit is what a recrawl needs of the visit before.
+type Visit struct {
+	// ETag and LastModified as received, each at most 256 bytes.
+	ETag, LastModified string
+	// Digest is the beginning of the SHA-256 of the body, 0 when unknown.
+	Digest uint64
+	// Interval is the adaptive time to the next visit.
+	Interval time.Duration
+	// Visits counts those that gave a page or found it unchanged.
+	Visits uint32
 }
 
 // DueItem is a delayed URL whose time has come.

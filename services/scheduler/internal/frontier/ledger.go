@@ -22,6 +22,8 @@ type Stats struct {
 	Bytes uint64
 	// Fetches are finished attempts, retries and robots.txt included.
 	Fetches uint64
+	// Refused counts mentions that were not taken, by reason; nobody remembers them.
+	Refused map[string]uint64
 	// Statuses counts attempts by HTTP status, Errors failed ones by class.
 	Statuses map[int]uint64
 	Errors   map[string]uint64
@@ -43,6 +45,7 @@ func (s *Stats) Accounted() uint64 {
 func (s *Stats) Clone() Stats {
 	c := *s
 	c.Dropped, c.Statuses, c.Errors = maps.Clone(s.Dropped), maps.Clone(s.Statuses), maps.Clone(s.Errors)
+	c.Refused = maps.Clone(s.Refused)
 	return c
 }
 
