@@ -3,22 +3,26 @@ package frontier
 import "time"
 
 // Add queues the candidates that are new: known tells which the store has a
-// record of, and those added since the last Flush are known too. It returns how
-// many were added. Candidates of a crawl that is not known are ignored.
+// record of, and those added since the last Flush are known too. Those of
+// partitions that are not owned go to the outbox. It returns how many were new, as
+// far as that is known here. Candidates of a crawl that is not known are ignored.
+// At least one partition must be owned.
 func (f *Frontier) Add(now time.Time, no CrawlNo, cs []Candidate, known []bool) int {
 	f.at(now)
 	c := f.crawls[no]
-	if c == nil {
+	p := f.sender()
+	if c == nil || p == nil {
 		return 0
 	}
-	return f.add(c, cs, known)
+	return f.add(c, p, cs, known)
 }
 
-// add queues what is new. Links of a page mostly stay on its host, so the queue of
-// the last candidate is tried first.
-func (f *Frontier) add(c *crawlState, cs []Candidate, known []bool) int {
+// add queues what is new; p's outbox takes what is somebody else's. Links of a page
+// mostly stay on its host, so the queue of the last candidate is tried first.
+func (f *Frontier) add(c *crawlState, p *partition, cs []Candidate, known []bool) int {
 	added := 0
 	var q *queue
+	room := f.urlRoom(c)
 	for i := range cs {
 		if known[i] {
 			continue
@@ -28,18 +32,42 @@ func (f *Frontier) add(c *crawlState, cs []Candidate, known []bool) int {
 		if _, dup := f.urlIdx[cand.Ref]; dup {
 			continue
 		}
+		if !f.Owns(cand.Ref.Partition) {
+			f.send(p, c, cand)
+			added++
+			continue
+		}
 		if q == nil || q.h.id != cand.Ref.Host {
 			q = f.queueFor(c, cand)
 		}
+		reason := RefuseQuota
+		if room > 0 {
+			reason = f.trapped(q, cand)
+		}
+		if reason != "" {
+			bump(&q.s.stats.Refused, reason, 1)
+			f.touch(q.s)
+			continue
+		}
 		f.enqueue(q, cand)
 		added++
-	}
-	if added > 0 {
-		c.stats.Discovered += uint64(added)
-		c.stats.Queued += uint64(added)
-		f.touch(c)
+		room--
 	}
 	return added
+}
+
+// urlRoom is the number of URLs that a crawl may still add. In a shared store the
+// others' are those of the last Settle.
+func (f *Frontier) urlRoom(c *crawlState) uint64 {
+	limit := c.Limits.URLs
+	if limit == 0 || f.cfg.MaxURLs > 0 && f.cfg.MaxURLs < limit {
+		limit = f.cfg.MaxURLs
+	}
+	if limit == 0 {
+		return 1<<64 - 1
+	}
+	have := c.sum().discovered + c.elsewhere
+	return limit - min(limit, have)
 }
 
 // queueFor returns the queue of a candidate, made when the caller did not admit it.
@@ -60,14 +88,35 @@ func (f *Frontier) queueFor(c *crawlState, cand *Candidate) *queue {
 
 // enqueue adds one new URL.
 func (f *Frontier) enqueue(q *queue, cand *Candidate) {
+	q.seen++
+	q.s.stats.Discovered++
+	f.touch(q.s)
+	f.touchQueue(q)
 	it := Item{
 		URL: cand.URL, Key: cand.Ref.Key, Depth: cand.Depth, Generation: 1, Redirects: cand.Redirects,
 		QKey: QKey{Priority: cand.Priority, Seq: f.newSeq(q.c.Order, cand.Depth, cand.Next)},
 	}
-	f.writeURL(cand.Ref, Record{
-		State: URLQueued, QKey: it.QKey, Depth: it.Depth, Generation: 1, Redirects: it.Redirects,
-	})
+	rec := Record{State: URLQueued, QKey: it.QKey, Depth: it.Depth, Generation: 1, Redirects: it.Redirects}
+	if cand.NotBefore.After(f.start.Add(time.Duration(f.now))) {
+		rec.URL = cand.URL.String()
+		f.postpone(q, cand.Ref, rec, f.tickOf(cand.NotBefore))
+		f.markIdle(q)
+		return
+	}
+	q.s.stats.Queued++
+	f.writeURL(cand.Ref, rec)
 	f.putItem(q, cand.Ref, it)
+}
+
+// postpone writes the record of a URL that is to be visited at a time.
+func (f *Frontier) postpone(q *queue, ref Ref, rec Record, t tick) {
+	due := f.wall(t)
+	rec.State, rec.NotBefore = URLDelayed, due
+	q.s.stats.Delayed++
+	f.touch(q.s)
+	f.out.Due = append(f.out.Due, DueRow{Ref: ref, At: due})
+	f.dueAt, f.dueAdded = earlier(f.dueAt, due), earlier(f.dueAdded, due)
+	f.writeURL(ref, rec)
 }
 
 // putItem puts an item into the durable queue and, near its turn, the window.
@@ -105,6 +154,9 @@ func (f *Frontier) Wake(now time.Time, items []DueItem, next time.Time) {
 
 // wake queues one delayed URL again, at the place it had.
 func (f *Frontier) wake(d *DueItem) {
+	if !f.Owns(d.Ref.Partition) {
+		return // its new owner wakes it
+	}
 	f.out.Due = append(f.out.Due, DueRow{Ref: d.Ref, At: d.At, Delete: true})
 	rec := d.Record
 	if i, ok := f.urlIdx[d.Ref]; ok {
@@ -122,14 +174,45 @@ func (f *Frontier) wake(d *DueItem) {
 	q := f.queueFor(c, &cand)
 	it := Item{
 		URL: u, Key: d.Ref.Key, QKey: rec.QKey, Depth: rec.Depth,
-		Attempts: rec.Attempts, Generation: rec.Generation, Redirects: rec.Redirects,
+		Attempts: rec.Attempts, Generation: rec.Generation, Redirects: rec.Redirects, Visit: rec.Visit,
 	}
 	rec.State, rec.URL, rec.NotBefore = URLQueued, "", time.Time{}
 	f.writeURL(d.Ref, rec)
-	c.stats.Delayed--
-	c.stats.Queued++
-	f.touch(c)
+	q.s.stats.Delayed--
+	q.s.stats.Queued++
+	f.touch(q.s)
 	f.putItem(q, d.Ref, it)
+}
+
+// Retry puts a URL that was given up, or whose page was a dead letter, back into
+// its queue for a new visit with all its attempts. rec is its record. False when
+// the URL has not failed; the caller has admitted its host.
+func (f *Frontier) Retry(now time.Time, ref Ref, rec Record) bool {
+	f.at(now)
+	if i, ok := f.urlIdx[ref]; ok {
+		rec = f.out.URLs[i].Record
+	}
+	c := f.crawls[ref.Crawl]
+	if c == nil || !f.Owns(ref.Partition) || rec.State != URLFailed {
+		return false
+	}
+	u, ok := canonical(rec.URL)
+	if !ok {
+		return false
+	}
+	q := f.queueFor(c, &Candidate{Ref: ref, URL: u})
+	it := Item{
+		URL: u, Key: ref.Key, QKey: rec.QKey, Depth: rec.Depth,
+		Generation: rec.Generation + 1, Redirects: rec.Redirects, Visit: rec.Visit,
+	}
+	f.writeURL(ref, Record{
+		State: URLQueued, QKey: it.QKey, Depth: it.Depth, Generation: it.Generation, Redirects: it.Redirects, Visit: it.Visit,
+	})
+	q.s.stats.Failed--
+	q.s.stats.Queued++
+	f.touch(q.s)
+	f.putItem(q, ref, it)
+	return true
 }
 
 // earlier returns the earlier of two times, zero meaning none.

@@ -218,6 +218,8 @@ type Snapshot struct {
 	Epoch uint64
 	// Seq is the lower bound of sequence numbers.
 	Seq uint64
+	// Crawls are those whose home the partition is, as they were last written.
+	Crawls []Crawl
 	// Stats has a row for each crawl that the partition has one of.
 	Stats []StatsRow
 	// Ready has the rows with Rows > 0, and those of Leases.

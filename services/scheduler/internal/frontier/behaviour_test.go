@@ -25,12 +25,14 @@ func setup(t *testing.T, change ...func(*frontier.Config)) *bundle {
 		c(&cfg)
 	}
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	return &bundle{t: t, now: now, f: frontier.New(cfg, &frontier.Snapshot{Epoch: 1}, now)}
+	f := frontier.New(cfg, &frontier.Start{Run: 1}, now)
+	f.Own(now, &frontier.Snapshot{Epoch: 1})
+	return &bundle{t: t, now: now, f: f}
 }
 
 // crawl puts a crawl with number no.
 func (b *bundle) crawl(c frontier.Crawl) frontier.CrawlNo {
-	c.No, c.CreatedAt = b.f.NextCrawlNo(), b.now
+	c.No, c.CreatedAt = frontier.CrawlNo(len(b.f.Crawls())+1), b.now
 	c.ID = fmt.Sprint("crawl", c.No)
 	b.f.PutCrawl(b.now, c)
 	return c.No

@@ -39,13 +39,20 @@ func newPageBench(b *testing.B) *pageBench {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = store.Close() })
-	snap, err := store.Load(b.Context())
+	start, err := store.Begin(b.Context())
 	if err != nil {
 		b.Fatal(err)
 	}
 	p := &pageBench{store: store, now: time.Now(), rng: rand.New(rand.NewPCG(1, 2)), next: make([]int, benchHosts)}
 	p.zipf = rand.NewZipf(p.rng, 1.2, 8, benchHosts-1)
-	p.f = frontier.New(frontier.DefaultConfig(), snap, p.now)
+	p.f = frontier.New(frontier.DefaultConfig(), start, p.now)
+	for i := range start.Partitions {
+		snap, err := store.Acquire(b.Context(), i)
+		if err != nil {
+			b.Fatal(err)
+		}
+		p.f.Own(p.now, snap)
+	}
 	p.f.PutCrawl(p.now, frontier.Crawl{No: 1, ID: "bench", Concurrency: 8, CreatedAt: p.now})
 	for range benchBatch {
 		p.links = append(p.links, make([]frontier.Candidate, benchLinks))

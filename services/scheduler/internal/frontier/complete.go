@@ -45,14 +45,15 @@ func (f *Frontier) Complete(now time.Time, c Completion, rec Record) Outcome {
 		return Duplicate
 	}
 	f.takeItem(v.q, v.ref, v.item.QKey)
-	out := f.conclude(v)
-	if c.Redirect != nil && out == Done {
-		f.add(v.q.c, []Candidate{*c.Redirect}, []bool{c.RedirectKnown})
+	out := f.conclude(&v)
+	if c.Redirect != nil && v.rec.Class == crawl.ClassNone {
+		f.add(v.q.c, v.q.s.part, []Candidate{*c.Redirect}, []bool{c.RedirectKnown})
 	}
 	if len(c.Links) > 0 {
-		f.add(v.q.c, c.Links, c.Known)
+		f.add(v.q.c, v.q.s.part, c.Links, c.Known)
 	}
-	f.touch(v.q.c)
+	addAll(&v.q.s.stats.Refused, c.Refused)
+	f.touch(v.q.s)
 	f.settle(v.q.c)
 	f.placeAll(v.q.h)
 	return out
@@ -82,7 +83,7 @@ func (f *Frontier) accept(c *Completion, rec Record) (visit, bool) {
 			v.item = itemOf(c, rec)
 			v.item.QKey, v.item.Attempts, v.item.Generation = l.item.QKey, l.item.Attempts, l.item.Generation
 		}
-		cs.stats.Leased--
+		q.s.stats.Leased--
 		f.endLease(l)
 		return v, true
 	}
@@ -90,7 +91,7 @@ func (f *Frontier) accept(c *Completion, rec Record) (visit, bool) {
 		return visit{}, false
 	}
 	v.item = itemOf(c, rec)
-	cs.stats.Queued--
+	q.s.stats.Queued--
 	return v, true
 }
 
@@ -112,55 +113,56 @@ func (f *Frontier) endLease(l *lease) {
 	f.voidLease(l, false)
 }
 
-// conclude decides what becomes of the URL, writes its record and counts.
-func (f *Frontier) conclude(v visit) Outcome {
-	x, c := v.Exchange, v.q.c
+// conclude decides what becomes of the URL, counts, and has its record written.
+func (f *Frontier) conclude(v *visit) Outcome {
+	x, c, s := v.Exchange, v.q.c, &v.q.s.stats
 	v.rec = Record{
 		QKey: v.item.QKey, Depth: v.item.Depth, Attempts: v.item.Attempts,
 		Generation: v.item.Generation, Redirects: v.item.Redirects,
 		Status: x.Status, Class: x.Class, FetchedAt: v.EndedAt.Round(0).Truncate(time.Millisecond),
-		URL: v.item.URL.String(),
+		Visit: v.item.Visit, URL: v.item.URL.String(),
 	}
 	if v.Redirect != nil && x.Class == crawl.ClassNone &&
 		(v.Redirect.Redirects > c.MaxRedirects || v.Redirect.Ref.Key == v.ref.Key) {
 		x.Class, v.rec.Class = crawl.ClassRedirectLoop, crawl.ClassRedirectLoop
 	}
-	f.countAttempt(c, x)
-	c.stats.Bytes += v.Bytes
-	c.stats.Items += uint64(max(v.Items, 0))
-	c.stats.RejectedItems += uint64(max(v.Rejected, 0))
+	f.countAttempt(v.q.s, x)
+	s.Bytes += v.Bytes
+	s.Items += uint64(max(v.Items, 0))
+	s.RejectedItems += uint64(max(v.Rejected, 0))
 	if x.Class == crawl.ClassNone || x.Class.BurnsAttempt() {
 		v.rec.Attempts++
 	}
-	out := f.verdict(&v, x)
-	f.writeURL(v.ref, v.rec)
-	return out
+	return f.verdict(v, x)
 }
 
-// verdict sets the state of a completed URL.
+// verdict gives a completed URL its state and writes its record.
 func (f *Frontier) verdict(v *visit, x Exchange) Outcome {
-	c := v.q.c
-	switch {
-	case x.Class == crawl.ClassNone:
-		v.rec.State = URLDone
-		c.stats.Done++
+	s := &v.q.s.stats
+	out := FailedURL
+	if x.Class == crawl.ClassNone {
+		out = Done
 		if x.Status/100 == 2 {
-			c.stats.Pages++
+			s.Pages++
 			v.q.pages++
 		}
-		return Done
-	case f.mayRetry(v, x):
-		due := f.wall(f.now + tick(f.cfg.Retry.Delay(int(v.rec.Generation), f.cfg.Rand)))
-		v.rec.State, v.rec.NotBefore = URLDelayed, due
-		v.rec.Generation++
-		c.stats.Delayed++
-		f.out.Due = append(f.out.Due, DueRow{Ref: v.ref, At: due})
-		f.dueAt, f.dueAdded = earlier(f.dueAt, due), earlier(f.dueAdded, due)
-		return Delayed
 	}
-	v.rec.State = URLFailed
-	c.stats.Failed++
-	return FailedURL
+	switch {
+	case out != Done && f.mayRetry(v, x):
+		v.rec.Generation++
+		f.postpone(v.q, v.ref, v.rec, f.now+tick(f.cfg.Retry.Delay(int(v.rec.Generation)-1, f.cfg.Rand)))
+		return Delayed
+	case f.revisit(v, x):
+		return Delayed
+	case out == Done:
+		v.rec.State = URLDone
+		s.Done++
+	default:
+		v.rec.State = URLFailed
+		s.Failed++
+	}
+	f.writeURL(v.ref, v.rec)
+	return out
 }
 
 // mayRetry reports whether a failed URL gets another visit.
@@ -168,20 +170,23 @@ func (f *Frontier) mayRetry(v *visit, x Exchange) bool {
 	if !x.Class.Retry() && !(x.Class == crawl.ClassStatus4xx && crawl.RetryStatus(x.Status)) {
 		return false
 	}
-	c := v.q.c
-	return v.rec.Attempts <= c.Retries && int(v.item.Generation) < c.Retries+f.cfg.MaxVisits
+	c, most := v.q.c, v.q.c.Retries+f.cfg.MaxVisits
+	if p := v.item.Visit; p != nil { // a page that is visited again and again has had as many before
+		most *= int(p.Visits) + 1
+	}
+	return v.rec.Attempts <= c.Retries && int(v.item.Generation) < most
 }
 
 // countAttempt counts a finished attempt, of robots.txt too.
-func (f *Frontier) countAttempt(c *crawlState, x Exchange) {
-	c.stats.Fetches++
+func (f *Frontier) countAttempt(s *share, x Exchange) {
+	s.stats.Fetches++
 	if x.Status > 0 {
-		bump(&c.stats.Statuses, x.Status)
+		bump(&s.stats.Statuses, x.Status, 1)
 	}
 	if x.Class != crawl.ClassNone {
-		bump(&c.stats.Errors, x.Class.String())
+		bump(&s.stats.Errors, x.Class.String(), 1)
 	}
-	f.touch(c)
+	f.touch(s)
 }
 
 // canonical reads a URL of the store.

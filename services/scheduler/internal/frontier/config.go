@@ -18,8 +18,11 @@ type Config struct {
 	MaxItems int
 	// MaxLeases bounds leases; MaxUnreported those whose exchange is not over.
 	MaxLeases, MaxUnreported int
-	// Partitions of the store.
-	Partitions uint32
+	// Shared says that other processes own partitions of the same store: pages of a
+	// limit are granted to partitions, and crawls are ended by Settle.
+	Shared bool
+	// MaxURLs bounds the URLs that any crawl may keep. 0: no bound.
+	MaxURLs uint64
 	// Retry is the wait before a URL is tried again.
 	Retry crawl.Backoff
 	// MaxVisits bounds the visits of one URL beyond its retries, so that a site
@@ -56,7 +59,6 @@ func DefaultConfig() Config {
 		LeaseTime:  5 * time.Minute,
 		WindowSize: 32, WindowLow: 4, MaxItems: 200_000,
 		MaxLeases: 4096, MaxUnreported: 256,
-		Partitions:    1,
 		Retry:         crawl.Backoff{Base: 2 * time.Second, Max: 5 * time.Minute, Factor: 2, Jitter: 0.2},
 		MaxVisits:     20,
 		HostBackoff:   crawl.Backoff{Base: time.Second, Max: 10 * time.Minute, Factor: 2, Jitter: 0.1},

@@ -11,26 +11,18 @@ import (
 // crawlState is a crawl in memory.
 type crawlState struct {
 	Crawl
-	stats    Stats
-	ready    readyHeap // queues that may be served, by time
-	vtime    float64   // service had, divided by weight
-	reserved int       // void leases whose result may still become a page
-	ending   string    // the limit that was met, while leases are still out
+	shares    []*share // by partition owned
+	queues    []*queue
+	ready     readyHeap // queues that may be served, by time
+	vtime     float64   // service had, divided by weight
+	elsewhere uint64    // URLs that other owners have, as of the last Settle
 
-	dirty, redefined bool // counters, definition to be written
+	dirty bool // definition to be written
 }
 
-// NextCrawlNo returns the number for a new crawl.
-func (f *Frontier) NextCrawlNo() CrawlNo {
-	if len(f.order) == 0 {
-		return 1
-	}
-	return f.order[len(f.order)-1].No + 1
-}
-
-// PutCrawl adds a crawl or replaces everything of it but its State, Reason,
-// Closed and EndedAt, which only SetState and the frontier itself change. To
-// store a new Meta after a change of state, put the crawl again.
+// PutCrawl adds a crawl or replaces everything of it but its Version, State, Reason,
+// Closed and EndedAt, which only SetState and the frontier itself change. Its home
+// must be owned. To store a new Meta after a change of state, put the crawl again.
 func (f *Frontier) PutCrawl(now time.Time, c Crawl) {
 	f.at(now)
 	old := f.crawls[c.No]
@@ -41,17 +33,83 @@ func (f *Frontier) PutCrawl(now time.Time, c Crawl) {
 		old = f.addCrawl(c)
 		old.vtime = f.vtime
 	} else {
-		c.State, c.Reason, c.Closed, c.EndedAt = old.State, old.Reason, old.Closed, old.EndedAt
-		delete(f.byID, old.ID)
+		c.Version, c.State, c.Closed, c.EndedAt = old.Version, old.State, old.Closed, old.EndedAt
+		if c.Reason = old.Reason; c.State.Active() {
+			c.Reason = "" // the limit that was met may be another one now
+		}
 		old.Crawl = c
-		f.byID[c.ID] = c.No
-		old.ending = ""
 	}
 	f.define(old)
-	f.touch(old)
+	if p := f.parts[c.Home]; p != nil {
+		f.touch(f.shareOf(old, p)) // a crawl without URLs has a row too
+	}
 	f.activate()
 	f.replace(old)
 	f.settle(old)
+}
+
+// Learn takes a crawl from the owner of its home, unless what is known is as new.
+func (f *Frontier) Learn(now time.Time, c Crawl) {
+	f.at(now)
+	old := f.crawls[c.No]
+	switch {
+	case old == nil && c.State == Deleted:
+		return
+	case old == nil:
+		old = f.addCrawl(c)
+		old.vtime = f.vtime
+	case c.Version <= old.Version:
+		return
+	case c.State == Deleted:
+		f.Forget(now, c.No)
+		return
+	default:
+		if (c.State == Cancelled || c.State == Failed) && c.State != old.State {
+			f.voidLeases(old)
+		}
+		if c.State.Active() && !old.State.Active() {
+			old.vtime = max(old.vtime, f.vtime)
+		}
+		old.Crawl = c
+	}
+	f.know(old)
+	f.activate()
+	f.replace(old)
+}
+
+// Forget takes a crawl out of memory, with all its queues and leases, whose rows
+// are left to Store.DeleteCrawl.
+func (f *Frontier) Forget(now time.Time, no CrawlNo) {
+	f.at(now)
+	c := f.crawls[no]
+	if c == nil {
+		return
+	}
+	hosts := make(map[*host]struct{})
+	for _, l := range f.leasesInOrder() {
+		if l.q.c == c {
+			hosts[l.q.h] = struct{}{}
+			if l.q.h.robots.lease == l.id {
+				l.q.h.robots.lease = 0
+			}
+			f.forgetLease(l)
+		}
+	}
+	for len(c.queues) > 0 {
+		f.drop(c.queues[len(c.queues)-1])
+	}
+	for _, s := range c.shares {
+		delete(s.part.shares, no)
+	}
+	delete(f.crawls, no)
+	delete(f.byID, c.ID)
+	f.order = slices.DeleteFunc(f.order, func(o *crawlState) bool { return o == c })
+	f.dirtyC = slices.DeleteFunc(f.dirtyC, func(o *crawlState) bool { return o == c })
+	f.activate()
+	f.scrub()
+	for h := range hosts {
+		f.placeAll(h)
+	}
 }
 
 // activate notes which crawls hand out work.
@@ -67,12 +125,10 @@ func (f *Frontier) activate() {
 
 // replace puts the hosts of a crawl where they belong after a change of it.
 func (f *Frontier) replace(c *crawlState) {
-	for _, q := range f.queues {
-		if q != nil && q.c == c {
-			q.group = nil
-			f.holdBack(q.h)
-			f.placeAll(q.h)
-		}
+	for _, q := range c.queues {
+		q.group = nil
+		f.holdBack(q.h)
+		f.placeAll(q.h)
 	}
 }
 
@@ -99,7 +155,7 @@ func (f *Frontier) SetState(now time.Time, no CrawlNo, s State, reason string) e
 	if err := f.mayChange(c, s, t); err != nil {
 		return err
 	}
-	if s == c.State {
+	if s == c.State && (s != Running || c.Reason == "") {
 		return nil
 	}
 	switch {
@@ -115,7 +171,6 @@ func (f *Frontier) SetState(now time.Time, no CrawlNo, s State, reason string) e
 	if s == Cancelled || s == Failed {
 		f.voidLeases(c)
 	}
-	c.ending = ""
 	f.setState(c, s, reason)
 	if s.Active() {
 		c.vtime = max(c.vtime, f.vtime)
@@ -132,7 +187,7 @@ func (f *Frontier) mayChange(c *crawlState, s State, t tick) error {
 	case c.State.Final() && s != Running && s != c.State:
 		return crawl.Errorf(crawl.Precondition, "crawl %s is %s", c.ID, c.State)
 	case s == Running && !c.State.Active():
-		if limit := f.limitMet(c, t); limit != "" {
+		if limit := f.limitMet(c, c.sum(), t); limit != "" {
 			return crawl.Errorf(crawl.Precondition, "crawl %s cannot go on: %s is still met", c.ID, limit)
 		}
 	case s == Running && c.State == Closing:
@@ -153,39 +208,55 @@ func (f *Frontier) setState(c *crawlState, s State, reason string) {
 	f.replace(c)
 }
 
-// settle ends a crawl that has met a limit or has nothing left.
+// settle ends a crawl that has met a limit or has nothing left. A shared crawl is
+// only noted, for Settle to be asked.
 func (f *Frontier) settle(c *crawlState) {
 	if !c.State.Active() {
 		return
 	}
-	if c.ending == "" {
-		c.ending = f.limitMet(c, f.now)
+	n := c.sum()
+	if f.cfg.Shared {
+		over := n.open == 0 && c.State == Closing || n.leased == 0 && c.Reason != "" || f.limitMet(c, n, f.now) != ""
+		if over && !slices.Contains(f.quiet, c.No) {
+			f.quiet = append(f.quiet, c.No)
+		}
+		return
+	}
+	f.finish(c, n)
+}
+
+// finish ends a crawl, or stops it from handing out more, by its counters.
+func (f *Frontier) finish(c *crawlState, n sums) {
+	if limit := f.limitMet(c, n, f.now); c.Reason == "" && limit != "" {
+		c.Reason = limit
+		f.define(c)
+		f.changes = append(f.changes, c.No)
+		f.replace(c)
 	}
 	reason := ""
 	switch {
-	case c.ending != "" && c.stats.Leased == 0:
-		reason = c.ending
-	case c.State == Closing && c.stats.Open() == 0:
+	case c.Reason != "" && n.leased == 0:
+		reason = c.Reason
+	case c.State == Closing && n.open == 0:
 		reason = ReasonDone
 	default:
 		return
 	}
-	c.ending = ""
 	f.setState(c, Finished, reason)
 	f.changes = append(f.changes, c.No)
 }
 
 // limitMet names the limit that a crawl has met.
-func (f *Frontier) limitMet(c *crawlState, t tick) string {
-	l, s := &c.Limits, &c.stats
+func (f *Frontier) limitMet(c *crawlState, n sums, t tick) string {
+	l := &c.Limits
 	switch {
-	case l.Pages > 0 && s.Pages >= l.Pages:
+	case l.Pages > 0 && n.pages >= l.Pages:
 		return ReasonPages
-	case l.Items > 0 && s.Items >= l.Items:
+	case l.Items > 0 && n.items >= l.Items:
 		return ReasonItems
-	case l.Bytes > 0 && s.Bytes >= l.Bytes:
+	case l.Bytes > 0 && n.bytes >= l.Bytes:
 		return ReasonBytes
-	case l.Errors > 0 && s.Failed >= l.Errors:
+	case l.Errors > 0 && n.failed >= l.Errors:
 		return ReasonErrors
 	case l.Duration > 0 && t >= f.tickOf(c.CreatedAt.Add(l.Duration)):
 		return ReasonDuration
@@ -195,23 +266,23 @@ func (f *Frontier) limitMet(c *crawlState, t tick) string {
 
 // dispatchable reports whether a crawl may hand out a page now, as far as the
 // crawl is concerned.
-func (c *crawlState) dispatchable() bool {
-	if !c.State.Active() || c.ending != "" {
+func (f *Frontier) dispatchable(c *crawlState) bool {
+	if !c.State.Active() || c.Reason != "" {
 		return false
 	}
-	return c.Limits.Pages == 0 || c.stats.Pages+c.stats.Leased+uint64(c.reserved) < c.Limits.Pages
+	return c.Limits.Pages == 0 || f.cfg.Shared || c.sum().used < c.Limits.Pages
 }
 
 // share is the crawl's weight.
 func (c *crawlState) share() float64 { return float64(max(c.Weight, 1)) }
 
-// Crawl returns a copy of a crawl and its counters.
+// Crawl returns a copy of a crawl and its counters in the partitions owned.
 func (f *Frontier) Crawl(no CrawlNo) (Crawl, Stats, bool) {
 	c := f.crawls[no]
 	if c == nil {
 		return Crawl{}, Stats{}, false
 	}
-	return c.Crawl, c.stats.Clone(), true
+	return c.Crawl, c.total(), true
 }
 
 // CrawlByID returns the number of a crawl.

@@ -96,10 +96,10 @@ func (f *Frontier) explainQueued(v *View, q *queue, t tick) {
 	case !c.State.Active():
 		v.Reason = "crawl is " + c.State.String()
 		return
-	case c.ending != "":
-		v.Reason = c.ending
+	case c.Reason != "":
+		v.Reason = c.Reason
 		return
-	case !c.dispatchable():
+	case !f.dispatchable(c):
 		v.Reason = "waits for pages under " + ReasonPages
 	case c.ObeyRobots && !h.robots.fresh(t):
 		v.Reason = "waits for robots.txt"

@@ -6,39 +6,44 @@ func (f *Frontier) Flush() *Batch {
 	b := f.out
 	for _, q := range f.dirtyQ {
 		q.dirty = false
-		b.Ready = append(b.Ready, ReadyRow{HostRef: q.ref(), Rows: q.rows, Pages: q.pages, Moved: q.filed != (q.rows > 0)})
+		b.Ready = append(b.Ready, ReadyRow{
+			HostRef: q.ref(), Rows: q.rows, Pages: q.pages, Seen: q.seen, Patterns: q.shape.bytes(),
+			Moved: q.filed != (q.rows > 0),
+		})
 		q.filed = q.rows > 0
 	}
 	for _, h := range f.dirtyH {
 		h.dirty = false
 		b.Hosts = append(b.Hosts, f.hostRow(h))
 	}
-	for _, c := range f.dirtyC {
-		f.flushCrawl(b, c)
+	for _, s := range f.dirtyS {
+		b.Stats = append(b.Stats, s.row())
 	}
-	f.dirtyQ, f.dirtyH, f.dirtyC = clearAll(f.dirtyQ), clearAll(f.dirtyH), clearAll(f.dirtyC)
+	for _, c := range f.dirtyC {
+		c.dirty = false
+		b.Crawls = append(b.Crawls, c.Crawl)
+	}
+	f.dirtyQ, f.dirtyH = clearAll(f.dirtyQ), clearAll(f.dirtyH)
+	f.dirtyS, f.dirtyC = clearAll(f.dirtyS), clearAll(f.dirtyC)
 	f.evict()
-	b.Sync = b.Sync || len(b.URLs)+len(b.Queue)+len(b.Due)+len(b.Ready)+len(b.Robots)+len(b.Crawls)+len(b.Stats) > 0 || b.Seq > 0
+	b.Sync = b.Sync || len(b.URLs)+len(b.Queue)+len(b.Due)+len(b.Ready)+len(b.Robots)+len(b.Crawls)+len(b.Stats)+len(b.Outbox) > 0 || b.Seq > 0
 	if !b.Sync && len(b.Hosts)+len(b.Leases) == 0 {
 		return nil
 	}
 	clear(f.urlIdx)
+	clear(f.outRows)
 	f.out, f.spare = f.spare.reset(), b
 	return b
 }
 
-// flushCrawl adds a crawl's rows. Leased URLs are written as queued ones, so that
+// row is a share as it is written. Leased URLs are written as queued ones, so that
 // handing out writes leases only.
-func (f *Frontier) flushCrawl(b *Batch, c *crawlState) {
-	if c.redefined {
-		b.Crawls = append(b.Crawls, c.Crawl)
-	}
-	if c.dirty {
-		s := c.stats // shares the maps: the batch is written before the next change
-		s.Queued, s.Leased = s.Queued+s.Leased, 0
-		b.Stats = append(b.Stats, StatsRow{No: c.No, Stats: s})
-	}
-	c.dirty, c.redefined = false, false
+func (s *share) row() StatsRow {
+	s.dirty = false
+	s.change++
+	st := s.stats // shares the maps: the batch is written before the next change
+	st.Queued, st.Leased = st.Queued+st.Leased, 0
+	return StatsRow{Partition: s.part.id, No: s.c.No, Version: s.version, Change: s.change, Quota: s.quota, Stats: st}
 }
 
 // reset empties a batch for its next use, keeping the memory of its slices.
@@ -46,7 +51,7 @@ func (b *Batch) reset() *Batch {
 	*b = Batch{
 		URLs: clearAll(b.URLs), Queue: clearAll(b.Queue), Due: clearAll(b.Due),
 		Ready: clearAll(b.Ready), Hosts: clearAll(b.Hosts), Robots: clearAll(b.Robots),
-		Crawls: clearAll(b.Crawls), Stats: clearAll(b.Stats), Leases: clearAll(b.Leases),
+		Crawls: clearAll(b.Crawls), Stats: clearAll(b.Stats), Leases: clearAll(b.Leases), Outbox: clearAll(b.Outbox),
 	}
 	return b
 }
@@ -103,18 +108,20 @@ func (f *Frontier) touchHost(h *host) {
 	}
 }
 
-// touch has a crawl's counters written.
-func (f *Frontier) touch(c *crawlState) {
-	if !c.dirty && !c.redefined {
-		f.dirtyC = append(f.dirtyC, c)
+// touch has a share's counters written.
+func (f *Frontier) touch(s *share) {
+	if !s.dirty {
+		s.dirty = true
+		f.dirtyS = append(f.dirtyS, s)
 	}
-	c.dirty = true
 }
 
-// define has a crawl's definition and state written.
+// define has a crawl's definition and state written, as its next version.
 func (f *Frontier) define(c *crawlState) {
-	if !c.dirty && !c.redefined {
+	c.Version++
+	if !c.dirty {
+		c.dirty = true
 		f.dirtyC = append(f.dirtyC, c)
 	}
-	c.redefined = true
+	f.know(c)
 }

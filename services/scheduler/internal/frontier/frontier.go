@@ -1,7 +1,6 @@
 package frontier
 
 import (
-	"slices"
 	"time"
 
 	"github.com/weircrawl/weir/internal/weburl"
@@ -21,9 +20,12 @@ const (
 
 // Frontier decides. It belongs to one goroutine.
 type Frontier struct {
-	cfg   Config
-	start time.Time
-	now   tick
+	cfg        Config
+	partitions uint32 // of the store
+	start      time.Time
+	now        tick
+
+	parts map[uint32]*partition // those owned
 
 	crawls map[CrawlNo]*crawlState
 	byID   map[string]CrawlNo
@@ -53,11 +55,15 @@ type Frontier struct {
 	dueAdded      time.Time // of the first one delayed since the last Wake
 
 	out, spare *Batch
-	urlIdx     map[Ref]int32 // URLs in out
+	urlIdx     map[Ref]int32  // URLs in out
+	outRows    map[outKey]int // rows of out that take more links
+	sent       []sentMark     // links sent to other owners lately
 	dirtyQ     []*queue
 	dirtyH     []*host
+	dirtyS     []*share
 	dirtyC     []*crawlState
 	changes    []CrawlNo
+	quiet      []CrawlNo // shared crawls that may be over
 }
 
 // home is where an origin's URLs are kept.
@@ -69,36 +75,20 @@ type home struct {
 // maxOrigins bounds the cache of origins; it is emptied when full.
 const maxOrigins = 8192
 
-// New makes a frontier from what its store has; see Store.Load. Hosts with work
-// are taken as just visited, so that a restart never shortens a delay.
-func New(cfg Config, s *Snapshot, now time.Time) *Frontier {
+// New makes a frontier that owns nothing yet; see Store.Begin and Own.
+func New(cfg Config, s *Start, now time.Time) *Frontier {
 	f := &Frontier{
-		cfg: cfg, start: now,
+		cfg: cfg, partitions: max(s.Partitions, 1), start: now, parts: make(map[uint32]*partition),
 		crawls: make(map[CrawlNo]*crawlState), byID: make(map[string]CrawlNo),
 		hosts: make(map[HostID]*host), origins: make(map[string]home),
 		missing: make(map[HostRef]struct{}), keys: newKeyMemo(), leases: make(map[LeaseID]*lease),
-		nextLease: LeaseID(s.Epoch) << 40,
-		seq:       s.Seq, seqLimit: s.Seq,
-		dueAt: s.DueAt,
-		out:   &Batch{}, spare: &Batch{}, urlIdx: make(map[Ref]int32),
+		nextLease: LeaseID(s.Run) << 40,
+		out:       &Batch{}, spare: &Batch{}, urlIdx: make(map[Ref]int32), outRows: make(map[outKey]int),
 	}
 	for _, c := range s.Crawls {
 		f.addCrawl(c)
 	}
-	for _, row := range s.Stats {
-		if c := f.crawls[row.No]; c != nil {
-			c.stats = row.Stats.Clone()
-		}
-	}
 	f.activate()
-	f.restoreHosts(s)
-	for _, row := range s.Leases {
-		f.restoreLease(row)
-	}
-	slices.SortFunc(f.deadlines, func(a, b deadline) int { return int(a.at.Sub(b.at)) })
-	for _, q := range f.queues {
-		f.place(q)
-	}
 	return f
 }
 
@@ -149,7 +139,7 @@ func (f *Frontier) Ref(no CrawlNo, u weburl.URL) Ref {
 }
 
 // Missing appends to dst the hosts of refs that are not in memory, each once.
-// Read them with Store.Hosts and hand them to Admit before Add, Complete or Wake
+// Hosts of partitions that are not owned are left out. Read them with Store.Hosts and hand them to Admit before Add, Complete or Wake
 // is called for these refs, without a Flush between.
 func (f *Frontier) Missing(dst []HostRef, refs []Ref) []HostRef {
 	if len(dst) == 0 {
@@ -158,6 +148,9 @@ func (f *Frontier) Missing(dst []HostRef, refs []Ref) []HostRef {
 	var last *queue
 	for i := range refs {
 		r := &refs[i]
+		if !f.Owns(r.Partition) {
+			continue
+		}
 		if last != nil && last.h.id == r.Host && last.c.No == r.Crawl {
 			continue
 		}
@@ -240,10 +233,10 @@ func (f *Frontier) WakeAt(now time.Time) time.Time {
 	}
 	room := f.room() > 0
 	for _, c := range f.active {
-		if c.Limits.Duration > 0 && c.ending == "" {
+		if c.Limits.Duration > 0 && c.Reason == "" && !f.cfg.Shared {
 			first = min(first, f.tickOf(c.CreatedAt.Add(c.Limits.Duration)))
 		}
-		if e, ok := c.ready.top(); ok && room && c.dispatchable() {
+		if e, ok := c.ready.top(); ok && room && f.dispatchable(c) {
 			first = min(first, e.at)
 		}
 	}
@@ -258,6 +251,14 @@ func (f *Frontier) WakeAt(now time.Time) time.Time {
 		return time.Time{}
 	}
 	return f.start.Add(time.Duration(max(first, t)))
+}
+
+// Quiet returns the shared crawls that may be over since the last call, as far as
+// the partitions owned go; see Settle.
+func (f *Frontier) Quiet() []CrawlNo {
+	q := f.quiet
+	f.quiet = nil
+	return q
 }
 
 // Changes returns the crawls whose state changed by itself since the last call.

@@ -50,8 +50,8 @@ func (w *world) actCrawl() {
 	}
 	draw := func(name string, vs ...int) int { return rapid.SampledFrom(vs).Draw(w.t, name) }
 	c := frontier.Crawl{
-		No: w.f.NextCrawlNo(), ID: string(rune('a' + len(w.m.crawls))), State: frontier.Running,
-		Order:       frontier.Order(draw("order", 1, 2)),
+		No: frontier.CrawlNo(len(w.m.crawls) + 1), ID: string(rune('a' + len(w.m.crawls))), State: frontier.Running,
+		Order:       frontier.Order(draw("order", 1, 2, 3)),
 		Delay:       time.Duration(draw("delay", 0, 0, 1, 3)) * time.Second,
 		MaxDelay:    time.Minute,
 		Concurrency: draw("concurrency", 1, 1, 2, 5),

@@ -41,25 +41,30 @@ func (f *Frontier) queueOf(id HostID, no CrawlNo) *queue {
 
 // admit puts a host's part of a crawl into memory, if it is not there.
 func (f *Frontier) admit(st HostState) *queue {
-	c := f.crawls[st.Ready.Crawl]
-	if c == nil {
+	c, p := f.crawls[st.Ready.Crawl], f.parts[st.Ready.Partition]
+	if c == nil || p == nil {
 		return nil
 	}
 	h := f.hosts[st.Ready.Host]
 	if h == nil {
 		h = &host{id: st.Ready.Host, part: st.Ready.Partition, origin: st.Host.Origin, nextAt: f.now, lastEnd: longAgo}
 		f.restorePace(h, &st.Host)
-		if h.origin != "" { // whoever visited it before may have done so just before this run
-			h.lastEnd = 0
+		if h.origin != "" { // whoever owned it before may just have visited it
+			h.lastEnd = p.since
 		}
 		f.hosts[h.id] = h
 	} else if q := f.queueOf(h.id, c.No); q != nil {
 		return q
 	}
-	q := &queue{h: h, c: c, rows: st.Ready.Rows, pages: st.Ready.Pages, turn: h.turn}
+	q := &queue{
+		h: h, c: c, s: f.shareOf(c, p), rows: st.Ready.Rows, pages: st.Ready.Pages,
+		seen: st.Ready.Seen, shape: readShapes(st.Ready.Patterns), turn: h.turn,
+	}
 	q.more, q.filed = q.rows > 0, q.rows > 0
 	f.number(q)
 	h.queues = append(h.queues, q)
+	q.at = len(c.queues)
+	c.queues = append(c.queues, q)
 	f.holdBack(h)
 	f.placeAll(h)
 	f.markIdle(q)
@@ -106,6 +111,8 @@ func (f *Frontier) readyAt(q *queue) (tick, bool) {
 	h := q.h
 	switch {
 	case q.pending() == 0,
+		q.s.part.frozen,
+		f.full(q.s),
 		q.wanted && len(q.items()) == 0,
 		h.inflight >= h.slots(),
 		f.hostFull(q) && q.pages < q.c.Limits.PagesPerHost:
@@ -168,6 +175,11 @@ func (f *Frontier) drop(q *queue) {
 	f.inWindows -= len(q.items())
 	f.queues[q.idx] = nil
 	f.free = append(f.free, q.idx)
+	last := len(q.c.queues) - 1
+	q.c.queues[q.at] = q.c.queues[last]
+	q.c.queues[q.at].at = q.at
+	q.c.queues[last] = nil
+	q.c.queues = q.c.queues[:last]
 	h := q.h
 	h.queues = slices.DeleteFunc(h.queues, func(o *queue) bool { return o == q })
 	if len(h.queues) == 0 {

@@ -185,9 +185,14 @@ type Completion struct {
 	// Links to add and, for each, whether the store knows it.
 	Links []Candidate
 	Known []bool
+	// Refused counts the page's links that are not among Links, by reason.
+	Refused map[string]uint64
 	// Items and Rejected items of the page, Bytes of its body.
 	Items, Rejected int
 	Bytes           uint64
+	// ETag, LastModified and Digest of the response, as in Visit.
+	ETag, LastModified string
+	Digest             uint64
 }
 
 // Outcome is what a completion did.

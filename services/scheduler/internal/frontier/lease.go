@@ -181,7 +181,7 @@ func (f *Frontier) voidLease(l *lease, reserve bool) {
 	}
 	if l.reserve = reserve; reserve {
 		l.q.reserved++
-		l.q.c.reserved++
+		l.q.s.reserved++
 	}
 	f.writeLease(l)
 }
@@ -191,7 +191,7 @@ func (f *Frontier) unreserve(l *lease) {
 	if l.reserve {
 		l.reserve = false
 		l.q.reserved--
-		l.q.c.reserved--
+		l.q.s.reserved--
 	}
 }
 
@@ -214,8 +214,8 @@ func (f *Frontier) voidLeases(c *crawlState) {
 // requeue puts the item of a lease that is no longer valid back into its queue.
 func (f *Frontier) requeue(l *lease) {
 	q := l.q
-	q.c.stats.Leased--
-	q.c.stats.Queued++
+	q.s.stats.Leased--
+	q.s.stats.Queued++
 	if !l.item.URL.IsZero() {
 		f.insert(q, l.item)
 		return
@@ -325,9 +325,9 @@ func (f *Frontier) leasesInOrder() []*lease {
 }
 
 // restoreLease takes a lease from a snapshot. Its exchange counts as under way.
-func (f *Frontier) restoreLease(r LeaseRow) {
+func (f *Frontier) restoreLease(p *partition, r LeaseRow) {
 	q := f.queueOf(r.Host, r.Crawl)
-	if q == nil { // its crawl is gone
+	if q == nil || q.s.part != p { // its crawl is gone
 		f.out.Leases = append(f.out.Leases, LeaseRow{ID: r.ID, Partition: r.Partition, Delete: true})
 		return
 	}
@@ -341,13 +341,13 @@ func (f *Frontier) restoreLease(r LeaseRow) {
 	case l.void && r.Reserve:
 		l.reserve = true
 		q.reserved++
-		q.c.reserved++
+		q.s.reserved++
 	case l.void:
 	case l.robots:
 		q.h.robots.lease = l.id
 	default:
 		q.leased = append(q.leased, l)
-		q.c.stats.Queued--
-		q.c.stats.Leased++
+		q.s.stats.Queued--
+		q.s.stats.Leased++
 	}
 }

@@ -49,10 +49,36 @@ func (s *Stats) Clone() Stats {
 	return c
 }
 
-// bump adds one to a counter of a map that is made when first needed.
-func bump[K comparable](m *map[K]uint64, k K) {
+// Add adds the counters of o.
+func (s *Stats) Add(o *Stats) {
+	s.Discovered += o.Discovered
+	s.Queued += o.Queued
+	s.Leased += o.Leased
+	s.Delayed += o.Delayed
+	s.Done += o.Done
+	s.Failed += o.Failed
+	s.Pages += o.Pages
+	s.Items += o.Items
+	s.RejectedItems += o.RejectedItems
+	s.Bytes += o.Bytes
+	s.Fetches += o.Fetches
+	addAll(&s.Dropped, o.Dropped)
+	addAll(&s.Refused, o.Refused)
+	addAll(&s.Statuses, o.Statuses)
+	addAll(&s.Errors, o.Errors)
+}
+
+// addAll adds the counters of a map.
+func addAll[K comparable](m *map[K]uint64, o map[K]uint64) {
+	for k, n := range o {
+		bump(m, k, n)
+	}
+}
+
+// bump adds to a counter of a map that is made when first needed.
+func bump[K comparable](m *map[K]uint64, k K, n uint64) {
 	if *m == nil {
 		*m = make(map[K]uint64)
 	}
-	(*m)[k]++
+	(*m)[k] += n
 }

@@ -85,6 +85,9 @@ func (m *model) add(no frontier.CrawlNo, c frontier.Candidate) bool {
 	}
 	m.added++
 	order := [4]int{int(c.Priority), 1, c.Depth, m.added}
+	if mc.conf.Order == frontier.BestFirst {
+		order[2] = 0
+	}
 	if mc.conf.Order == frontier.DepthFirst {
 		order[2], order[3] = 0, -m.added
 	}

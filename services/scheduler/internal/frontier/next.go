@@ -48,7 +48,7 @@ func (f *Frontier) pick(t tick) *queue {
 	var idx int32
 	for _, c := range f.active {
 		e, ok := c.ready.top()
-		if !ok || e.at > t || best != nil && c.vtime >= best.vtime || !c.dispatchable() {
+		if !ok || e.at > t || best != nil && c.vtime >= best.vtime || !f.dispatchable(c) {
 			continue
 		}
 		best, idx = c, e.idx
@@ -58,7 +58,7 @@ func (f *Frontier) pick(t tick) *queue {
 	}
 	q := f.queues[idx]
 	for _, o := range q.h.queues {
-		if o == q || f.pos[o.idx] == notQueued || o.turn >= q.turn || !o.c.dispatchable() {
+		if o == q || f.pos[o.idx] == notQueued || o.turn >= q.turn || !f.dispatchable(o.c) {
 			continue
 		}
 		if at := o.c.ready.e[f.pos[o.idx]].at; at <= t {
@@ -110,8 +110,8 @@ func (f *Frontier) serve(q *queue) *Lease {
 		return nil
 	}
 	l := f.newLease(q, it, false)
-	q.c.stats.Queued--
-	q.c.stats.Leased++
+	q.s.stats.Queued--
+	q.s.stats.Leased++
 	f.placeAll(h)
 	out := f.export(l)
 	return &out
@@ -119,14 +119,14 @@ func (f *Frontier) serve(q *queue) *Lease {
 
 // dropItem takes a URL out for a reason that is nobody's failure.
 func (f *Frontier) dropItem(q *queue, it Item, reason string) {
-	bump(&q.c.stats.Dropped, reason)
+	bump(&q.s.stats.Dropped, reason, 1)
 	f.discard(q, it, Record{State: URLDropped, Reason: reason})
 }
 
 // giveUp fails a URL without an attempt, because its host cannot be reached.
 func (f *Frontier) giveUp(q *queue, it Item, class crawl.Class) {
-	q.c.stats.Failed++
-	bump(&q.c.stats.Errors, class.String())
+	q.s.stats.Failed++
+	bump(&q.s.stats.Errors, class.String(), 1)
 	f.discard(q, it, Record{State: URLFailed, Class: class})
 }
 
@@ -134,10 +134,10 @@ func (f *Frontier) giveUp(q *queue, it Item, class crawl.Class) {
 func (f *Frontier) discard(q *queue, it Item, rec Record) {
 	ref := Ref{Crawl: q.c.No, Partition: q.h.part, Host: q.h.id, Key: it.Key}
 	rec.QKey, rec.Depth, rec.Attempts = it.QKey, it.Depth, it.Attempts
-	rec.Generation, rec.Redirects, rec.URL = it.Generation, it.Redirects, it.URL.String()
+	rec.Generation, rec.Redirects, rec.URL, rec.Visit = it.Generation, it.Redirects, it.URL.String(), it.Visit
 	f.writeURL(ref, rec)
-	q.c.stats.Queued--
-	f.touch(q.c)
+	q.s.stats.Queued--
+	f.touch(q.s)
 	f.takeItem(q, ref, it.QKey)
 	f.place(q)
 	f.settle(q.c)

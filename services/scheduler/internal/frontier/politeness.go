@@ -16,6 +16,8 @@ type pace struct {
 	deadUntil   tick          // queued URLs fail until then
 	adaptive    time.Duration // what latency asks for, 0 before the first answer
 	written     time.Duration // adaptive as the store has it
+	policy      HostPolicy    // what an operator asked for
+	address     string        // IP address dialled last
 }
 
 // slots is the number of fetches that the host bears at a time: what the crawls
@@ -168,7 +170,7 @@ func (f *Frontier) adaptiveUsed(h *host) bool {
 func (f *Frontier) restorePace(h *host, r *HostRow) {
 	h.pace = pace{
 		snoozeUntil: f.tickOf(r.NotBefore), level: r.Level, lastBad: f.tickOf(r.LastBad),
-		fails: r.Fails, deadUntil: longAgo, failClass: crawl.ClassOther, adaptive: r.Adaptive, written: r.Adaptive,
+		fails: r.Fails, policy: r.Policy, address: r.Address, deadUntil: longAgo, failClass: crawl.ClassOther, adaptive: r.Adaptive, written: r.Adaptive,
 	}
 	h.nextAt = max(h.nextAt, h.pace.snoozeUntil)
 	h.robots.restore(f, r.Robots)
@@ -182,5 +184,6 @@ func (f *Frontier) hostRow(h *host) HostRow {
 		Partition: h.part, Host: h.id, Origin: h.origin,
 		NotBefore: f.wall(p.snoozeUntil), Level: p.level, LastBad: f.wall(p.lastBad),
 		Fails: p.fails, Adaptive: p.adaptive, Robots: h.robots.info(f),
+		Policy: p.policy, Address: p.address,
 	}
 }

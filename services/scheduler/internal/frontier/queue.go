@@ -15,8 +15,12 @@ type queue struct {
 	idx   int32
 	h     *host
 	c     *crawlState
+	s     *share
+	at    int    // place among the queues of its crawl
 	rows  uint64 // items in the store, leased ones included
 	pages uint64 // with a 2xx status
+	seen  uint64 // distinct URLs ever
+	shape *shapes
 
 	leased   []*lease // valid leases, in no order
 	reserved int      // void leases whose result may still become a page

@@ -124,7 +124,7 @@ func (f *Frontier) CompleteRobots(now time.Time, id LeaseID, x Exchange, body []
 	f.report(l, x, t)
 	h, void := l.q.h, l.void
 	f.removeLease(l)
-	f.countAttempt(l.q.c, x)
+	f.countAttempt(l.q.s, x)
 	if !void || h.robots.lease == 0 && !h.robots.fresh(t) {
 		f.takeRobots(h, x, body, redirect, t)
 	}

@@ -4,7 +4,7 @@ package frontier
 //
 //	bit 63      0 for redirect targets (Candidate.Next), which come first
 //	bits 48–62  breadth-first: depth, so that priority and depth sort alike
-//	bits 0–47   breadth-first: a counter
+//	bits 0–47   breadth-first, best-first: a counter
 //	bits 0–62   depth-first: the counter upside down, so that the newest is first
 //
 // The counter belongs to the store. It is reserved in blocks: a batch that begins
@@ -25,9 +25,12 @@ func (f *Frontier) newSeq(o Order, depth int, next bool) uint64 {
 	}
 	f.seq++
 	var s uint64
-	if o == DepthFirst {
+	switch o {
+	case DepthFirst:
 		s = seqLater - 1 - f.seq
-	} else {
+	case BestFirst:
+		s = f.seq & seqCounter
+	default:
 		s = uint64(min(max(depth, 0), seqMaxDepth))<<48 | f.seq&seqCounter
 	}
 	if next {

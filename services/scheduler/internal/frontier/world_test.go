@@ -34,6 +34,9 @@ type world struct {
 	done []frontier.Completion
 }
 
+// partitions of the world's store.
+const partitions = 3
+
 func newWorld(t *rapid.T, tb testing.TB) *world {
 	cfg := frontier.DefaultConfig()
 	cfg.WindowSize, cfg.WindowLow = 4, 1
@@ -47,7 +50,6 @@ func newWorld(t *rapid.T, tb testing.TB) *world {
 	cfg.RobotsFailTTL = 2 * time.Minute
 	cfg.IdleTTL = 10 * time.Second
 	cfg.HostTries = 4
-	cfg.Partitions = 3
 	w := &world{
 		t: t, tb: tb, cfg: cfg, fs: vfs.NewCrashableMem(), m: newModel(),
 		now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
@@ -60,14 +62,19 @@ func newWorld(t *rapid.T, tb testing.TB) *world {
 // open opens the store and makes a frontier from it.
 func (w *world) open() {
 	s, err := pebblestore.Open(pebblestore.Config{
-		Dir: "store", FS: w.fs, Partitions: w.cfg.Partitions,
+		Dir: "store", FS: w.fs, Partitions: partitions,
 		CacheBytes: 1 << 20, MemTableBytes: 256 << 10, SeenEntries: 16,
 	})
 	w.must(err)
-	snap, err := s.Load(w.tb.Context())
+	start, err := s.Begin(w.tb.Context())
 	w.must(err)
 	w.store = s
-	w.f = frontier.New(w.cfg, snap, w.now)
+	w.f = frontier.New(w.cfg, start, w.now)
+	for p := range start.Partitions {
+		snap, err := s.Acquire(w.tb.Context(), p)
+		w.must(err)
+		w.f.Own(w.now, snap)
+	}
 }
 
 func (w *world) must(err error) {
