@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"encoding/binary"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -42,7 +43,33 @@ func statsToProto(s frontier.Stats) *crawlv1.CrawlStats {
 		Statuses:      statuses,
 		Errors:        s.Errors,
 		Fetches:       s.Fetches,
+		Refused:       s.Refused,
 	}
+}
+
+// digest shortens a SHA-256 to what tells one version of a page from the next; 0 for
+// none.
+func digest(sha256 []byte) uint64 {
+	if len(sha256) < 8 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(sha256)
+}
+
+// maxReasons bounds the reasons that one result may bring: they come from a closed
+// set, which a broken parser shall not widen.
+const maxReasons = 64
+
+// refusedFrom reads the counts of links that were not taken.
+func refusedFrom(m map[string]uint32) map[string]uint64 {
+	if len(m) == 0 || len(m) > maxReasons {
+		return nil
+	}
+	out := make(map[string]uint64, len(m))
+	for reason, n := range m {
+		out[reason] = uint64(n)
+	}
+	return out
 }
 
 // exchangeFrom reads what a result and a report alike tell of an exchange.
@@ -77,7 +104,7 @@ func taskFromLease(l frontier.Lease, crawlID string, now time.Time) *crawlv1.Fet
 		// It is in no ledger, so it has no key there; storage tells visits apart by it.
 		kind, key = crawlv1.TaskKind_TASK_KIND_ROBOTS, l.Item.URL.Key()
 	}
-	return &crawlv1.FetchTask{
+	task := &crawlv1.FetchTask{
 		Ref: &crawlv1.TaskRef{
 			CrawlId:    crawlID,
 			Revision:   l.Revision,
@@ -94,6 +121,10 @@ func taskFromLease(l frontier.Lease, crawlID string, now time.Time) *crawlv1.Fet
 		},
 		StartBefore: timestamppb.New(now.Add(l.Deadline.Sub(now) / 2)),
 	}
+	if v := l.Item.Visit; v != nil {
+		task.Etag, task.LastModified = v.ETag, v.LastModified
+	}
+	return task
 }
 
 func explainToProto(v frontier.View) *schedulerv1.ExplainURLResponse {
@@ -108,5 +139,7 @@ func explainToProto(v frontier.View) *schedulerv1.ExplainURLResponse {
 		Error:         crawlv1.ErrorClass(v.Record.Class),
 		Depth:         uint32(v.Record.Depth),
 		Priority:      v.Record.Priority,
+		FetchedAt:     timestamp(v.Record.FetchedAt),
+		Generation:    v.Record.Generation,
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/spec"
+	"github.com/weircrawl/weir/internal/weburl"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
 )
@@ -65,16 +66,6 @@ func (r *roster) find(name string) (*entry, error) {
 	return nil, crawl.Errorf(crawl.NotFound, "no crawl has the id or name %q", name)
 }
 
-// request returns the crawl that a CreateCrawl call with this request id made.
-func (r *roster) request(id string) *entry {
-	if id == "" {
-		return nil
-	}
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.newest(func(c *crawlv1.Crawl) bool { return c.GetRequestId() == id })
-}
-
 func (r *roster) newest(match func(*crawlv1.Crawl) bool) *entry {
 	var found *entry
 	for _, e := range r.byNo {
@@ -127,15 +118,17 @@ func newEntry(no frontier.CrawlNo, meta *crawlv1.Crawl) (*entry, error) {
 
 // core returns the crawl as the frontier sees it; a crawl that it knows keeps its
 // state.
-func (e *entry) core(state frontier.State) (frontier.Crawl, error) {
+func (e *entry) core(partitions uint32, state frontier.State) (frontier.Crawl, error) {
 	meta, err := proto.Marshal(e.meta)
 	if err != nil {
 		return frontier.Crawl{}, fmt.Errorf("marshal crawl %s: %w", e.meta.GetId(), err)
 	}
 	s := e.spec.Spec
 	p, l := s.GetPoliteness(), s.GetLimits()
+	rec, traps := s.GetRecrawl(), s.GetTraps()
 	return frontier.Crawl{
 		No:           e.no,
+		Home:         weburl.Partition(e.meta.GetId(), partitions),
 		ID:           e.meta.GetId(),
 		Revision:     e.meta.GetRevision(),
 		State:        state,
@@ -156,9 +149,19 @@ func (e *entry) core(state frontier.State) (frontier.Crawl, error) {
 			Errors:       l.GetErrors(),
 			PagesPerHost: l.GetPagesPerHost(),
 			Duration:     l.GetDuration().AsDuration(),
+			URLs:         l.GetUrls(),
 		},
+		PerIP:     int(p.GetConcurrencyPerIp()),
+		PerDomain: int(p.GetConcurrencyPerDomain()),
+		Recrawl: frontier.Recrawl{
+			Every:    rec.GetEvery().AsDuration(),
+			Adaptive: rec.GetAdaptive(),
+			Min:      rec.GetMin().AsDuration(),
+			Max:      rec.GetMax().AsDuration(),
+		},
+		Traps:     frontier.Traps{PerHost: traps.GetUrlsPerHost(), PerPattern: traps.GetUrlsPerPattern()},
 		CreatedAt: e.meta.GetCreatedAt().AsTime(),
-		Weight:    1,
+		Weight:    int(s.GetWeight()),
 		Meta:      meta,
 	}, nil
 }
@@ -218,6 +221,7 @@ func (e *entry) view(c frontier.Crawl, s frontier.Stats) *crawlv1.Crawl {
 	out.State = crawlv1.CrawlState(c.State)
 	out.Reason = c.Reason
 	out.EndedAt = timestamp(c.EndedAt)
+	out.Version = c.Version
 	out.Stats = statsToProto(s)
 	return out
 }

@@ -64,17 +64,26 @@ func (s *Service) CreateCrawl(ctx context.Context, req *schedulerv1.CreateCrawlR
 	if err := spec.Validate(req.GetSpec()); err != nil {
 		return nil, err
 	}
-	draft, seeds, err := s.draft(req)
+	id, err := newCrawlID()
+	if err != nil {
+		return nil, err
+	}
+	// The same request has the same id for ever, whoever asks, however often.
+	no, id, err := s.store.NextCrawl(ctx, req.GetRequestId(), id)
+	if err != nil {
+		return nil, err
+	}
+	draft, seeds, err := s.draft(req, no, id)
 	if err != nil {
 		return nil, err
 	}
 	var made *entry
 	err = s.do(ctx, func(l *loop, now time.Time) error {
-		if made = s.crawls.request(req.GetRequestId()); made != nil {
+		if made = s.crawls.number(no); made != nil {
 			return nil
 		}
-		e := &entry{no: l.f.NextCrawlNo(), meta: draft.meta, spec: draft.spec}
-		c, err := e.core(frontier.Running)
+		e := draft
+		c, err := e.core(uint32(s.cfg.Partitions), frontier.Running)
 		if err != nil {
 			return err
 		}
@@ -107,20 +116,17 @@ func (s *Service) CreateCrawl(ctx context.Context, req *schedulerv1.CreateCrawlR
 // draft makes a crawl of a request: its id, its scope by its seeds, its seeds.
 // The other services learn of it here, before any task of it exists; a draft
 // that never becomes a crawl does no harm there.
-func (s *Service) draft(req *schedulerv1.CreateCrawlRequest) (*entry, []weburl.URL, error) {
+func (s *Service) draft(req *schedulerv1.CreateCrawlRequest, no frontier.CrawlNo, id string) (*entry, []weburl.URL, error) {
 	now := s.deps.Now()
-	id, err := newCrawlID()
-	if err != nil {
-		return nil, nil, err
-	}
 	meta := &crawlv1.Crawl{
 		Id:        id,
 		Spec:      req.GetSpec(),
 		Revision:  1,
 		CreatedAt: timestamp(now),
 		RequestId: req.GetRequestId(),
+		Number:    uint32(no),
 	}
-	e, err := newEntry(0, meta)
+	e, err := newEntry(no, meta)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -121,7 +121,7 @@ func (s *Service) widen(ctx context.Context, e *entry, raw []string) (*entry, er
 		if !ok {
 			return crawl.Errorf(crawl.NotFound, "crawl %s is gone", e.meta.GetId())
 		}
-		core, err := wider.core(c.State)
+		core, err := wider.core(uint32(s.cfg.Partitions), c.State)
 		if err != nil {
 			return err
 		}

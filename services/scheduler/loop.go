@@ -143,6 +143,11 @@ func (l *loop) gather(reports []*crawlv1.FetchReport, requests []*request) ([]*c
 // turn does steps 2 to 6 of the package comment.
 func (l *loop) turn(ctx context.Context, now time.Time, reports []*crawlv1.FetchReport, requests []*request) error {
 	for _, r := range reports {
+		if r.GetReturned() {
+			l.f.Return(now, frontier.LeaseID(r.GetLease()))
+			l.m.returned.WithLabelValues("given_back").Inc()
+			continue
+		}
 		l.f.Report(now, frontier.LeaseID(r.GetLease()), exchangeFrom(r))
 	}
 	l.m.reports.Add(float64(len(reports)))

@@ -34,7 +34,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 		returned: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_scheduler_leases_returned_total",
-			Help: "Leases taken back without a result, by reason: refused (the tasks stream is full), lost (on no stream), expired. Lost ones after a crash are normal.",
+			Help: "Leases taken back without a result, by reason: refused (the tasks stream is full), lost (on no stream), expired, given_back (by a fetcher that stopped or came too late). Lost ones after a crash are normal.",
 		}, []string{"reason"}),
 		leased: f.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_scheduler_leases",

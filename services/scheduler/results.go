@@ -51,6 +51,9 @@ func (r *roster) readResult(m *crawlv1.Result) (v visit, ok bool) {
 		Items:      int(m.GetItems()),
 		Rejected:   int(m.GetRejectedItems()),
 		Bytes:      m.GetBytes(),
+
+		ETag: m.GetEtag(), LastModified: m.GetLastModified(), Digest: digest(m.GetSha256()),
+		Refused: refusedFrom(m.GetRejectedLinks()),
 	}
 	if t := m.GetRedirectUrl(); t != "" {
 		v.redirect, _ = weburl.FromCanonical(t)

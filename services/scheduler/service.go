@@ -173,12 +173,19 @@ func (s *Service) Run(ctx context.Context) (err error) {
 
 // start brings memory, store and bus together.
 func (s *Service) start(ctx context.Context) error {
-	snapshot, err := s.store.Load(ctx)
+	begin, err := s.store.Begin(ctx)
 	if err != nil {
-		return fmt.Errorf("load the frontier: %w", err)
+		return fmt.Errorf("begin a run of the frontier: %w", err)
 	}
 	now := s.deps.Now()
-	f := frontier.New(s.frontierConfig(), snapshot, now)
+	f := frontier.New(s.frontierConfig(), begin, now)
+	for p := range begin.Partitions {
+		snapshot, err := s.store.Acquire(ctx, p)
+		if err != nil {
+			return fmt.Errorf("take up partition %d of the frontier: %w", p, err)
+		}
+		f.Own(now, snapshot)
+	}
 	for _, no := range f.Crawls() {
 		c, _, _ := f.Crawl(no)
 		e, err := loadEntry(c)
@@ -250,7 +257,7 @@ func (s *Service) frontierConfig() frontier.Config {
 	c.LeaseTime = s.cfg.LeaseTime
 	c.MaxLeases = s.cfg.MaxLeases
 	c.MaxUnreported = s.cfg.Window
-	c.Partitions = uint32(s.cfg.Partitions)
+	c.Shared = s.store.Shared()
 	c.Rand = rand.Float64
 	return c
 }

@@ -40,8 +40,8 @@ func (f *Frontier) PutCrawl(now time.Time, c Crawl) {
 		old.Crawl = c
 	}
 	f.define(old)
-	if p := f.parts[c.Home]; p != nil {
-		f.touch(f.shareOf(old, p)) // a crawl without URLs has a row too
+	if f.Owns(c.Home) {
+		f.touch(f.shareOf(old, f.parts[c.Home])) // a crawl without URLs has a row too
 	}
 	f.activate()
 	f.replace(old)

@@ -20,12 +20,11 @@ const (
 
 // Frontier decides. It belongs to one goroutine.
 type Frontier struct {
-	cfg        Config
-	partitions uint32 // of the store
-	start      time.Time
-	now        tick
+	cfg   Config
+	start time.Time
+	now   tick
 
-	parts map[uint32]*partition // those owned
+	parts []*partition // of the store; nil where somebody else owns it
 
 	crawls map[CrawlNo]*crawlState
 	byID   map[string]CrawlNo
@@ -78,7 +77,7 @@ const maxOrigins = 8192
 // New makes a frontier that owns nothing yet; see Store.Begin and Own.
 func New(cfg Config, s *Start, now time.Time) *Frontier {
 	f := &Frontier{
-		cfg: cfg, partitions: max(s.Partitions, 1), start: now, parts: make(map[uint32]*partition),
+		cfg: cfg, start: now, parts: make([]*partition, max(s.Partitions, 1)),
 		crawls: make(map[CrawlNo]*crawlState), byID: make(map[string]CrawlNo),
 		hosts: make(map[HostID]*host), origins: make(map[string]home),
 		missing: make(map[HostRef]struct{}), keys: newKeyMemo(), leases: make(map[LeaseID]*lease),

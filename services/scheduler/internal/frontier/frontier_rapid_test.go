@@ -45,12 +45,16 @@ func (w *world) act(f func(*world)) func(*rapid.T) {
 }
 
 func (w *world) actCrawl() {
-	if len(w.m.crawls) >= 3 {
-		return
+	if len(w.m.crawls) < 3 {
+		w.putCrawl(0)
 	}
+}
+
+// putCrawl draws a crawl whose home is a partition.
+func (w *world) putCrawl(home uint32) {
 	draw := func(name string, vs ...int) int { return rapid.SampledFrom(vs).Draw(w.t, name) }
 	c := frontier.Crawl{
-		No: frontier.CrawlNo(len(w.m.crawls) + 1), ID: string(rune('a' + len(w.m.crawls))), State: frontier.Running,
+		No: frontier.CrawlNo(len(w.m.crawls) + 1), ID: string(rune('a' + len(w.m.crawls))), Home: home, State: frontier.Running,
 		Order:       frontier.Order(draw("order", 1, 2, 3)),
 		Delay:       time.Duration(draw("delay", 0, 0, 1, 3)) * time.Second,
 		MaxDelay:    time.Minute,
@@ -119,10 +123,13 @@ func (w *world) actReport() {
 }
 
 func (w *world) actComplete() {
-	l, ok := w.taken()
-	if !ok {
-		return
+	if l, ok := w.taken(); ok {
+		w.completeOne(l)
 	}
+}
+
+// completeOne delivers the result of a lease.
+func (w *world) completeOne(l frontier.Lease) {
 	if l.Robots {
 		w.completeRobots(l, w.robotsExchange())
 		return

@@ -41,10 +41,11 @@ func (f *Frontier) queueOf(id HostID, no CrawlNo) *queue {
 
 // admit puts a host's part of a crawl into memory, if it is not there.
 func (f *Frontier) admit(st HostState) *queue {
-	c, p := f.crawls[st.Ready.Crawl], f.parts[st.Ready.Partition]
-	if c == nil || p == nil {
+	c := f.crawls[st.Ready.Crawl]
+	if c == nil || !f.Owns(st.Ready.Partition) {
 		return nil
 	}
+	p := f.parts[st.Ready.Partition]
 	h := f.hosts[st.Ready.Host]
 	if h == nil {
 		h = &host{id: st.Ready.Host, part: st.Ready.Partition, origin: st.Host.Origin, nextAt: f.now, lastEnd: longAgo}

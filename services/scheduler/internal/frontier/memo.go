@@ -47,7 +47,7 @@ func (f *Frontier) homeOf(u weburl.URL) home {
 		if len(f.origins) >= maxOrigins {
 			clear(f.origins)
 		}
-		p = home{host: u.HostID(), partition: weburl.Partition(u.Site(), f.partitions)}
+		p = home{host: u.HostID(), partition: weburl.Partition(u.Site(), uint32(len(f.parts)))}
 		f.origins[strings.Clone(u.Origin())] = p
 	}
 	return p

@@ -67,6 +67,17 @@ func (m *model) clone() *model {
 	return c
 }
 
+// cloneHosts copies what the world did to the hosts.
+func (m *model) cloneHosts() map[frontier.HostID]*modelHost {
+	c := make(map[frontier.HostID]*modelHost, len(m.hosts))
+	for id, h := range m.hosts {
+		hh := *h
+		hh.inflight = maps.Clone(h.inflight)
+		c[id] = &hh
+	}
+	return c
+}
+
 // host returns a host of the world.
 func (m *model) host(id frontier.HostID) *modelHost {
 	h := m.hosts[id]
@@ -151,13 +162,13 @@ func (mc *modelCrawl) hasWork(h frontier.HostID) bool {
 }
 
 // impolite says which rule a fetch of a host at a time would break.
-func (m *model) impolite(id frontier.HostID, now time.Time) string {
+func (m *model) impolite(id frontier.HostID, now time.Time, active func(frontier.CrawlNo) bool) string {
 	h := m.host(id)
 	if now.Before(h.snooze) {
 		return fmt.Sprintf("host is snoozed until %s", h.snooze.Sub(now))
 	}
-	for _, mc := range m.crawls {
-		if !mc.state.Active() || !mc.hasWork(id) {
+	for no, mc := range m.crawls {
+		if !active(no) || !mc.hasWork(id) {
 			continue
 		}
 		if len(h.inflight) >= max(mc.conf.Concurrency, 1) {
@@ -197,9 +208,6 @@ func (m *model) complete(c *frontier.Completion, now time.Time, maxVisits int) f
 	default:
 		u.state = frontier.URLFailed
 		return frontier.FailedURL
-	}
-	if c.Redirect != nil {
-		m.add(c.Ref.Crawl, *c.Redirect)
 	}
 	return frontier.Done
 }

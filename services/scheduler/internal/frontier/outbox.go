@@ -51,10 +51,10 @@ func (f *Frontier) send(p *partition, c *crawlState, cand *Candidate) {
 // Sent takes a row out of the outbox: the bus has its links.
 func (f *Frontier) Sent(now time.Time, source uint32, seq uint64) {
 	f.at(now)
-	p := f.parts[source]
-	if p == nil {
+	if !f.Owns(source) {
 		return
 	}
+	p := f.parts[source]
 	if _, ok := p.outbox[seq]; ok {
 		delete(p.outbox, seq)
 		f.out.Outbox = append(f.out.Outbox, OutboxRow{Partition: source, Seq: seq, Delete: true})
@@ -64,9 +64,8 @@ func (f *Frontier) Sent(now time.Time, source uint32, seq uint64) {
 // sender returns the partition from whose outbox links go that come from none of
 // ours, nil when there is none.
 func (f *Frontier) sender() *partition {
-	owned := f.Owned()
-	if len(owned) == 0 {
-		return nil
+	if i := slices.IndexFunc(f.parts, func(p *partition) bool { return p != nil }); i >= 0 {
+		return f.parts[i]
 	}
-	return f.parts[slices.Min(owned)]
+	return nil
 }

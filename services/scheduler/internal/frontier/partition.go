@@ -1,7 +1,6 @@
 package frontier
 
 import (
-	"maps"
 	"slices"
 	"time"
 )
@@ -45,6 +44,9 @@ func (f *Frontier) full(s *share) bool {
 // caller returns those that are on no stream.
 func (f *Frontier) Own(now time.Time, s *Snapshot) {
 	t := f.at(now)
+	if int(s.Partition) >= len(f.parts) {
+		return // not of this store
+	}
 	f.Disown(s.Partition)
 	p := &partition{id: s.Partition, since: t, shares: make(map[CrawlNo]*share), outbox: make(map[uint64]int)}
 	f.parts[p.id] = p
@@ -85,19 +87,25 @@ func (f *Frontier) reserve(seen uint64) {
 }
 
 // Owns reports whether a partition is this frontier's.
-func (f *Frontier) Owns(p uint32) bool { return f.parts[p] != nil }
+func (f *Frontier) Owns(p uint32) bool { return int(p) < len(f.parts) && f.parts[p] != nil }
 
 // Owned returns the partitions of this frontier, ascending.
 func (f *Frontier) Owned() []uint32 {
-	return slices.Sorted(maps.Keys(f.parts))
+	var ids []uint32
+	for _, p := range f.parts {
+		if p != nil {
+			ids = append(ids, p.id)
+		}
+	}
+	return ids
 }
 
 // Freeze stops handing out visits of a partition's hosts, robots.txt included.
 func (f *Frontier) Freeze(now time.Time, p uint32) {
 	f.at(now)
-	if part := f.parts[p]; part != nil && !part.frozen {
-		part.frozen = true
-		f.placePartition(part)
+	if f.Owns(p) && !f.parts[p].frozen {
+		f.parts[p].frozen = true
+		f.placePartition(f.parts[p])
 	}
 }
 
@@ -113,10 +121,10 @@ func (f *Frontier) placePartition(p *partition) {
 // Disown lets go of a partition, and forgets what memory has of it. Flush and apply
 // before, unless somebody else owns it already.
 func (f *Frontier) Disown(p uint32) {
-	part := f.parts[p]
-	if part == nil {
+	if !f.Owns(p) {
 		return
 	}
+	part := f.parts[p]
 	for _, l := range f.leasesInOrder() {
 		if l.q.s.part == part {
 			f.forgetLease(l)
@@ -130,7 +138,7 @@ func (f *Frontier) Disown(p uint32) {
 	for _, s := range part.shares {
 		s.c.shares = slices.DeleteFunc(s.c.shares, func(o *share) bool { return o == s })
 	}
-	delete(f.parts, p)
+	f.parts[p] = nil
 	f.scrub()
 }
 
@@ -173,8 +181,11 @@ func (f *Frontier) know(c *crawlState) {
 	if !f.cfg.Shared {
 		return
 	}
-	for _, id := range f.Owned() {
-		if s := f.shareOf(c, f.parts[id]); s.version != c.Version {
+	for _, p := range f.parts {
+		if p == nil {
+			continue
+		}
+		if s := f.shareOf(c, p); s.version != c.Version {
 			s.version = c.Version
 			f.touch(s)
 		}

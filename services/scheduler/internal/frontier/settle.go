@@ -28,7 +28,7 @@ func (f *Frontier) Settle(now time.Time, first, second Totals) {
 
 // same reports whether two readings are one state that all owners agree on.
 func (f *Frontier) same(c *crawlState, a, b Totals) bool {
-	if a.Outbox > 0 || b.Outbox > 0 || len(a.Parts) != int(f.partitions) {
+	if a.Outbox > 0 || b.Outbox > 0 || len(a.Parts) != len(f.parts) {
 		return false
 	}
 	return slices.EqualFunc(a.Parts, b.Parts, func(x, y StatsRow) bool {
@@ -69,8 +69,11 @@ type GrantWant struct {
 	N         int64
 }
 
-// grantSize is how many pages of a limit a partition holds ahead of its use.
-const grantSize = 16
+// grantSize is how many pages of a limit a partition holds ahead of its use: few, so
+// that none lies idle where the limit is small, and more where it is large.
+func (f *Frontier) grantSize(c *crawlState) uint64 {
+	return min(max(c.Limits.Pages/uint64(8*len(f.parts)), 16), 1024)
+}
 
 // Grants returns what the partitions owned need of the page limits of shared crawls,
 // and what they have and do not need. Answer each with Granted.
@@ -83,7 +86,7 @@ func (f *Frontier) Grants() []GrantWant {
 		for _, s := range c.shares {
 			need := int64(0)
 			if open := s.stats.Queued; open > 0 && c.Reason == "" && !s.part.frozen {
-				need = int64(min(open, grantSize))
+				need = int64(min(open, f.grantSize(c)))
 			}
 			switch free := s.quota - int64(s.used()); {
 			case need > 0 && free < (need+3)/4, need < free:
@@ -97,12 +100,14 @@ func (f *Frontier) Grants() []GrantWant {
 // Granted takes the answer to a GrantWant: n pages more, or fewer when negative.
 func (f *Frontier) Granted(now time.Time, p uint32, no CrawlNo, n int64) {
 	f.at(now)
-	part := f.parts[p]
-	if part == nil || part.shares[no] == nil {
+	if !f.Owns(p) || f.parts[p].shares[no] == nil {
 		return
 	}
-	s := part.shares[no]
-	s.quota += n
+	s := f.parts[p].shares[no]
+	was := f.full(s)
+	if s.quota += n; f.full(s) == was {
+		return
+	}
 	for _, q := range s.c.queues {
 		if q.s == s {
 			f.place(q)

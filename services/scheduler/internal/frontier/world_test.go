@@ -29,6 +29,10 @@ type world struct {
 
 	// durable is the state of the model that a power cut leads to.
 	durable *model
+	// apply writes a batch; mine says whether the frontier at hand owns a URL's
+	// partition. Both are replaced where there are several frontiers.
+	apply func(*frontier.Batch) (frontier.Commit, error)
+	mine  func(frontier.Ref) bool
 	// out are leases that some fetcher has, done completions that were delivered.
 	out  []frontier.Lease
 	done []frontier.Completion
@@ -68,7 +72,8 @@ func (w *world) open() {
 	w.must(err)
 	start, err := s.Begin(w.tb.Context())
 	w.must(err)
-	w.store = s
+	w.store, w.apply = s, s.Apply
+	w.mine = func(frontier.Ref) bool { return true }
 	w.f = frontier.New(w.cfg, start, w.now)
 	for p := range start.Partitions {
 		snap, err := s.Acquire(w.tb.Context(), p)
@@ -90,7 +95,7 @@ func (w *world) flush() {
 		return
 	}
 	w.learn(b)
-	c, err := w.store.Apply(b)
+	c, err := w.apply(b)
 	w.must(err)
 	w.must(c.Wait())
 	if b.Sync {
@@ -192,34 +197,45 @@ func (w *world) next(n int) {
 	for _, l := range w.f.Next(w.now, n) {
 		w.flush() // drops before this lease are in the batch
 		w.ends()
-		if msg := w.m.impolite(l.Ref.Host, w.now); msg != "" {
-			w.t.Fatalf("lease %s of %s: %s", l.ID, l.Item.URL, msg)
-		}
-		w.m.host(l.Ref.Host).inflight[l.ID] = struct{}{}
-		w.out = append(w.out, l)
-		if l.Robots {
-			continue
-		}
-		mc := w.m.crawls[l.Ref.Crawl]
-		u := mc.urls[l.Ref.Key]
-		switch {
-		case u == nil:
-			w.t.Fatalf("leased %s, which was never added", l.Item.URL)
-		case u.state != frontier.URLQueued || u.lease != 0:
-			w.t.Fatalf("leased %s, which is %v with lease %s", u.url, u.state, u.lease)
-		case u.gen != l.Item.Generation || u.url != l.Item.URL.String() || u.attempts != l.Item.Attempts:
-			w.t.Fatalf("leased %+v, model has %+v", l.Item, u)
-		case !mc.state.Active():
-			w.t.Fatalf("leased %s of a crawl that is %s", u.url, mc.state)
-		case mc.conf.ObeyRobots && strings.Contains(u.url, "/private"):
-			w.t.Fatalf("leased %s, which robots.txt denies", u.url)
-		}
-		u.lease = l.ID
-		if msg := mc.before(u); msg != "" {
-			w.t.Fatalf("order: %s", msg)
-		}
+		w.handOut(l)
 	}
 	w.flush()
+}
+
+// handOut gives a lease to a fetcher, after checking it.
+func (w *world) handOut(l frontier.Lease) {
+	if msg := w.m.impolite(l.Ref.Host, w.now, w.active); msg != "" {
+		w.t.Fatalf("lease %s of %s: %s", l.ID, l.Item.URL, msg)
+	}
+	w.m.host(l.Ref.Host).inflight[l.ID] = struct{}{}
+	w.out = append(w.out, l)
+	if l.Robots {
+		return
+	}
+	mc := w.m.crawls[l.Ref.Crawl]
+	u := mc.urls[l.Ref.Key]
+	switch {
+	case u == nil:
+		w.t.Fatalf("leased %s, which was never added", l.Item.URL)
+	case u.state != frontier.URLQueued || u.lease != 0:
+		w.t.Fatalf("leased %s, which is %v with lease %s", u.url, u.state, u.lease)
+	case u.gen != l.Item.Generation || u.url != l.Item.URL.String() || u.attempts != l.Item.Attempts:
+		w.t.Fatalf("leased %+v, model has %+v", l.Item, u)
+	case !w.active(l.Ref.Crawl):
+		w.t.Fatalf("leased %s of a crawl that is %s", u.url, mc.state)
+	case mc.conf.ObeyRobots && strings.Contains(u.url, "/private"):
+		w.t.Fatalf("leased %s, which robots.txt denies", u.url)
+	}
+	u.lease = l.ID
+	if msg := mc.before(u); msg != "" {
+		w.t.Fatalf("order: %s", msg)
+	}
+}
+
+// active reports whether the frontier at hand takes a crawl for active.
+func (w *world) active(no frontier.CrawlNo) bool {
+	c, _, _ := w.f.Crawl(no)
+	return c.State.Active()
 }
 
 // exchange draws what happened to a fetch.
@@ -278,8 +294,13 @@ func (w *world) complete(l frontier.Lease, c frontier.Completion) {
 	}
 	want := w.m.complete(&c, w.now, w.cfg.MaxVisits)
 	if want != frontier.Duplicate {
+		if c.Redirect != nil && c.Exchange.Class == crawl.ClassNone && w.mine(c.Redirect.Ref) {
+			w.m.add(c.Ref.Crawl, *c.Redirect)
+		}
 		for i := range c.Links {
-			w.m.add(c.Ref.Crawl, c.Links[i])
+			if w.mine(c.Links[i].Ref) {
+				w.m.add(c.Ref.Crawl, c.Links[i])
+			}
 		}
 	}
 	w.ended(l, c.Exchange)

@@ -1,0 +1,602 @@
+package frontier_test
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
+)
+
+// cluster is a world of several frontiers over one store. Everything is written
+// after each action, so that what a replica loses with its memory is nothing; what
+// the test is about is who may write, and what is under way between them.
+type cluster struct {
+	*world
+	nodes  []*node
+	owner  map[uint32]*node  // by the store
+	epoch  map[uint32]uint64 // of the owner
+	run    uint32
+	defs   map[frontier.CrawlNo]frontier.Crawl // as they were last written
+	quota  map[grant]int64
+	links  []frontier.OutboxRow // published, maybe delivered, not yet taken out
+	fenced int
+}
+
+// node is a replica. One whose partitions were taken without its knowledge goes on
+// until it writes.
+type node struct {
+	f     *frontier.Frontier
+	epoch map[uint32]uint64 // of the partitions that it believes to own
+}
+
+// grant names a partition's part of a crawl's pages.
+type grant struct {
+	p  uint32
+	no frontier.CrawlNo
+}
+
+// errStale is what a node's action ends with when somebody else has its partition.
+var errStale = errors.New("stale")
+
+func newCluster(t *rapid.T, tb testing.TB) *cluster {
+	w := newWorld(t, tb)
+	w.cfg.Shared = true
+	c := &cluster{
+		world: w, owner: map[uint32]*node{}, epoch: map[uint32]uint64{}, run: 10,
+		defs: map[frontier.CrawlNo]frontier.Crawl{}, quota: map[grant]int64{},
+	}
+	for range rapid.IntRange(2, 3).Draw(t, "replicas") {
+		c.nodes = append(c.nodes, c.newNode())
+	}
+	for p := range uint32(partitions) {
+		c.take(c.nodes[int(p)%len(c.nodes)], p)
+	}
+	return c
+}
+
+// newNode begins a run.
+func (c *cluster) newNode() *node {
+	c.run++
+	start := &frontier.Start{Run: c.run, Partitions: partitions}
+	for _, no := range sorted(c.defs) {
+		start.Crawls = append(start.Crawls, c.defs[no])
+	}
+	return &node{f: frontier.New(c.cfg, start, c.now), epoch: map[uint32]uint64{}}
+}
+
+// use makes a node the one that acts.
+func (c *cluster) use(n *node) {
+	c.f = n.f
+	c.apply = func(b *frontier.Batch) (frontier.Commit, error) { return c.applyOf(n, b) }
+	c.mine = func(r frontier.Ref) bool { return n.f.Owns(r.Partition) }
+}
+
+// applyOf writes a batch of a node as a shared store does.
+func (c *cluster) applyOf(n *node, b *frontier.Batch) (frontier.Commit, error) {
+	for p := range touched(b) {
+		if c.owner[p] != n || c.epoch[p] != n.epoch[p] {
+			return nil, frontier.ErrFenced
+		}
+	}
+	commit, err := c.store.Apply(b)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range b.Crawls {
+		c.defs[d.No] = d
+	}
+	for _, row := range b.Outbox {
+		if row.Delete {
+			c.links = slices.DeleteFunc(c.links, func(o frontier.OutboxRow) bool { return o.Partition == row.Partition && o.Seq == row.Seq })
+			continue
+		}
+		row.Links = slices.Clone(row.Links)
+		c.links = append(c.links, row)
+	}
+	return commit, nil
+}
+
+// touched are the partitions that a batch writes to.
+func touched(b *frontier.Batch) map[uint32]bool {
+	ps := map[uint32]bool{}
+	for _, r := range b.URLs {
+		ps[r.Ref.Partition] = true
+	}
+	for _, r := range b.Queue {
+		ps[r.Ref.Partition] = true
+	}
+	for _, r := range b.Due {
+		ps[r.Ref.Partition] = true
+	}
+	for _, r := range b.Ready {
+		ps[r.Partition] = true
+	}
+	for _, r := range b.Hosts {
+		ps[r.Partition] = true
+	}
+	for _, r := range b.Robots {
+		ps[r.Partition] = true
+	}
+	for _, r := range b.Crawls {
+		ps[r.Home] = true
+	}
+	for _, r := range b.Stats {
+		ps[r.Partition] = true
+	}
+	for _, r := range b.Leases {
+		ps[r.Partition] = true
+	}
+	for _, r := range b.Outbox {
+		ps[r.Partition] = true
+	}
+	return ps
+}
+
+// take makes a node the owner of a partition.
+func (c *cluster) take(n *node, p uint32) {
+	snap, err := c.store.Acquire(c.tb.Context(), p)
+	c.must(err)
+	c.owner[p], c.epoch[p], n.epoch[p] = n, snap.Epoch, snap.Epoch
+	for i := range snap.Stats {
+		snap.Stats[i].Quota = c.quota[grant{p, snap.Stats[i].No}]
+	}
+	snap.Crawls = nil
+	for _, no := range sorted(c.defs) {
+		if c.defs[no].Home == p {
+			snap.Crawls = append(snap.Crawls, c.defs[no])
+		}
+	}
+	n.f.Own(c.now, snap)
+	// What the last owner published is published again.
+	c.links = slices.DeleteFunc(c.links, func(o frontier.OutboxRow) bool { return o.Partition == p })
+	c.links = append(c.links, snap.Outbox...)
+	c.by(n, func() {})
+}
+
+// by lets a node act and write. When it is not the owner any more, nothing of it has
+// happened, and the node begins anew.
+func (c *cluster) by(n *node, act func()) {
+	before := c.m.clone()
+	before.hosts = c.m.cloneHosts()
+	out, done := slices.Clone(c.out), slices.Clone(c.done)
+	c.use(n)
+	defer func() {
+		r := recover()
+		if r == nil {
+			return
+		}
+		if err, ok := r.(error); !ok || !errors.Is(err, errStale) {
+			panic(r)
+		}
+		c.fenced++
+		c.m, c.out, c.done = before, out, done
+		c.replace(n)
+	}()
+	act()
+	c.flush()
+}
+
+// flush writes what the node at hand has; see by.
+func (c *cluster) flush() {
+	b := c.f.Flush()
+	if b == nil {
+		return
+	}
+	c.learn(b)
+	commit, err := c.apply(b)
+	if errors.Is(err, frontier.ErrFenced) {
+		panic(errStale)
+	}
+	c.must(err)
+	c.must(commit.Wait())
+}
+
+// replace lets a node that was fenced begin anew; what it still owns is free.
+func (c *cluster) replace(n *node) {
+	i := slices.Index(c.nodes, n)
+	c.nodes[i] = c.newNode()
+	for p, o := range c.owner {
+		if o == n {
+			delete(c.owner, p)
+		}
+	}
+}
+
+// ownerOf returns the owner of a partition; a free one is taken by some node.
+func (c *cluster) ownerOf(p uint32) *node {
+	if c.owner[p] == nil {
+		c.take(c.someNode(), p)
+	}
+	return c.owner[p]
+}
+
+func (c *cluster) someNode() *node { return rapid.SampledFrom(c.nodes).Draw(c.t, "node") }
+
+// sender draws a node that owns something.
+func (c *cluster) sender() *node {
+	n := c.someNode()
+	if len(n.f.Owned()) == 0 {
+		return c.ownerOf(uint32(rapid.IntRange(0, partitions-1).Draw(c.t, "partition")))
+	}
+	return n
+}
+
+// tell lets a node know the crawls as they were written.
+func (c *cluster) tell(n *node) {
+	c.by(n, func() {
+		for _, no := range sorted(c.defs) {
+			n.f.Learn(c.now, c.defs[no])
+		}
+	})
+}
+
+// actPut makes a crawl at its home; whoever is sent URLs of it has to know it first.
+func (c *cluster) actPut() {
+	if len(c.m.crawls) >= 3 {
+		return
+	}
+	home := uint32(rapid.IntRange(0, partitions-1).Draw(c.t, "home"))
+	n := c.ownerOf(home)
+	c.by(n, func() { c.putCrawl(home) })
+	for _, o := range c.nodes {
+		c.tell(o)
+	}
+}
+
+func (c *cluster) actTell() { c.tell(c.someNode()) }
+
+func (c *cluster) actAddSome() { c.by(c.sender(), c.actAddMine) }
+
+// actAddMine adds URLs, of which only those of the node at hand are there at once.
+func (c *cluster) actAddMine() {
+	no := c.someCrawl()
+	if no == 0 {
+		return
+	}
+	var cs []frontier.Candidate
+	var refs []frontier.Ref
+	for range rapid.IntRange(1, 12).Draw(c.t, "n") {
+		cand := c.candidate(no)
+		cs, refs = append(cs, cand), append(refs, cand.Ref)
+		if c.mine(cand.Ref) {
+			c.m.add(no, cand)
+		}
+	}
+	c.f.Add(c.now, no, cs, c.lookups(refs))
+}
+
+// actDeliver hands links to the owner of their partition, and sometimes tells the
+// sender; both may happen again.
+func (c *cluster) actDeliver() {
+	if len(c.links) == 0 {
+		return
+	}
+	row := rapid.SampledFrom(c.links).Draw(c.t, "links")
+	c.deliver(row)
+	if rapid.Bool().Draw(c.t, "acked") {
+		if src := c.owner[row.Partition]; src != nil {
+			c.by(src, func() { c.f.Sent(c.now, row.Partition, row.Seq) })
+		}
+	}
+}
+
+func (c *cluster) deliver(row frontier.OutboxRow) {
+	n := c.ownerOf(row.Dest)
+	for range 2 { // once more when the owner turned out to be stale
+		fenced := c.fenced
+		c.by(n, func() {
+			refs := make([]frontier.Ref, len(row.Links))
+			cs := slices.Clone(row.Links)
+			for i := range cs {
+				cs[i].Ref = c.f.Ref(row.Crawl, cs[i].URL)
+				refs[i] = cs[i].Ref
+				c.m.add(row.Crawl, cs[i])
+			}
+			c.f.Add(c.now, row.Crawl, cs, c.lookups(refs))
+		})
+		if fenced == c.fenced {
+			return
+		}
+		n = c.ownerOf(row.Dest)
+	}
+}
+
+// actMove hands a partition over in good order.
+func (c *cluster) actMove() {
+	p := uint32(rapid.IntRange(0, partitions-1).Draw(c.t, "partition"))
+	from, to := c.ownerOf(p), c.someNode()
+	if from == to || from.epoch[p] != c.epoch[p] {
+		return
+	}
+	c.by(from, func() { c.f.Freeze(c.now, p) })
+	if c.owner[p] != from {
+		return
+	}
+	c.by(from, func() {
+		for _, l := range c.f.Next(c.now, 100) {
+			if l.Ref.Partition == p {
+				c.t.Fatalf("leased %s of a frozen partition", l.Item.URL)
+			}
+			c.f.Return(c.now, l.ID) // the rest of the world goes on as if it was not asked
+		}
+	})
+	if c.owner[p] != from {
+		return
+	}
+	from.f.Disown(p)
+	delete(from.epoch, p)
+	c.take(to, p)
+}
+
+// actSteal gives a partition to another node while its owner stands still.
+func (c *cluster) actSteal() {
+	p := uint32(rapid.IntRange(0, partitions-1).Draw(c.t, "partition"))
+	if to := c.someNode(); c.owner[p] != to && !to.f.Owns(p) {
+		c.take(to, p)
+	}
+}
+
+// actDie ends a node without warning.
+func (c *cluster) actDie() { c.replace(c.someNode()) }
+
+// actWork lets an owner hand out leases.
+func (c *cluster) actWork() {
+	c.by(c.sender(), func() { c.work(rapid.IntRange(1, 6).Draw(c.t, "max")) })
+}
+
+func (c *cluster) work(n int) {
+	for _, w := range c.f.Grants() {
+		c.f.Granted(c.now, w.Partition, w.No, c.grant(w))
+	}
+	c.lease(n)
+	for _, want := range c.f.Wants() {
+		fill, err := c.store.Window(c.tb.Context(), want)
+		c.must(err)
+		c.f.Fill(c.now, want, fill)
+	}
+	c.lease(n)
+}
+
+// lease takes leases, which go out only when they are written.
+func (c *cluster) lease(n int) {
+	c.flush()
+	leases := c.f.Next(c.now, n)
+	c.flush()
+	for _, l := range leases {
+		c.handOut(l)
+	}
+}
+
+// grant does what a shared store does in a transaction.
+func (c *cluster) grant(w frontier.GrantWant) int64 {
+	if c.owner[w.Partition] == nil || c.owner[w.Partition].f != c.f {
+		panic(errStale)
+	}
+	free := int64(c.defs[w.No].Limits.Pages)
+	for g, n := range c.quota {
+		if g.no == w.No {
+			free -= n
+		}
+	}
+	n := min(w.N, free)
+	c.quota[grant{w.Partition, w.No}] += n
+	return n
+}
+
+// actFinish delivers a completion to the owner of its URL.
+func (c *cluster) actFinish() {
+	if l, ok := c.taken(); ok {
+		n := c.ownerOf(l.Ref.Partition)
+		kept := slices.Clone(c.out)
+		fenced := c.fenced
+		c.by(n, func() { c.completeOne(l) })
+		if fenced != c.fenced { // not acked: it comes again
+			c.out = append(kept, l)
+		}
+	}
+}
+
+func (c *cluster) actReportSome() {
+	if len(c.out) == 0 {
+		return
+	}
+	l := rapid.SampledFrom(c.out).Draw(c.t, "lease")
+	x := c.exchange()
+	c.by(c.ownerOf(l.Ref.Partition), func() {
+		c.ended(l, x)
+		c.f.Report(c.now, l.ID, x)
+	})
+}
+
+func (c *cluster) actAgainSome() {
+	if len(c.done) > 0 {
+		d := rapid.SampledFrom(c.done).Draw(c.t, "completion")
+		c.by(c.ownerOf(d.Ref.Partition), func() { c.complete(frontier.Lease{ID: d.Lease, Ref: d.Ref}, d) })
+	}
+}
+
+// actPass lets time pass; every owner wakes what is due.
+func (c *cluster) actPass() {
+	c.now = c.now.Add(time.Duration(rapid.SampledFrom([]int{1, 500, 1000, 3000, 20_000}).Draw(c.t, "ms")) * time.Millisecond)
+	for _, n := range slices.Clone(c.nodes) {
+		c.by(n, c.wakeMine)
+	}
+}
+
+// wakeMine wakes what is due in the partitions that the node at hand owns: the store
+// underneath answers for all.
+func (c *cluster) wakeMine() {
+	due := c.f.DueAt()
+	if due.IsZero() || due.After(c.now) {
+		return
+	}
+	c.flush()
+	items, next, err := c.store.Due(c.tb.Context(), c.now, 1000)
+	c.must(err)
+	items = slices.DeleteFunc(items, func(d frontier.DueItem) bool { return !c.mine(d.Ref) })
+	refs := make([]frontier.Ref, len(items))
+	for i, d := range items {
+		refs[i] = d.Ref
+		c.m.crawls[d.Ref.Crawl].urls[d.Ref.Key].state = frontier.URLQueued
+	}
+	c.lookups(refs)
+	c.f.Wake(c.now, items, next)
+}
+
+// actLife changes the state of a crawl at its home; the others learn later.
+func (c *cluster) actLife() {
+	no := c.someCrawl()
+	if no == 0 {
+		return
+	}
+	s := rapid.SampledFrom([]frontier.State{frontier.Running, frontier.Running, frontier.Paused, frontier.Closing}).Draw(c.t, "state")
+	c.by(c.ownerOf(c.defs[no].Home), func() {
+		if err := c.f.SetState(c.now, no, s, ""); err != nil && crawl.KindOf(err) != crawl.Precondition {
+			c.t.Fatal(err)
+		}
+	})
+}
+
+// actSettle lets the home of each crawl look whether it is over.
+func (c *cluster) actSettle() {
+	for _, no := range sorted(c.m.crawls) {
+		home := c.ownerOf(c.defs[no].Home)
+		first, err := c.store.Totals(c.tb.Context(), []frontier.CrawlNo{no})
+		c.must(err)
+		if rapid.Bool().Draw(c.t, "between") { // the two readings are not one moment
+			c.actFinish()
+			c.actDeliver()
+		}
+		if home = c.ownerOf(c.defs[no].Home); home == nil {
+			continue
+		}
+		second, err := c.store.Totals(c.tb.Context(), []frontier.CrawlNo{no})
+		c.must(err)
+		c.by(home, func() {
+			was, _, _ := c.f.Crawl(no)
+			c.f.Settle(c.now, first[0], second[0])
+			is, _, _ := c.f.Crawl(no)
+			if is.State == was.State || is.State != frontier.Finished {
+				return
+			}
+			n := c.m.crawls[no].count()
+			if open := n[frontier.URLQueued] + n[frontier.URLDelayed] + n[frontier.URLLeased]; is.Reason == frontier.ReasonDone && open > 0 {
+				c.t.Fatalf("crawl %d is taken for done with %d URLs open", no, open)
+			}
+			for _, row := range c.links {
+				if row.Crawl == no && is.Reason == frontier.ReasonDone && c.news(row) {
+					c.t.Fatalf("crawl %d is taken for done with new links under way", no)
+				}
+			}
+		})
+	}
+}
+
+// news reports whether a row brings a URL that the model does not know.
+func (c *cluster) news(row frontier.OutboxRow) bool {
+	return slices.ContainsFunc(row.Links, func(l frontier.Candidate) bool {
+		return c.m.crawls[row.Crawl].urls[c.f.Ref(row.Crawl, l.URL).Key] == nil
+	})
+}
+
+// checkAll compares the store with the model: everything is written.
+func (c *cluster) checkAll(t *rapid.T) {
+	c.t = t
+	nos := sorted(c.m.crawls)
+	if len(nos) == 0 {
+		return
+	}
+	totals, err := c.store.Totals(c.tb.Context(), nos)
+	c.must(err)
+	for i, no := range nos {
+		if d := c.m.crawls[no].diff(c.defs[no], totals[i].Sum()); d != "" {
+			t.Fatal(d)
+		}
+		if l := c.defs[no].Limits.Pages; l > 0 && c.m.crawls[no].pages > l {
+			t.Fatalf("crawl %d has %d pages, limit %d", no, c.m.crawls[no].pages, l)
+		}
+	}
+}
+
+// TestModelReplicas is TestModel with several owners: partitions move in good order,
+// are taken from owners that stand still, owners die, links travel late and twice.
+func TestModelReplicas(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		c := newCluster(rt, t)
+		act := func(f func()) func(*rapid.T) { return func(t *rapid.T) { c.t = t; f() } }
+		rt.Repeat(map[string]func(*rapid.T){
+			"":         c.checkAll,
+			"crawl":    act(c.actPut),
+			"tell":     act(c.actTell),
+			"add":      act(c.actAddSome),
+			"deliver":  act(c.actDeliver),
+			"deliver2": act(c.actDeliver),
+			"work":     act(c.actWork),
+			"work2":    act(c.actWork),
+			"report":   act(c.actReportSome),
+			"finish":   act(c.actFinish),
+			"finish2":  act(c.actFinish),
+			"again":    act(c.actAgainSome),
+			"time":     act(c.actPass),
+			"state":    act(c.actLife),
+			"settle":   act(c.actSettle),
+			"move":     act(c.actMove),
+			"steal":    act(c.actSteal),
+			"die":      act(c.actDie),
+		})
+		c.t = rt
+		c.runOut()
+	})
+}
+
+// runOut lets every crawl come to its end: nothing may be lost on the way.
+func (c *cluster) runOut() {
+	for _, no := range sorted(c.m.crawls) {
+		home := c.ownerOf(c.defs[no].Home)
+		for _, s := range []frontier.State{frontier.Running, frontier.Closing} {
+			c.by(home, func() { _ = c.f.SetState(c.now, no, s, "") })
+			home = c.ownerOf(c.defs[no].Home)
+		}
+	}
+	for range 3000 {
+		for p := range uint32(partitions) {
+			c.ownerOf(p)
+		}
+		for len(c.links) > 0 {
+			row := c.links[0]
+			c.deliver(row)
+			c.by(c.ownerOf(row.Partition), func() { c.f.Sent(c.now, row.Partition, row.Seq) })
+		}
+		for _, n := range slices.Clone(c.nodes) {
+			c.tell(n)
+			c.by(n, func() { c.work(100) })
+		}
+		for len(c.out) > 0 {
+			c.actFinish()
+		}
+		c.checkAll(c.t)
+		c.actSettle()
+		open := slices.ContainsFunc(slices.Collect(maps.Values(c.defs)), func(d frontier.Crawl) bool { return d.State.Active() })
+		if !open {
+			c.must(c.store.Close())
+			return
+		}
+		c.now = c.now.Add(10 * time.Second)
+		for _, n := range slices.Clone(c.nodes) {
+			c.by(n, func() {
+				c.wakeMine()
+				for _, id := range c.f.Expired(c.now) {
+					c.lost(id)
+				}
+			})
+		}
+	}
+	c.t.Fatalf("does not come to an end: %+v", c.defs)
+}
