@@ -79,22 +79,22 @@ func ruleOf(c Class) rule {
 		ClassDNSNXDomain: {name: "dns_nxdomain", snooze: true},
 		// A resolver that times out or says SERVFAIL: over in seconds when it is ours,
 		// in minutes when it is the site's.
-		ClassDNSTemporary: {name: "dns_temporary", retry: true, snooze: true, wait: waits(5*time.Second, 4, 5*time.Minute)},
+		ClassDNSTemporary: {name: "dns_temporary", retry: true, snooze: true, wait: waits(3*time.Second, 5, 5*time.Minute)},
 		// A server that restarts: back in seconds.
-		ClassConnectRefused: {name: "connect_refused", retry: true, snooze: true, wait: waits(2*time.Second, 3, 2*time.Minute)},
+		ClassConnectRefused: {name: "connect_refused", retry: true, snooze: true, wait: waits(2*time.Second, 4, 2*time.Minute)},
 		// A packet filter or an overloaded network; each attempt costs a slot for as
 		// long as the time limit, so the next ones are further apart.
-		ClassConnectTimeout: {name: "connect_timeout", retry: true, snooze: true, wait: waits(5*time.Second, 3, 5*time.Minute)},
+		ClassConnectTimeout: {name: "connect_timeout", retry: true, snooze: true, wait: waits(3*time.Second, 4, 5*time.Minute)},
 		// Nearly always a certificate that is wrong and stays so; what passes (a
 		// handshake broken half way, a deployment) takes its time. One more attempt.
-		ClassTLS: {name: "tls", retry: true, snooze: true, tries: 2, wait: waits(30*time.Second, 4, 10*time.Minute)},
+		ClassTLS: {name: "tls", retry: true, snooze: true, tries: 2, wait: waits(5*time.Second, 4, 10*time.Minute)},
 		// An idle connection that the server closed, or a worker that died: the next
 		// attempt usually meets another one.
 		ClassReset: {name: "reset", retry: true, wait: waits(time.Second, 3, 2*time.Minute)},
 		// A slow page stays slow for a while, and each attempt costs the site a request
 		// that it could not answer.
-		ClassTimeoutHeaders: {name: "timeout_headers", retry: true, wait: waits(5*time.Second, 3, 5*time.Minute)},
-		ClassTimeoutBody:    {name: "timeout_body", retry: true, wait: waits(5*time.Second, 3, 5*time.Minute)},
+		ClassTimeoutHeaders: {name: "timeout_headers", retry: true, wait: waits(3*time.Second, 4, 5*time.Minute)},
+		ClassTimeoutBody:    {name: "timeout_body", retry: true, wait: waits(3*time.Second, 4, 5*time.Minute)},
 		// The same bytes would come again.
 		ClassTooLarge:     {name: "too_large"},
 		ClassBadResponse:  {name: "bad_response"},
@@ -109,12 +109,13 @@ func ruleOf(c Class) rule {
 		// Final but for the statuses of RetryStatus: 408 is a connection that was slow
 		// to ask, 425 one that asked too early. Both pass at once.
 		ClassStatus4xx: {name: "status_4xx", wait: waits(2*time.Second, 2, time.Minute)},
-		// An error in the page's program or a deployment: sooner than a minute seldom
-		// helps, and never helps the site. 503 with Retry-After snoozes the host.
-		ClassStatus5xx: {name: "status_5xx", retry: true, wait: waits(10*time.Second, 3, 10*time.Minute)},
+		// A worker that died or a deployment is over in seconds, an error in the page's
+		// program stays: the first attempt is soon, for the one, and few are many for
+		// the other. 503 with Retry-After snoozes the host.
+		ClassStatus5xx: {name: "status_5xx", retry: true, wait: waits(2*time.Second, 4, 10*time.Minute)},
 		// A page that broke a stage of ours would break it again.
 		ClassDeadLetter: {name: "dead_letter"},
-		ClassOther:      {name: "other", retry: true, wait: waits(5*time.Second, 3, 5*time.Minute)},
+		ClassOther:      {name: "other", retry: true, wait: waits(3*time.Second, 4, 5*time.Minute)},
 	}
 	if c >= classCount {
 		c = ClassOther

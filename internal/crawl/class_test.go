@@ -83,13 +83,13 @@ func TestSchedules(t *testing.T) {
 	}{
 		{ClassNone, 0, [4]time.Duration{}},
 		{ClassDNSNXDomain, 0, [4]time.Duration{}},
-		{ClassDNSTemporary, 0, [4]time.Duration{5 * s, 20 * s, 80 * s, 5 * m}},
-		{ClassConnectRefused, 0, [4]time.Duration{2 * s, 6 * s, 18 * s, 2 * m}},
-		{ClassConnectTimeout, 0, [4]time.Duration{5 * s, 15 * s, 45 * s, 5 * m}},
-		{ClassTLS, 2, [4]time.Duration{30 * s, 2 * m, 8 * m, 10 * m}},
+		{ClassDNSTemporary, 0, [4]time.Duration{3 * s, 15 * s, 75 * s, 5 * m}},
+		{ClassConnectRefused, 0, [4]time.Duration{2 * s, 8 * s, 32 * s, 2 * m}},
+		{ClassConnectTimeout, 0, [4]time.Duration{3 * s, 12 * s, 48 * s, 5 * m}},
+		{ClassTLS, 2, [4]time.Duration{5 * s, 20 * s, 80 * s, 10 * m}},
 		{ClassReset, 0, [4]time.Duration{s, 3 * s, 9 * s, 2 * m}},
-		{ClassTimeoutHeaders, 0, [4]time.Duration{5 * s, 15 * s, 45 * s, 5 * m}},
-		{ClassTimeoutBody, 0, [4]time.Duration{5 * s, 15 * s, 45 * s, 5 * m}},
+		{ClassTimeoutHeaders, 0, [4]time.Duration{3 * s, 12 * s, 48 * s, 5 * m}},
+		{ClassTimeoutBody, 0, [4]time.Duration{3 * s, 12 * s, 48 * s, 5 * m}},
 		{ClassTooLarge, 0, [4]time.Duration{}},
 		{ClassBadResponse, 0, [4]time.Duration{}},
 		{ClassRedirectLoop, 0, [4]time.Duration{}},
@@ -97,10 +97,10 @@ func TestSchedules(t *testing.T) {
 		{ClassRobotsUnreachable, 0, [4]time.Duration{}},
 		{ClassStatus429, 0, [4]time.Duration{}},
 		{ClassStatus4xx, 0, [4]time.Duration{2 * s, 4 * s, 8 * s, m}},
-		{ClassStatus5xx, 0, [4]time.Duration{10 * s, 30 * s, 90 * s, 10 * m}},
+		{ClassStatus5xx, 0, [4]time.Duration{2 * s, 8 * s, 32 * s, 10 * m}},
 		{ClassDeadLetter, 0, [4]time.Duration{}},
-		{ClassOther, 0, [4]time.Duration{5 * s, 15 * s, 45 * s, 5 * m}},
-		{Class(200), 0, [4]time.Duration{5 * s, 15 * s, 45 * s, 5 * m}},
+		{ClassOther, 0, [4]time.Duration{3 * s, 12 * s, 48 * s, 5 * m}},
+		{Class(200), 0, [4]time.Duration{3 * s, 12 * s, 48 * s, 5 * m}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.class.String(), func(t *testing.T) {

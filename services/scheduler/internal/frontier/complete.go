@@ -150,7 +150,8 @@ func (f *Frontier) verdict(v *visit, x Exchange) Outcome {
 	switch {
 	case out != Done && f.mayRetry(v, x):
 		v.rec.Generation++
-		f.postpone(v.q, v.ref, v.rec, f.now+tick(f.cfg.Retry.Delay(int(v.rec.Generation)-1, f.cfg.Rand)))
+		wait := f.cfg.Retry(x.Class).Delay(v.rec.Attempts, f.cfg.Rand)
+		f.postpone(v.q, v.ref, v.rec, f.now+tick(wait))
 		return Delayed
 	case f.revisit(v, x):
 		return Delayed
@@ -168,6 +169,9 @@ func (f *Frontier) verdict(v *visit, x Exchange) Outcome {
 // mayRetry reports whether a failed URL gets another visit.
 func (f *Frontier) mayRetry(v *visit, x Exchange) bool {
 	if !x.Class.Retry() && !(x.Class == crawl.ClassStatus4xx && crawl.RetryStatus(x.Status)) {
+		return false
+	}
+	if tries := x.Class.Tries(); tries > 0 && v.rec.Attempts >= tries {
 		return false
 	}
 	c, most := v.q.c, v.q.c.Retries+f.cfg.MaxVisits

@@ -23,8 +23,8 @@ type Config struct {
 	Shared bool
 	// MaxURLs bounds the URLs that any crawl may keep. 0: no bound.
 	MaxURLs uint64
-	// Retry is the wait before a URL is tried again.
-	Retry crawl.Backoff
+	// Retry is the schedule by which a URL is tried again after a failure of a class.
+	Retry func(crawl.Class) crawl.Backoff
 	// MaxVisits bounds the visits of one URL beyond its retries, so that a site
 	// that answers 429 for ever does not keep it for ever.
 	MaxVisits int
@@ -59,7 +59,7 @@ func DefaultConfig() Config {
 		LeaseTime:  5 * time.Minute,
 		WindowSize: 32, WindowLow: 4, MaxItems: 200_000,
 		MaxLeases: 4096, MaxUnreported: 256,
-		Retry:         crawl.Backoff{Base: 2 * time.Second, Max: 5 * time.Minute, Factor: 2, Jitter: 0.2},
+		Retry:         crawl.Class.Backoff,
 		MaxVisits:     20,
 		HostBackoff:   crawl.Backoff{Base: time.Second, Max: 10 * time.Minute, Factor: 2, Jitter: 0.1},
 		HostQuiet:     10 * time.Minute,

@@ -3,7 +3,7 @@ package frontier
 import (
 	"encoding/binary"
 
-	"github.com/weircrawl/weir/internal/weburl"
+	"github.com/weircrawl/weir/internal/crawl"
 )
 
 const (
@@ -38,7 +38,7 @@ func (f *Frontier) trapped(q *queue, cand *Candidate) string {
 		if q.shape == nil {
 			q.shape = &shapes{}
 		}
-		have := q.shape.see(shapeOf(cand.URL), t.PerPattern)
+		have := q.shape.see(crawl.ShapeID(cand.URL), t.PerPattern)
 		if have >= t.PerPattern {
 			return RefusePatternBudget
 		}
@@ -98,5 +98,3 @@ func readShapes(b []byte) *shapes {
 	}
 	return s
 }
-
-func shapeOf(u weburl.URL) uint64 { return u.HostID() }

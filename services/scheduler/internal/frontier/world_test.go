@@ -47,7 +47,7 @@ func newWorld(t *rapid.T, tb testing.TB) *world {
 	cfg.MaxItems = rapid.SampledFrom([]int{10, 1000}).Draw(t, "maxItems")
 	cfg.LeaseTime = time.Minute
 	cfg.MaxVisits = 4
-	cfg.Retry = crawl.Backoff{Base: 5 * time.Second, Max: time.Minute}
+	cfg.Retry = func(crawl.Class) crawl.Backoff { return crawl.Backoff{Base: 5 * time.Second, Max: time.Minute} }
 	cfg.HostBackoff = crawl.Backoff{Base: time.Second, Max: 20 * time.Second}
 	cfg.RobotsRetry = crawl.Backoff{Base: time.Second, Max: 5 * time.Second}
 	cfg.RobotsTries = 3
