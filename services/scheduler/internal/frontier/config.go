@@ -16,6 +16,9 @@ type Config struct {
 	// MaxItems bounds the items of all windows together; beyond it new URLs are
 	// only counted and read back when their turn is near.
 	MaxItems int
+	// MaxHosts bounds the hosts' queues in memory, but for those in use; the others
+	// with work wait on disk for their turn.
+	MaxHosts int
 	// MaxLeases bounds leases; MaxUnreported those whose exchange is not over.
 	MaxLeases, MaxUnreported int
 	// Shared says that other processes own partitions of the same store: pages of a
@@ -58,6 +61,7 @@ func DefaultConfig() Config {
 	return Config{
 		LeaseTime:  5 * time.Minute,
 		WindowSize: 32, WindowLow: 4, MaxItems: 200_000,
+		MaxHosts:  250_000,
 		MaxLeases: 4096, MaxUnreported: 256,
 		Retry:         crawl.Class.Backoff,
 		MaxVisits:     20,

@@ -17,7 +17,8 @@ type crawlState struct {
 	vtime     float64   // service had, divided by weight
 	elsewhere uint64    // URLs that other owners have, as of the last Settle
 
-	dirty bool // definition to be written
+	parked bool // the store may have queues of it with work that memory has not
+	dirty  bool // definition to be written
 }
 
 // PutCrawl adds a crawl or replaces everything of it but its Version, State, Reason,
@@ -129,6 +130,12 @@ func (f *Frontier) replace(c *crawlState) {
 		q.group = nil
 		f.holdBack(q.h)
 		f.placeAll(q.h)
+		if !c.State.Active() && f.parking.some {
+			f.leave(q) // others need the room
+		}
+	}
+	if c.State.Active() && c.parked {
+		f.noteParked(c, 1) // what was put on disk is looked for
 	}
 }
 

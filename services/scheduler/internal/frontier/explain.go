@@ -53,6 +53,9 @@ func (f *Frontier) Explain(now time.Time, no CrawlNo, u weburl.URL, rec Record) 
 	q := f.queueOf(ref.Host, no)
 	f.explainRobots(&v, c, q, u, t)
 	if q == nil {
+		if v.Record.State == URLQueued {
+			v.Reason = "its host waits for a turn"
+		}
 		return v
 	}
 	if q.findLease(ref.Key) != nil {

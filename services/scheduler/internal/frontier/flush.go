@@ -26,6 +26,7 @@ func (f *Frontier) Flush() *Batch {
 	f.dirtyQ, f.dirtyH = clearAll(f.dirtyQ), clearAll(f.dirtyH)
 	f.dirtyS, f.dirtyC = clearAll(f.dirtyS), clearAll(f.dirtyC)
 	f.evict()
+	f.park()
 	b.Sync = b.Sync || len(b.URLs)+len(b.Queue)+len(b.Due)+len(b.Ready)+len(b.Robots)+len(b.Crawls)+len(b.Stats)+len(b.Outbox) > 0 || b.Seq > 0
 	if !b.Sync && len(b.Hosts)+len(b.Leases) == 0 {
 		return nil

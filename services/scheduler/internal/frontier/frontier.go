@@ -37,6 +37,7 @@ type Frontier struct {
 	pos       []int32  // place in its crawl's heap, by idx
 	free      []int32
 	idle      []idleMark
+	parking   parking
 	inWindows int // items in all windows
 	wants     []*queue
 	origins   map[string]home
@@ -97,7 +98,18 @@ func (f *Frontier) restoreHosts(s *Snapshot) {
 	for i := range s.Hosts {
 		rows[s.Hosts[i].Host] = &s.Hosts[i]
 	}
+	leased := make(map[HostRef]struct{}, len(s.Leases))
+	for i := range s.Leases {
+		l := &s.Leases[i]
+		leased[HostRef{Partition: l.Partition, Crawl: l.Crawl, Host: l.Host}] = struct{}{}
+	}
 	for _, r := range s.Ready {
+		if c := f.crawls[r.Crawl]; c != nil && f.crowded() {
+			if _, needed := leased[r.HostRef]; !needed {
+				f.noteParked(c, r.Rows)
+				continue
+			}
+		}
 		st := HostState{Ready: r, Host: HostRow{Partition: r.Partition, Host: r.Host}}
 		if row := rows[r.Host]; row != nil {
 			st.Host = *row
@@ -227,9 +239,10 @@ func (f *Frontier) DueAt() time.Time { return f.dueAt }
 func (f *Frontier) WakeAt(now time.Time) time.Time {
 	t := f.at(now)
 	first := never
-	if len(f.wants) > 0 {
+	if len(f.wants) > 0 || f.parking.some && f.roomy() {
 		first = t // a queue that waits for its store is in no heap
 	}
+	first = min(first, f.leavesAt())
 	room := f.room() > 0
 	for _, c := range f.active {
 		if c.Limits.Duration > 0 && c.Reason == "" && !f.cfg.Shared {

@@ -69,6 +69,9 @@ func (f *Frontier) admit(st HostState) *queue {
 	f.holdBack(h)
 	f.placeAll(h)
 	f.markIdle(q)
+	if f.crowded() {
+		f.leave(q)
+	}
 	return q
 }
 
@@ -113,6 +116,7 @@ func (f *Frontier) readyAt(q *queue) (tick, bool) {
 	switch {
 	case q.pending() == 0,
 		q.s.part.frozen,
+		q.leaving,
 		f.full(q.s),
 		q.wanted && len(q.items()) == 0,
 		h.inflight >= h.slots(),
@@ -175,6 +179,7 @@ func (f *Frontier) drop(q *queue) {
 	q.c.ready.remove(f.pos, q.idx)
 	f.inWindows -= len(q.items())
 	f.queues[q.idx] = nil
+	q.leaving = false
 	f.free = append(f.free, q.idx)
 	last := len(q.c.queues) - 1
 	q.c.queues[q.at] = q.c.queues[last]

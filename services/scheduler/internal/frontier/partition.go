@@ -153,6 +153,7 @@ func (f *Frontier) forgetLease(l *lease) {
 		f.unreported--
 	}
 	l.q.h.leases--
+	l.q.leases--
 }
 
 // scrub drops marks on queues, hosts and shares that are gone.
