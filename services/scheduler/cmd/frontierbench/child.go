@@ -99,7 +99,7 @@ func (t task) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d, err := open(ctx, store, t.partitions)
+	d, err := open(ctx, store)
 	if err != nil {
 		return err
 	}
@@ -212,7 +212,7 @@ func (t task) reopen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d, err := open(ctx, store, t.partitions)
+	d, err := open(ctx, store)
 	if err != nil {
 		return err
 	}

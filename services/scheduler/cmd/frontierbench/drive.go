@@ -39,14 +39,21 @@ type pending struct {
 }
 
 // open brings a store's frontier into memory.
-func open(ctx context.Context, store frontier.Store, partitions uint32) (*drive, error) {
-	snapshot, err := store.Load(ctx)
+func open(ctx context.Context, store frontier.Store) (*drive, error) {
+	start, err := store.Begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	cfg := frontier.DefaultConfig()
-	cfg.Partitions = partitions
-	return &drive{f: frontier.New(cfg, snapshot, time.Now()), store: store}, nil
+	now := time.Now()
+	f := frontier.New(frontier.DefaultConfig(), start, now)
+	for p := range start.Partitions {
+		snapshot, err := store.Acquire(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		f.Own(now, snapshot)
+	}
+	return &drive{f: f, store: store}, nil
 }
 
 // begin makes the crawl: no delay, so that the frontier is all that takes time.

@@ -16,8 +16,8 @@ type Config struct {
 	// MaxItems bounds the items of all windows together; beyond it new URLs are
 	// only counted and read back when their turn is near.
 	MaxItems int
-	// MaxHosts bounds the hosts' queues in memory, but for those in use; the others
-	// with work wait on disk for their turn.
+	// MaxHosts bounds the hosts in memory, but for those in use; the others with work
+	// wait on disk for their turn.
 	MaxHosts int
 	// MaxLeases bounds leases; MaxUnreported those whose exchange is not over.
 	MaxLeases, MaxUnreported int

@@ -131,7 +131,7 @@ func (f *Frontier) replace(c *crawlState) {
 		f.holdBack(q.h)
 		f.placeAll(q.h)
 		if !c.State.Active() && f.parking.some {
-			f.leave(q) // others need the room
+			f.leave(q.h) // others need the room
 		}
 	}
 	if c.State.Active() && c.parked {
@@ -237,7 +237,7 @@ func (f *Frontier) finish(c *crawlState, n sums) {
 	if limit := f.limitMet(c, n, f.now); c.Reason == "" && limit != "" {
 		c.Reason = limit
 		f.define(c)
-		f.changes = append(f.changes, c.No)
+		f.noteChange(c)
 		f.replace(c)
 	}
 	reason := ""
@@ -250,7 +250,14 @@ func (f *Frontier) finish(c *crawlState, n sums) {
 		return
 	}
 	f.setState(c, Finished, reason)
-	f.changes = append(f.changes, c.No)
+	f.noteChange(c)
+}
+
+// noteChange has a crawl's change of state announced, once.
+func (f *Frontier) noteChange(c *crawlState) {
+	if !slices.Contains(f.changes, c.No) {
+		f.changes = append(f.changes, c.No)
+	}
 }
 
 // limitMet names the limit that a crawl has met.

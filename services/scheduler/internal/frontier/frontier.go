@@ -38,10 +38,11 @@ type Frontier struct {
 	free      []int32
 	idle      []idleMark
 	parking   parking
+	ended     ended
 	inWindows int // items in all windows
 	wants     []*queue
 	origins   map[string]home
-	missing   map[HostRef]struct{}
+	missing   map[HostRef]bool // what was asked for; false: only if there is work
 	keys      keyMemo
 
 	leases     map[LeaseID]*lease
@@ -81,8 +82,9 @@ func New(cfg Config, s *Start, now time.Time) *Frontier {
 		cfg: cfg, start: now, parts: make([]*partition, max(s.Partitions, 1)),
 		crawls: make(map[CrawlNo]*crawlState), byID: make(map[string]CrawlNo),
 		hosts: make(map[HostID]*host), origins: make(map[string]home),
-		missing: make(map[HostRef]struct{}), keys: newKeyMemo(), leases: make(map[LeaseID]*lease),
+		missing: make(map[HostRef]bool), keys: newKeyMemo(), leases: make(map[LeaseID]*lease),
 		nextLease: LeaseID(s.Run) << 40,
+		ended:     ended{at: make(map[HostID]tick)},
 		out:       &Batch{}, spare: &Batch{}, urlIdx: make(map[Ref]int32), outRows: make(map[outKey]int),
 	}
 	for _, c := range s.Crawls {
@@ -92,24 +94,26 @@ func New(cfg Config, s *Start, now time.Time) *Frontier {
 	return f
 }
 
-// restoreHosts takes the hosts with work from a snapshot.
+// restoreHosts takes the hosts with work from a snapshot: those with leases, and of the
+// others as many as memory has room for, each with all its queues.
 func (f *Frontier) restoreHosts(s *Snapshot) {
 	rows := make(map[HostID]*HostRow, len(s.Hosts))
 	for i := range s.Hosts {
 		rows[s.Hosts[i].Host] = &s.Hosts[i]
 	}
-	leased := make(map[HostRef]struct{}, len(s.Leases))
+	keep := make(map[HostID]struct{})
 	for i := range s.Leases {
-		l := &s.Leases[i]
-		leased[HostRef{Partition: l.Partition, Crawl: l.Crawl, Host: l.Host}] = struct{}{}
+		keep[s.Leases[i].Host] = struct{}{}
 	}
+	room := len(keep) + f.cfg.MaxHosts - len(f.hosts)
 	for _, r := range s.Ready {
-		if c := f.crawls[r.Crawl]; c != nil && f.crowded() {
-			if _, needed := leased[r.HostRef]; !needed {
+		if _, ok := keep[r.Host]; !ok && len(keep) >= room {
+			if c := f.crawls[r.Crawl]; c != nil {
 				f.noteParked(c, r.Rows)
-				continue
 			}
+			continue
 		}
+		keep[r.Host] = struct{}{}
 		st := HostState{Ready: r, Host: HostRow{Partition: r.Partition, Host: r.Host}}
 		if row := rows[r.Host]; row != nil {
 			st.Host = *row
@@ -174,9 +178,15 @@ func (f *Frontier) Missing(dst []HostRef, refs []Ref) []HostRef {
 		}
 		hr := HostRef{Partition: r.Partition, Crawl: r.Crawl, Host: r.Host}
 		if _, dup := f.missing[hr]; !dup {
-			f.missing[hr] = struct{}{}
 			dst = append(dst, hr)
+			if n := len(dst); f.hosts[r.Host] == nil {
+				dst = f.siblings(dst, hr)
+				for _, s := range dst[n:] {
+					f.missing[s] = f.missing[s] // asked for, maybe not wanted
+				}
+			}
 		}
+		f.missing[hr] = true
 	}
 	return dst
 }
@@ -185,7 +195,10 @@ func (f *Frontier) Missing(dst []HostRef, refs []Ref) []HostRef {
 func (f *Frontier) Admit(now time.Time, hosts []HostState) {
 	f.at(now)
 	for i := range hosts {
-		f.admit(hosts[i])
+		r := &hosts[i].Ready
+		if wanted, asked := f.missing[r.HostRef]; r.Rows > 0 || wanted || !asked {
+			f.admit(hosts[i])
+		}
 	}
 }
 
@@ -239,10 +252,10 @@ func (f *Frontier) DueAt() time.Time { return f.dueAt }
 func (f *Frontier) WakeAt(now time.Time) time.Time {
 	t := f.at(now)
 	first := never
-	if len(f.wants) > 0 || f.parking.some && f.roomy() {
+	if len(f.wants) > 0 {
 		first = t // a queue that waits for its store is in no heap
 	}
-	first = min(first, f.leavesAt())
+	first = min(first, f.parksAt())
 	room := f.room() > 0
 	for _, c := range f.active {
 		if c.Limits.Duration > 0 && c.Reason == "" && !f.cfg.Shared {

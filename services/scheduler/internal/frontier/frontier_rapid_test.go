@@ -109,6 +109,7 @@ func (w *world) actNext() {
 		}
 		w.f.Fill(w.now, want, fill)
 	}
+	w.unpark()
 	w.next(2)
 }
 
@@ -300,7 +301,7 @@ func (w *world) finish() {
 		_ = w.f.SetState(w.now, no, frontier.Closing, "")
 	}
 	w.check(w.t)
-	for round := range 3000 {
+	for round := range 20_000 {
 		w.flush()
 		w.next(100)
 		for _, want := range w.f.Wants() {
@@ -322,6 +323,7 @@ func (w *world) finish() {
 		}
 		w.flush()
 		w.check(w.t)
+		w.unpark()
 		at := w.f.WakeAt(w.now)
 		if at.IsZero() {
 			break
@@ -333,7 +335,7 @@ func (w *world) finish() {
 		for _, id := range w.f.Expired(w.now) {
 			w.lost(id)
 		}
-		if round == 2999 {
+		if round == 19_999 {
 			w.t.Fatal("does not come to an end")
 		}
 	}

@@ -17,6 +17,8 @@ type host struct {
 	pace     pace
 	robots   robotsFile
 	dirty    bool
+	turns    int  // visits handed out since it came into memory
+	leaving  bool // to be put on disk
 }
 
 // idleMark is a queue that had no work at a time.
@@ -53,6 +55,10 @@ func (f *Frontier) admit(st HostState) *queue {
 		if h.origin != "" { // whoever owned it before may just have visited it
 			h.lastEnd = p.since
 		}
+		if at, ok := f.ended.at[h.id]; ok {
+			h.lastEnd = max(h.lastEnd, at)
+			delete(f.ended.at, h.id)
+		}
 		f.hosts[h.id] = h
 	} else if q := f.queueOf(h.id, c.No); q != nil {
 		return q
@@ -70,7 +76,7 @@ func (f *Frontier) admit(st HostState) *queue {
 	f.placeAll(h)
 	f.markIdle(q)
 	if f.crowded() {
-		f.leave(q)
+		f.leave(h)
 	}
 	return q
 }
@@ -116,7 +122,7 @@ func (f *Frontier) readyAt(q *queue) (tick, bool) {
 	switch {
 	case q.pending() == 0,
 		q.s.part.frozen,
-		q.leaving,
+		q.h.leaving,
 		f.full(q.s),
 		q.wanted && len(q.items()) == 0,
 		h.inflight >= h.slots(),
@@ -153,8 +159,12 @@ func (f *Frontier) markIdle(q *queue) {
 // was to be written of them has been flushed.
 func (f *Frontier) evict() {
 	n := 0
+	ttl := f.cfg.IdleTTL
+	if f.parking.some && !f.roomy() {
+		ttl = 0 // others need the room
+	}
 	for _, m := range f.idle {
-		if f.now.Sub(m.at) < f.cfg.IdleTTL {
+		if f.now.Sub(m.at) < ttl {
 			break
 		}
 		n++
@@ -179,7 +189,6 @@ func (f *Frontier) drop(q *queue) {
 	q.c.ready.remove(f.pos, q.idx)
 	f.inWindows -= len(q.items())
 	f.queues[q.idx] = nil
-	q.leaving = false
 	f.free = append(f.free, q.idx)
 	last := len(q.c.queues) - 1
 	q.c.queues[q.at] = q.c.queues[last]
@@ -189,6 +198,7 @@ func (f *Frontier) drop(q *queue) {
 	h := q.h
 	h.queues = slices.DeleteFunc(h.queues, func(o *queue) bool { return o == q })
 	if len(h.queues) == 0 {
+		f.remember(h)
 		delete(f.hosts, h.id)
 	}
 }

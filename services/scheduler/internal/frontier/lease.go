@@ -77,7 +77,7 @@ func (f *Frontier) newLease(q *queue, it Item, robots bool) *lease {
 		h.nextAt = max(h.nextAt, f.now+tick(f.delay(h, true)))
 	}
 	f.charge(q)
-	f.took(q)
+	f.took(h)
 	f.writeLease(l)
 	return l
 }
@@ -98,7 +98,6 @@ func (f *Frontier) hold(l *lease) {
 	f.leases[l.id] = l
 	f.deadlines = append(f.deadlines, deadline{l.deadline, l.id})
 	l.q.h.leases++
-	l.q.leases++
 	if l.void {
 		f.voids++
 	}
@@ -158,7 +157,6 @@ func (f *Frontier) removeLease(l *lease) {
 		f.voids--
 	}
 	l.q.h.leases--
-	l.q.leases--
 	f.unreserve(l)
 	l.q.dropLease(l)
 	if l.q.h.robots.lease == l.id {

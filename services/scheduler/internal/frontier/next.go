@@ -21,6 +21,7 @@ func (f *Frontier) Next(now time.Time, n int) []Lease {
 			f.settle(c)
 		}
 	}
+	f.unhold()
 	n = min(n, f.room())
 	var out []Lease
 	for steps := 0; len(out) < n && steps < maxSteps; {

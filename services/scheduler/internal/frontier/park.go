@@ -15,35 +15,38 @@ const (
 
 // parking is where the search for hosts with work that are only on disk goes on. It
 // goes round all partitions and active crawls; a round that found room for all that
-// it met, while none was put on disk, ends it.
+// it met, while none was put on disk, ends it. A host leaves and comes with all its
+// queues: the delay that one crawl asks for binds the others.
 //
 //	memory ──full, or maxTurns──► on disk ──round, when there is room──► memory
 type parking struct {
 	some    bool // the store may have queues with work that memory has not
 	again   bool // another round is needed after this one
 	part    int
-	crawl   int // place in active
+	crawl   CrawlNo // this one or the next that is active
 	host    HostID
-	surplus []int32 // queues to be put on disk, if they are not in use
+	next    tick    // no round begins before
+	surplus []*host // to be put on disk as soon as they are not in use
 }
 
-// crowded reports whether memory has as many queues as it may.
-func (f *Frontier) crowded() bool { return len(f.queues)-len(f.free) > f.cfg.MaxHosts }
+// crowded reports whether memory has more hosts than it may.
+func (f *Frontier) crowded() bool { return len(f.hosts) > f.cfg.MaxHosts }
 
-// park puts the queues that leave on disk, where all that matters of them is
-// written; one in use goes when it is not any more.
+// park puts the hosts that leave on disk, where all that matters of them is written;
+// one in use goes when it is not any more.
 func (f *Frontier) park() {
-	k := &f.parking
-	k.surplus = slices.DeleteFunc(k.surplus, func(idx int32) bool {
-		q := f.queues[idx]
-		if q == nil || !q.leaving {
+	f.parking.surplus = slices.DeleteFunc(f.parking.surplus, func(h *host) bool {
+		if f.hosts[h.id] != h {
 			return true
 		}
-		if f.inUse(q) {
+		if f.inUse(h) {
 			return false
 		}
-		f.noteParked(q.c, q.rows)
-		f.drop(q)
+		for len(h.queues) > 0 {
+			q := h.queues[len(h.queues)-1]
+			f.noteParked(q.c, q.rows)
+			f.drop(q)
+		}
 		return true
 	})
 }
@@ -56,61 +59,90 @@ func (f *Frontier) noteParked(c *crawlState, rows uint64) {
 	}
 }
 
-// leave has a queue put on disk as soon as it is not in use; until then nothing more
+// leave has a host put on disk as soon as it is not in use; until then nothing more
 // is handed out of it.
-func (f *Frontier) leave(q *queue) {
-	if !q.leaving {
-		q.leaving = true
-		f.parking.surplus = append(f.parking.surplus, q.idx)
-		f.place(q)
+func (f *Frontier) leave(h *host) {
+	if !h.leaving {
+		h.leaving = true
+		f.parking.surplus = append(f.parking.surplus, h)
+		f.placeAll(h)
 	}
 }
 
-// leavesAt returns when the first queue that only waits for its host's delay may
-// leave, never without one.
-func (f *Frontier) leavesAt() tick {
-	first := never
-	for _, idx := range f.parking.surplus {
-		if q := f.queues[idx]; q != nil && q.leaving && q.leases == 0 && q.log == nil {
-			first = min(first, q.h.nextAt)
-		}
+// crowdWait is how soon memory is looked at again while hosts are to leave it and
+// cannot yet, and the least time from one round through the disk to the next.
+const crowdWait = time.Second
+
+// parksAt returns when there may be something to park or to read back.
+func (f *Frontier) parksAt() tick {
+	k := &f.parking
+	switch {
+	case k.some && f.roomy():
+		return max(f.now, k.next)
+	case len(k.surplus) > 0 || k.some && len(f.idle) > 0:
+		return f.now + tick(crowdWait)
 	}
-	return first
+	return never
 }
 
 // roomy reports whether there is room for a page of hosts from disk.
 func (f *Frontier) roomy() bool {
-	return len(f.queues)-len(f.free) <= f.cfg.MaxHosts-max(1, f.cfg.MaxHosts/4)
+	return len(f.hosts) <= f.cfg.MaxHosts-max(1, f.cfg.MaxHosts/4)
 }
 
-// inUse reports whether memory knows of a queue what the store does not.
-func (f *Frontier) inUse(q *queue) bool {
-	h := q.h
-	last := len(h.queues) == 1 // then the host goes too
-	return q.dirty || q.leases > 0 || q.log != nil || q.wanted || h.robots.loading != loadIdle ||
-		last && (h.nextAt > f.now || h.dirty)
+// inUse reports whether memory knows of a host what the store does not.
+func (f *Frontier) inUse(h *host) bool {
+	waits := h.nextAt > f.now && h.nextAt > h.pace.snoozeUntil // a snooze is written
+	return h.dirty || h.leases > 0 || waits || h.robots.loading != loadIdle ||
+		slices.ContainsFunc(h.queues, func(q *queue) bool { return q.dirty || q.log != nil || q.wanted || q.reserved > 0 })
 }
 
-// took counts a turn of a queue; after many of them another host has one.
-func (f *Frontier) took(q *queue) {
-	if q.turns++; q.turns >= maxTurns && f.parking.some {
-		f.leave(q)
+// longWait is a snooze after which a host leaves memory when others wait.
+const longWait = 5 * time.Second
+
+// took counts a turn of a host; after many of them another host has one.
+func (f *Frontier) took(h *host) {
+	if h.turns++; h.turns >= maxTurns && f.parking.some {
+		f.leave(h)
 	}
+}
+
+// siblings appends the places where other crawls may have queues of a host on disk.
+func (f *Frontier) siblings(dst []HostRef, r HostRef) []HostRef {
+	if !f.parking.some {
+		return dst
+	}
+	for _, c := range f.active {
+		if c.parked && c.No != r.Crawl {
+			dst = append(dst, HostRef{Partition: r.Partition, Crawl: c.No, Host: r.Host})
+		}
+	}
+	return dst
 }
 
 // Parked returns where the store is to be asked for hosts that wait on disk, by
 // Lister.ScanHosts with n, and whether there is room for any. Answer with Unpark.
 func (f *Frontier) Parked() (after HostRef, n int, ok bool) {
 	k := &f.parking
-	if !k.some || !f.roomy() {
+	if !k.some || !f.roomy() || f.now < k.next {
 		return after, 0, false
 	}
 	for ; k.part < len(f.parts); k.part, k.crawl, k.host = k.part+1, 0, 0 {
-		if f.parts[k.part] != nil && k.crawl < len(f.active) {
-			return HostRef{Partition: uint32(k.part), Crawl: f.active[k.crawl].No, Host: k.host}, parkedPage, true
+		if f.parts[k.part] == nil {
+			continue
+		}
+		for _, c := range f.active {
+			if c.No == k.crawl {
+				return HostRef{Partition: uint32(k.part), Crawl: c.No, Host: k.host}, parkedPage, true
+			}
+			if c.No > k.crawl && c.parked {
+				k.crawl, k.host = c.No, 0
+				return HostRef{Partition: uint32(k.part), Crawl: c.No}, parkedPage, true
+			}
 		}
 	}
 	k.part, k.crawl, k.host = 0, 0, 0
+	k.next = f.now + tick(crowdWait)
 	if k.some, k.again = k.again, false; !k.some {
 		for _, c := range f.active {
 			c.parked = false
@@ -119,25 +151,80 @@ func (f *Frontier) Parked() (after HostRef, n int, ok bool) {
 	return after, 0, false
 }
 
-// Unpark takes the hosts that were read after a place.
-func (f *Frontier) Unpark(now time.Time, after HostRef, hosts []HostState) {
+// Unpark takes the hosts that were read after a place. It returns the queues of them
+// in other crawls: read them by Reader.Hosts and hand them to Admit.
+func (f *Frontier) Unpark(now time.Time, after HostRef, hosts []HostState) (siblings []HostRef) {
 	f.at(now)
 	k := &f.parking
-	if f.crawls[after.Crawl] == nil || !f.Owns(after.Partition) {
-		return // gone meanwhile
+	if after.Partition != uint32(k.part) || after.Crawl != k.crawl || !f.Owns(after.Partition) || f.crawls[k.crawl] == nil {
+		return nil // gone meanwhile
 	}
 	for i := range hosts {
 		st := &hosts[i]
 		k.host = st.Ready.Host
 		switch {
 		case st.Ready.Rows == 0 || f.queueOf(st.Ready.Host, after.Crawl) != nil:
-		case f.crowded():
+		case f.crowded(), f.tickOf(st.Host.NotBefore) > f.now+tick(longWait):
 			f.noteParked(f.crawls[after.Crawl], st.Ready.Rows)
 		default:
+			if f.hosts[k.host] == nil {
+				siblings = f.siblings(siblings, st.Ready.HostRef)
+			}
 			f.admit(*st)
 		}
 	}
 	if len(hosts) < parkedPage {
-		k.crawl, k.host = k.crawl+1, 0
+		k.crawl, k.host = k.crawl+1, 0 // maybe of no crawl
 	}
+	for _, r := range siblings {
+		f.missing[r] = false
+	}
+	return siblings
+}
+
+// ended remembers when hosts that are not in memory were last visited, for as long as
+// any crawl may ask a host to be left alone. Its size follows the rate of visits.
+type ended struct {
+	at    map[HostID]tick
+	order []idleHost // as they left memory
+}
+
+// idleHost is a host that left memory.
+type idleHost struct {
+	id HostID
+	at tick
+}
+
+// remember takes note of a host that leaves memory.
+func (f *Frontier) remember(h *host) {
+	e := &f.ended
+	longest := tick(0)
+	for _, c := range f.order {
+		longest = max(longest, tick(c.longest()))
+	}
+	n := 0
+	for n < len(e.order) && e.order[n].at+longest <= f.now {
+		if o := e.order[n]; e.at[o.id] == o.at {
+			delete(e.at, o.id)
+		}
+		n++
+	}
+	e.order = slices.Delete(e.order, 0, n)
+	if h.lastEnd+longest > f.now {
+		e.at[h.id] = h.lastEnd
+		e.order = append(e.order, idleHost{h.id, h.lastEnd})
+	}
+}
+
+// longest is the most time between two visits that a crawl can ask for, whatever it
+// has learnt.
+func (c *crawlState) longest() time.Duration {
+	d := time.Duration(float64(c.Delay) * (1 + c.Jitter))
+	if c.Adaptive || c.ObeyRobots {
+		if c.MaxDelay == 0 {
+			return time.Hour
+		}
+		d = max(d, c.MaxDelay)
+	}
+	return d
 }

@@ -28,6 +28,7 @@ type share struct {
 	reserved int   // void leases whose result may still become a page
 	version  uint64
 	change   uint64
+	held     bool // its queues are in no heap, because it was full
 	dirty    bool
 }
 
@@ -37,6 +38,31 @@ func (s *share) used() uint64 { return s.stats.Pages + s.stats.Leased + uint64(s
 // full reports whether a shared crawl's page limit leaves the partition nothing.
 func (f *Frontier) full(s *share) bool {
 	return f.cfg.Shared && s.c.Limits.Pages > 0 && int64(s.used()) >= s.quota
+}
+
+// unhold puts the queues of shares that are not full any more where they belong.
+func (f *Frontier) unhold() {
+	if !f.cfg.Shared {
+		return
+	}
+	for _, c := range f.active {
+		if c.Limits.Pages == 0 {
+			continue
+		}
+		for _, s := range c.shares {
+			if full := f.full(s); full == s.held {
+				continue
+			}
+			if s.held = !s.held; s.held {
+				continue // place takes them out one by one
+			}
+			for _, q := range c.queues {
+				if q.s == s {
+					f.place(q)
+				}
+			}
+		}
+	}
 }
 
 // Own takes up a partition. Its hosts are taken as just visited, so that a change
@@ -78,10 +104,9 @@ func (f *Frontier) Own(now time.Time, s *Snapshot) {
 
 // reserve makes sequence numbers go on from those that a partition has seen.
 func (f *Frontier) reserve(seen uint64) {
-	switch {
-	case seen > f.seqLimit:
-		f.seq, f.seqLimit = seen, seen // the next number begins a block
-	case seen < f.seqLimit:
+	f.seq = max(f.seq, seen)
+	f.seqLimit = max(f.seqLimit, seen)
+	if seen < f.seqLimit {
 		f.out.Seq = f.seqLimit // the partition has to know what is used from now on
 	}
 }
@@ -153,7 +178,6 @@ func (f *Frontier) forgetLease(l *lease) {
 		f.unreported--
 	}
 	l.q.h.leases--
-	l.q.leases--
 }
 
 // scrub drops marks on queues, hosts and shares that are gone.

@@ -134,6 +134,9 @@ func (f *Frontier) throttled(h *host, c *crawlState, x Exchange, t tick) {
 func (f *Frontier) snooze(h *host, t tick, d time.Duration) {
 	h.pace.snoozeUntil = max(h.pace.snoozeUntil, t+tick(d))
 	f.touchHost(h)
+	if d > longWait && f.parking.some {
+		f.leave(h)
+	}
 }
 
 // adapt is Scrapy's AutoThrottle: the delay moves half way to latency divided by

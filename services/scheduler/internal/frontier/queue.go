@@ -23,7 +23,6 @@ type queue struct {
 	shape *shapes
 
 	leased   []*lease // valid leases, in no order
-	leases   int      // all leases, void ones and that of robots.txt included
 	reserved int      // void leases whose result may still become a page
 
 	window []Item
@@ -42,8 +41,6 @@ type queue struct {
 	filed     bool // the store has it among the queues with work
 	idleSince tick
 	idle      bool
-	turns     int  // visits handed out since it came into memory
-	leaving   bool // to be put on disk
 }
 
 // loadLog is what changed beyond the window while the store reads it, so that an

@@ -22,10 +22,16 @@ type cluster struct {
 	owner  map[uint32]*node  // by the store
 	epoch  map[uint32]uint64 // of the owner
 	run    uint32
+	seq    uint64
 	defs   map[frontier.CrawlNo]frontier.Crawl // as they were last written
 	quota  map[grant]int64
 	links  []frontier.OutboxRow // published, maybe delivered, not yet taken out
 	fenced int
+	saved  struct {
+		m    *model
+		out  []frontier.Lease
+		done []frontier.Completion
+	}
 }
 
 // node is a replica. One whose partitions were taken without its knowledge goes on
@@ -88,6 +94,7 @@ func (c *cluster) applyOf(n *node, b *frontier.Batch) (frontier.Commit, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.seq = max(c.seq, b.Seq)
 	for _, d := range b.Crawls {
 		c.defs[d.No] = d
 	}
@@ -146,6 +153,7 @@ func (c *cluster) take(n *node, p uint32) {
 	for i := range snap.Stats {
 		snap.Stats[i].Quota = c.quota[grant{p, snap.Stats[i].No}]
 	}
+	snap.Seq = c.seq
 	snap.Crawls = nil
 	for _, no := range sorted(c.defs) {
 		if c.defs[no].Home == p {
@@ -159,12 +167,13 @@ func (c *cluster) take(n *node, p uint32) {
 	c.by(n, func() {})
 }
 
-// by lets a node act and write. When it is not the owner any more, nothing of it has
-// happened, and the node begins anew.
+// by lets a node act and write. When it is not the owner any more, what it has not
+// written has not happened, and it begins anew.
 func (c *cluster) by(n *node, act func()) {
-	before := c.m.clone()
-	before.hosts = c.m.cloneHosts()
-	out, done := slices.Clone(c.out), slices.Clone(c.done)
+	if !slices.Contains(c.nodes, n) {
+		return // it began anew meanwhile
+	}
+	c.save()
 	c.use(n)
 	defer func() {
 		r := recover()
@@ -175,7 +184,7 @@ func (c *cluster) by(n *node, act func()) {
 			panic(r)
 		}
 		c.fenced++
-		c.m, c.out, c.done = before, out, done
+		c.m, c.out, c.done = c.saved.m, c.saved.out, c.saved.done
 		c.replace(n)
 	}()
 	act()
@@ -195,6 +204,15 @@ func (c *cluster) flush() {
 	}
 	c.must(err)
 	c.must(commit.Wait())
+	c.save()
+}
+
+// save remembers what is written; without the writing of the next batch the world is
+// as it was here.
+func (c *cluster) save() {
+	c.saved.m = c.m.clone()
+	c.saved.m.hosts = c.m.cloneHosts()
+	c.saved.out, c.saved.done = slices.Clone(c.out), slices.Clone(c.done)
 }
 
 // replace lets a node that was fenced begin anew; what it still owns is free.
@@ -360,6 +378,7 @@ func (c *cluster) work(n int) {
 		c.must(err)
 		c.f.Fill(c.now, want, fill)
 	}
+	c.unpark()
 	c.lease(n)
 }
 
@@ -371,6 +390,7 @@ func (c *cluster) lease(n int) {
 	for _, l := range leases {
 		c.handOut(l)
 	}
+	c.save()
 }
 
 // grant does what a shared store does in a transaction.
@@ -421,25 +441,31 @@ func (c *cluster) actAgainSome() {
 	}
 }
 
-// actPass lets time pass; every owner wakes what is due.
+// actPass lets time pass; owners wake what is due.
 func (c *cluster) actPass() {
 	c.now = c.now.Add(time.Duration(rapid.SampledFrom([]int{1, 500, 1000, 3000, 20_000}).Draw(c.t, "ms")) * time.Millisecond)
-	for _, n := range slices.Clone(c.nodes) {
-		c.by(n, c.wakeMine)
+	c.wakeAll()
+}
+
+// wakeAll asks the store once, since it takes what it has answered for woken, and
+// has the owners wake what is theirs.
+func (c *cluster) wakeAll() {
+	items, next, err := c.store.Due(c.tb.Context(), c.now, 1000)
+	c.must(err)
+	for p := range uint32(partitions) {
+		mine := slices.Clone(items)
+		mine = slices.DeleteFunc(mine, func(d frontier.DueItem) bool { return d.Ref.Partition != p })
+		for range 2 { // once more when the owner turned out to be stale
+			fenced := c.fenced
+			c.by(c.ownerOf(p), func() { c.wakeMine(mine, next) })
+			if fenced == c.fenced {
+				break
+			}
+		}
 	}
 }
 
-// wakeMine wakes what is due in the partitions that the node at hand owns: the store
-// underneath answers for all.
-func (c *cluster) wakeMine() {
-	due := c.f.DueAt()
-	if due.IsZero() || due.After(c.now) {
-		return
-	}
-	c.flush()
-	items, next, err := c.store.Due(c.tb.Context(), c.now, 1000)
-	c.must(err)
-	items = slices.DeleteFunc(items, func(d frontier.DueItem) bool { return !c.mine(d.Ref) })
+func (c *cluster) wakeMine(items []frontier.DueItem, next time.Time) {
 	refs := make([]frontier.Ref, len(items))
 	for i, d := range items {
 		refs[i] = d.Ref
@@ -558,16 +584,17 @@ func TestModelReplicas(t *testing.T) {
 
 // runOut lets every crawl come to its end: nothing may be lost on the way.
 func (c *cluster) runOut() {
-	for _, no := range sorted(c.m.crawls) {
-		home := c.ownerOf(c.defs[no].Home)
-		for _, s := range []frontier.State{frontier.Running, frontier.Closing} {
-			c.by(home, func() { _ = c.f.SetState(c.now, no, s, "") })
-			home = c.ownerOf(c.defs[no].Home)
-		}
-	}
 	for range 3000 {
 		for p := range uint32(partitions) {
 			c.ownerOf(p)
+		}
+		for _, no := range sorted(c.m.crawls) {
+			c.by(c.ownerOf(c.defs[no].Home), func() { // again and again: an owner may turn out to be stale
+				if d := c.defs[no]; d.State != frontier.Closing && (d.State != frontier.Finished || d.Reason == "") {
+					_ = c.f.SetState(c.now, no, frontier.Running, "")
+					_ = c.f.SetState(c.now, no, frontier.Closing, "")
+				}
+			})
 		}
 		for len(c.links) > 0 {
 			row := c.links[0]
@@ -589,14 +616,24 @@ func (c *cluster) runOut() {
 			return
 		}
 		c.now = c.now.Add(10 * time.Second)
+		c.wakeAll()
 		for _, n := range slices.Clone(c.nodes) {
 			c.by(n, func() {
-				c.wakeMine()
 				for _, id := range c.f.Expired(c.now) {
 					c.lost(id)
 				}
 			})
 		}
+	}
+	for _, no := range sorted(c.m.crawls) {
+		totals, _ := c.store.Totals(c.tb.Context(), []frontier.CrawlNo{no})
+		c.t.Logf("crawl %d: outbox %d", no, totals[0].Outbox)
+		for _, r := range totals[0].Parts {
+			c.t.Logf("%+v", r)
+		}
+	}
+	for p, n := range c.owner {
+		c.t.Logf("partition %d: owner %p, owned there %v, leases %+v, wants %+v, quota %v", p, n, n.f.Owned(), n.f.Leases(), n.f.Grants(), c.quota)
 	}
 	c.t.Fatalf("does not come to an end: %+v", c.defs)
 }

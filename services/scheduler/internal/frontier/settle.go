@@ -104,15 +104,8 @@ func (f *Frontier) Granted(now time.Time, p uint32, no CrawlNo, n int64) {
 		return
 	}
 	s := f.parts[p].shares[no]
-	was := f.full(s)
-	if s.quota += n; f.full(s) == was {
-		return
-	}
-	for _, q := range s.c.queues {
-		if q.s == s {
-			f.place(q)
-		}
-	}
+	s.quota += n
+	s.held = s.held || n > 0 // Next looks at its queues
 }
 
 // Gauge is what a crawl is doing at a moment, in the partitions owned.

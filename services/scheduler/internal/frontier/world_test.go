@@ -45,6 +45,7 @@ func newWorld(t *rapid.T, tb testing.TB) *world {
 	cfg := frontier.DefaultConfig()
 	cfg.WindowSize, cfg.WindowLow = 4, 1
 	cfg.MaxItems = rapid.SampledFrom([]int{10, 1000}).Draw(t, "maxItems")
+	cfg.MaxHosts = rapid.SampledFrom([]int{1000}).Draw(t, "maxHosts")
 	cfg.LeaseTime = time.Minute
 	cfg.MaxVisits = 4
 	cfg.Retry = func(crawl.Class) crawl.Backoff { return crawl.Backoff{Base: 5 * time.Second, Max: time.Minute} }
@@ -229,6 +230,19 @@ func (w *world) handOut(l frontier.Lease) {
 	u.lease = l.ID
 	if msg := mc.before(u); msg != "" {
 		w.t.Fatalf("order: %s", msg)
+	}
+}
+
+// unpark brings hosts back that wait on disk, as the loop does in a turn.
+func (w *world) unpark() {
+	if after, n, ok := w.f.Parked(); ok {
+		hosts, err := w.store.ScanHosts(w.tb.Context(), after, n)
+		w.must(err)
+		if refs := w.f.Unpark(w.now, after, hosts); len(refs) > 0 {
+			st, err := w.store.Hosts(w.tb.Context(), refs)
+			w.must(err)
+			w.f.Admit(w.now, st)
+		}
 	}
 }
 
