@@ -6,12 +6,20 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
+	"github.com/weircrawl/weir/services/scheduler/internal/rows"
 )
 
 // Apply makes a batch visible to all other methods and begins to make it
-// durable; batches become durable in order. It does not keep b.
+// durable; batches become durable in order. It does not keep b. It writes all of a
+// batch or nothing.
 func (s *Store) Apply(b *frontier.Batch) (frontier.Commit, error) {
+	for _, p := range s.touched.Of(b) {
+		if p >= s.cfg.Partitions || !s.held[p].Load() {
+			return nil, crawl.Errorf(crawl.Conflict, "frontier store %s: partition %d: %w", s.cfg.Dir, p, frontier.ErrFenced)
+		}
+	}
 	w := writer{b: s.db.NewBatchWithSize(256 * (len(b.URLs) + len(b.Queue) + 4))}
 	w.write(b)
 	if w.err != nil {
@@ -38,14 +46,8 @@ func (s *Store) Apply(b *frontier.Batch) (frontier.Commit, error) {
 
 // remember keeps the caches in step with what was applied.
 func (s *Store) remember(b *frontier.Batch) {
-	s.seen.mu.Lock()
-	for i := range b.URLs {
-		s.seen.put(&b.URLs[i].Ref)
-	}
-	s.seen.mu.Unlock()
-	if len(b.Due) > 0 {
-		s.due.note(b.Due)
-	}
+	s.seen.Wrote(b.URLs)
+	s.due.Wrote(b.Due)
 }
 
 // noWait is a commit that need not be durable.
@@ -85,7 +87,7 @@ type writer struct {
 func (w *writer) write(b *frontier.Batch) {
 	for i := range b.URLs {
 		r := &b.URLs[i]
-		w.set(urlKey(w.key[:0], &r.Ref), appendRecord(w.val[:0], &r.Record))
+		w.set(urlKey(w.key[:0], &r.Ref), rows.AppendRecord(w.val[:0], &r.Record))
 	}
 	for i := range b.Queue {
 		r := &b.Queue[i]
@@ -93,12 +95,12 @@ func (w *writer) write(b *frontier.Batch) {
 		if r.Delete {
 			w.del(k)
 		} else {
-			w.set(k, appendItem(w.val[:0], &r.Item))
+			w.set(k, rows.AppendItem(w.val[:0], &r.Item))
 		}
 	}
 	for i := range b.Due {
 		r := &b.Due[i]
-		k := dueKey(w.key[:0], millis(r.At), &r.Ref)
+		k := dueKey(w.key[:0], rows.Millis(r.At), &r.Ref)
 		if r.Delete {
 			w.del(k)
 		} else {
@@ -118,11 +120,11 @@ func (w *writer) write(b *frontier.Batch) {
 func (w *writer) writeRare(b *frontier.Batch) {
 	for i := range b.Hosts {
 		r := &b.Hosts[i]
-		w.set(plainHostKey(w.key[:0], r.Partition, kindHost, r.Host), appendHost(w.val[:0], r))
+		w.set(plainKey(w.key[:0], r.Partition, kindHost, r.Host), rows.AppendHost(w.val[:0], r))
 	}
 	for i := range b.Robots {
 		r := &b.Robots[i]
-		k := plainHostKey(w.key[:0], r.Partition, kindRobots, r.Host)
+		k := plainKey(w.key[:0], r.Partition, kindRobots, r.Host)
 		if len(r.Text) == 0 {
 			w.del(k)
 		} else {
@@ -130,19 +132,22 @@ func (w *writer) writeRare(b *frontier.Batch) {
 		}
 	}
 	for i := range b.Crawls {
-		v, err := appendCrawl(w.val[:0], &b.Crawls[i])
+		v, err := rows.AppendCrawl(w.val[:0], &b.Crawls[i])
 		if err != nil {
 			w.err = errors.Join(w.err, err)
 			continue
 		}
-		w.set(crawlKey(w.key[:0], kindCrawl, b.Crawls[i].No), v)
+		w.set(crawlKey(w.key[:0], global, kindCrawl, b.Crawls[i].No), v)
 	}
 	for i := range b.Stats {
 		r := &b.Stats[i]
-		w.set(crawlKey(w.key[:0], kindStats, r.No), appendStats(w.val[:0], &r.Stats))
+		w.set(crawlKey(w.key[:0], r.Partition, kindStats, r.No), rows.AppendStats(w.val[:0], r))
+	}
+	for i := range b.Outbox {
+		w.outbox(&b.Outbox[i])
 	}
 	if b.Seq > 0 {
-		w.err = errors.Join(w.err, setMeta(w.b, metaSeq, b.Seq))
+		w.err = errors.Join(w.err, setNumber(w.b, metaKey(metaSeq), b.Seq))
 	}
 }
 
@@ -153,7 +158,7 @@ func (w *writer) ready(r *frontier.ReadyRow) {
 	if r.Rows == 0 {
 		put, drop = drop, put
 	}
-	w.set(hostKey(w.key[:0], put, r.Partition, r.Crawl, r.Host), appendReady(w.val[:0], r))
+	w.set(hostKey(w.key[:0], put, r.Partition, r.Crawl, r.Host), rows.AppendReady(w.val[:0], r))
 	if r.Moved {
 		w.del(hostKey(w.key[:0], drop, r.Partition, r.Crawl, r.Host))
 	}
@@ -161,11 +166,21 @@ func (w *writer) ready(r *frontier.ReadyRow) {
 
 // lease writes or deletes a lease.
 func (w *writer) lease(r *frontier.LeaseRow) {
-	k := plainHostKey(w.key[:0], r.Partition, kindLease, uint64(r.ID))
+	k := plainKey(w.key[:0], r.Partition, kindLease, uint64(r.ID))
 	if r.Delete {
 		w.del(k)
 	} else {
-		w.set(k, appendLease(w.val[:0], r))
+		w.set(k, rows.AppendLease(w.val[:0], r))
+	}
+}
+
+// outbox writes or deletes links for another partition.
+func (w *writer) outbox(r *frontier.OutboxRow) {
+	k := plainKey(w.key[:0], r.Partition, kindOutbox, r.Seq)
+	if r.Delete {
+		w.del(k)
+	} else {
+		w.set(k, rows.AppendOutbox(w.val[:0], r))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
+	"github.com/weircrawl/weir/services/scheduler/internal/rows"
 )
 
 // Keys, all integers big-endian so that they sort as numbers:
@@ -19,8 +20,11 @@ import (
 //	pp H host            politeness of a host
 //	pp B host            text of its robots.txt
 //	pp L lease           lease
+//	pp K cc              counters of a crawl
+//	pp O seq             links for another partition
+//	pp E                 epoch
 //	ff C cc              crawl
-//	ff K cc              its counters
+//	ff N request         the crawl that a request made
 //	ff M name            facts of the store
 //
 // pp is the partition in 2 bytes, so that a partition is one range of keys, ff is
@@ -37,6 +41,9 @@ const (
 	kindLease  = 'L'
 	kindCrawl  = 'C'
 	kindStats  = 'K'
+	kindOutbox = 'O'
+	kindEpoch  = 'E'
+	kindNumber = 'N'
 	kindMeta   = 'M'
 
 	global = 0xffff
@@ -46,7 +53,8 @@ const (
 const (
 	metaFormat     = "format"
 	metaPartitions = "partitions"
-	metaEpoch      = "epoch"
+	metaRun        = "run"
+	metaCrawl      = "crawl"
 	metaSeq        = "seq"
 )
 
@@ -136,14 +144,32 @@ func parseHostKey(k []byte) (r frontier.HostRef, ok bool) {
 	return r, true
 }
 
-// plainHostKey appends the key of a row of a host, whatever the crawl.
-func plainHostKey(b []byte, partition uint32, kind byte, h frontier.HostID) []byte {
+// plainKey appends the key of a row of a host, whatever the crawl, or of
+// another row that has a 64-bit number.
+func plainKey(b []byte, partition uint32, kind byte, h frontier.HostID) []byte {
 	return binary.BigEndian.AppendUint64(prefix(b, partition, kind), h)
 }
 
-// crawlKey appends the key of a row of a crawl.
-func crawlKey(b []byte, kind byte, no frontier.CrawlNo) []byte {
-	return binary.BigEndian.AppendUint32(prefix(b, global, kind), uint32(no))
+// parsePlainKey reads the number from a key of plainKey.
+func parsePlainKey(k []byte) (n uint64, ok bool) {
+	if len(k) != 3+8 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint64(k[3:]), true
+}
+
+// crawlKey appends the key of a row of a crawl, or what all keys of a crawl's rows
+// of a kind begin with. The partition of a crawl itself is global.
+func crawlKey(b []byte, partition uint32, kind byte, no frontier.CrawlNo) []byte {
+	return binary.BigEndian.AppendUint32(prefix(b, partition, kind), uint32(no))
+}
+
+// parseCrawlKey reads the number from a key of crawlKey.
+func parseCrawlKey(k []byte) (frontier.CrawlNo, bool) {
+	if len(k) != 3+4 {
+		return 0, false
+	}
+	return frontier.CrawlNo(binary.BigEndian.Uint32(k[3:])), true
 }
 
 // after returns the key that follows all keys with a prefix; prefixes end with a
@@ -163,23 +189,26 @@ func bounds(p []byte) *pebble.IterOptions {
 	return &pebble.IterOptions{LowerBound: p, UpperBound: after(p)}
 }
 
-// meta reads a fact, 0 when it was never written.
-func (s *Store) meta(name string) (uint64, error) {
-	v, closer, err := s.db.Get(append(prefix(nil, global, kindMeta), name...))
+// metaKey is the key of a fact.
+func metaKey(name string) []byte { return append(prefix(nil, global, kindMeta), name...) }
+
+// number reads a number, 0 when it was never written.
+func (s *Store) number(key []byte) (uint64, error) {
+	v, closer, err := s.db.Get(key)
 	if err == pebble.ErrNotFound {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("read %s: %w", name, err)
+		return 0, fmt.Errorf("read %q: %w", key, err)
 	}
 	defer closer.Close()
 	if len(v) != 8 {
-		return 0, fmt.Errorf("read %s: %w", name, errCorrupt)
+		return 0, fmt.Errorf("read %q: %w", key, rows.ErrCorrupt)
 	}
 	return binary.BigEndian.Uint64(v), nil
 }
 
-// setMeta writes a fact.
-func setMeta(b *pebble.Batch, name string, v uint64) error {
-	return b.Set(append(prefix(nil, global, kindMeta), name...), binary.BigEndian.AppendUint64(nil, v), nil)
+// setNumber writes a number.
+func setNumber(b *pebble.Batch, key []byte, v uint64) error {
+	return b.Set(key, binary.BigEndian.AppendUint64(nil, v), nil)
 }

@@ -1,85 +1,101 @@
 package pebblestore
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
+	"github.com/weircrawl/weir/services/scheduler/internal/rows"
 )
 
-// loadCrawls reads all crawls and their counters.
-func (s *Store) loadCrawls(snap *frontier.Snapshot) error {
+// loadPartition reads what a frontier takes a partition up with, but for epoch and
+// due times.
+func (s *Store) loadPartition(snap *frontier.Snapshot) error {
+	p := snap.Partition
 	err := s.each(prefix(nil, global, kindCrawl), func(_, v []byte) error {
-		c, err := decodeCrawl(v)
-		if err != nil {
+		if home, err := rows.CrawlHome(v); err != nil || home != p {
 			return err
 		}
+		c, err := rows.DecodeCrawl(v)
 		snap.Crawls = append(snap.Crawls, c)
-		snap.LastCrawl = max(snap.LastCrawl, c.No)
-		return nil
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("crawls: %w", err)
 	}
-	err = s.each(prefix(nil, global, kindStats), func(k, v []byte) error {
-		st, err := decodeStats(v)
-		if err != nil || len(k) != 7 {
-			return errors.Join(errCorrupt, err)
+	err = s.each(prefix(nil, p, kindStats), func(k, v []byte) error {
+		no, ok := parseCrawlKey(k)
+		r, err := rows.DecodeStats(v)
+		if err != nil || !ok {
+			return errors.Join(rows.ErrCorrupt, err)
 		}
-		snap.Stats = append(snap.Stats, frontier.StatsRow{No: frontier.CrawlNo(binary.BigEndian.Uint32(k[3:])), Stats: st})
+		r.Partition, r.No = p, no
+		snap.Stats = append(snap.Stats, r)
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("counters: %w", err)
 	}
-	return nil
-}
-
-// loadPartition reads the hosts with work and the leases of one partition.
-func (s *Store) loadPartition(snap *frontier.Snapshot, p uint32) error {
-	firstLease := len(snap.Leases)
-	err := s.each(prefix(nil, p, kindLease), func(k, v []byte) error {
-		if len(k) != 11 {
-			return errCorrupt
+	err = s.each(prefix(nil, p, kindLease), func(k, v []byte) error {
+		id, ok := parsePlainKey(k)
+		l, err := rows.DecodeLease(frontier.LeaseID(id), p, v)
+		if err != nil || !ok {
+			return errors.Join(rows.ErrCorrupt, err)
 		}
-		l, err := decodeLease(frontier.LeaseID(binary.BigEndian.Uint64(k[3:])), p, v)
 		snap.Leases = append(snap.Leases, l)
-		return err
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("leases: %w", err)
 	}
-	first := len(snap.Ready)
-	leases := snap.Leases[firstLease:]
-	err = s.each(prefix(nil, p, kindReady), func(k, v []byte) error {
-		ref, ok := parseHostKey(k)
-		if !ok {
-			return errCorrupt
+	err = s.each(prefix(nil, p, kindOutbox), func(k, v []byte) error {
+		seq, ok := parsePlainKey(k)
+		r, err := rows.DecodeOutbox(v)
+		if err != nil || !ok {
+			return errors.Join(rows.ErrCorrupt, err)
 		}
-		r, err := decodeReady(ref, v)
+		r.Partition, r.Seq = p, seq
+		snap.Outbox = append(snap.Outbox, r)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("outbox: %w", err)
+	}
+	return s.loadReady(snap)
+}
+
+// loadReady reads the hosts with work or leases.
+func (s *Store) loadReady(snap *frontier.Snapshot) error {
+	err := s.each(prefix(nil, snap.Partition, kindReady), func(k, v []byte) error {
+		ref, ok := parseHostKey(k)
+		r, err := rows.DecodeReady(ref, v)
+		if err != nil || !ok {
+			return errors.Join(rows.ErrCorrupt, err)
+		}
 		snap.Ready = append(snap.Ready, r)
-		return err
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("hosts with work: %w", err)
 	}
-	if err := s.loadLeased(snap, leases, first); err != nil {
+	if err := s.loadLeased(snap); err != nil {
 		return err
 	}
-	return s.loadHosts(snap, p, snap.Ready[first:])
+	return s.loadHosts(snap)
 }
 
 // loadLeased reads the counters of hosts that have leases and no work.
-func (s *Store) loadLeased(snap *frontier.Snapshot, leases []frontier.LeaseRow, first int) error {
-	if len(leases) == 0 {
+func (s *Store) loadLeased(snap *frontier.Snapshot) error {
+	if len(snap.Leases) == 0 {
 		return nil
 	}
-	have := make(map[frontier.HostRef]struct{}, len(snap.Ready)-first)
-	for _, r := range snap.Ready[first:] {
+	have := make(map[frontier.HostRef]struct{}, len(snap.Ready))
+	for _, r := range snap.Ready {
 		have[r.HostRef] = struct{}{}
 	}
-	for _, l := range leases {
+	for _, l := range snap.Leases {
 		ref := frontier.HostRef{Partition: l.Partition, Crawl: l.Crawl, Host: l.Host}
 		if _, ok := have[ref]; ok {
 			continue
@@ -95,15 +111,15 @@ func (s *Store) loadLeased(snap *frontier.Snapshot, leases []frontier.LeaseRow, 
 }
 
 // loadHosts reads the politeness of the hosts with work.
-func (s *Store) loadHosts(snap *frontier.Snapshot, p uint32, ready []frontier.ReadyRow) error {
-	have := make(map[frontier.HostID]struct{}, len(ready))
-	for i := range ready {
-		h := ready[i].Host
+func (s *Store) loadHosts(snap *frontier.Snapshot) error {
+	have := make(map[frontier.HostID]struct{}, len(snap.Ready))
+	for i := range snap.Ready {
+		h := snap.Ready[i].Host
 		if _, dup := have[h]; dup {
 			continue
 		}
 		have[h] = struct{}{}
-		row, err := s.hostRow(s.db, p, h)
+		row, err := s.hostRow(snap.Partition, h)
 		if err != nil {
 			return fmt.Errorf("host %x: %w", h, err)
 		}
@@ -113,8 +129,13 @@ func (s *Store) loadHosts(snap *frontier.Snapshot, p uint32, ready []frontier.Re
 }
 
 // each calls visit with every row of a prefix, in order.
-func (s *Store) each(p []byte, visit func(k, v []byte) error) (err error) {
-	it, err := s.db.NewIter(bounds(p))
+func (s *Store) each(p []byte, visit func(k, v []byte) error) error {
+	return each(s.db, bounds(p), visit)
+}
+
+// each calls visit with every row within bounds, in order, until it returns errStop.
+func each(r pebble.Reader, opts *pebble.IterOptions, visit func(k, v []byte) error) (err error) {
+	it, err := r.NewIter(opts)
 	if err != nil {
 		return err
 	}
@@ -124,9 +145,14 @@ func (s *Store) each(p []byte, visit func(k, v []byte) error) (err error) {
 		if err != nil {
 			return err
 		}
-		if err := visit(it.Key(), v); err != nil {
+		if err := visit(it.Key(), v); err == errStop {
+			return nil
+		} else if err != nil {
 			return err
 		}
 	}
 	return it.Error()
 }
+
+// errStop ends each without an error.
+var errStop = errors.New("stop")

@@ -1,31 +1,24 @@
 package pebblestore
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
+	"github.com/weircrawl/weir/services/scheduler/internal/rows"
 )
 
 // Known reports for each ref whether the store has a record of it. The result
 // is exact and counts everything applied.
 func (s *Store) Known(ctx context.Context, refs []frontier.Ref, known []bool) error {
-	var ask []int32
-	s.seen.mu.Lock()
-	for i := range refs {
-		if known[i] = s.seen.has(&refs[i]); !known[i] {
-			ask = append(ask, int32(i))
-		}
-	}
-	s.seen.mu.Unlock()
+	ask := s.seen.Ask(refs, known)
 	// In the order of keys, questions about one host find their blocks warm.
-	slices.SortFunc(ask, func(a, b int32) int { return compareRefs(&refs[a], &refs[b]) })
+	slices.SortFunc(ask, func(a, b int32) int { return rows.CompareRefs(&refs[a], &refs[b]) })
 	var key []byte
 	for n, i := range ask {
 		if n > 0 && refs[i] == refs[ask[n-1]] {
@@ -44,30 +37,8 @@ func (s *Store) Known(ctx context.Context, refs []frontier.Ref, known []bool) er
 			return s.fatal.wrap("look up", err)
 		}
 	}
-	s.seen.mu.Lock()
-	for _, i := range ask {
-		if known[i] {
-			s.seen.put(&refs[i])
-		}
-	}
-	s.seen.mu.Unlock()
+	s.seen.Learn(refs, known, ask)
 	return ctx.Err()
-}
-
-// compareRefs orders refs as their keys are.
-func compareRefs(a, b *frontier.Ref) int {
-	switch {
-	case a.Partition != b.Partition:
-		return int(a.Partition) - int(b.Partition)
-	case a.Crawl != b.Crawl:
-		return int(int64(a.Crawl) - int64(b.Crawl))
-	case a.Host != b.Host:
-		if a.Host < b.Host {
-			return -1
-		}
-		return 1
-	}
-	return bytes.Compare(a.Key[:], b.Key[:])
 }
 
 // Lookup reads the record of each ref, the zero Record where there is none.
@@ -75,7 +46,7 @@ func (s *Store) Lookup(ctx context.Context, refs []frontier.Ref, recs []frontier
 	var key []byte
 	for i := range refs {
 		key = urlKey(key[:0], &refs[i])
-		v, err := get(s.db, key, func(v []byte) (frontier.Record, error) { return decodeRecord(v, true) })
+		v, err := get(s.db, key, func(v []byte) (frontier.Record, error) { return rows.DecodeRecord(v, true) })
 		if err != nil {
 			return s.fatal.wrap(fmt.Sprintf("look up %s", refs[i].Key), err)
 		}
@@ -106,7 +77,7 @@ func (s *Store) Hosts(ctx context.Context, refs []frontier.HostRef) ([]frontier.
 		st := &out[i]
 		var err error
 		if st.Ready, err = s.readyRow(r); err == nil {
-			st.Host, err = s.hostRow(s.db, r.Partition, r.Host)
+			st.Host, err = s.hostRow(r.Partition, r.Host)
 		}
 		if err != nil {
 			return nil, s.fatal.wrap(fmt.Sprintf("read host %x", r.Host), err)
@@ -117,7 +88,7 @@ func (s *Store) Hosts(ctx context.Context, refs []frontier.HostRef) ([]frontier.
 
 // readyRow reads the counters of a host in a crawl.
 func (s *Store) readyRow(r frontier.HostRef) (frontier.ReadyRow, error) {
-	decode := func(v []byte) (frontier.ReadyRow, error) { return decodeReady(r, v) }
+	decode := func(v []byte) (frontier.ReadyRow, error) { return rows.DecodeReady(r, v) }
 	for _, kind := range []byte{kindReady, kindIdle} {
 		row, err := get(s.db, hostKey(nil, kind, r.Partition, r.Crawl, r.Host), decode)
 		if err != nil || row.HostRef == r {
@@ -128,8 +99,8 @@ func (s *Store) readyRow(r frontier.HostRef) (frontier.ReadyRow, error) {
 }
 
 // hostRow reads a host's politeness.
-func (s *Store) hostRow(r pebble.Reader, partition uint32, h frontier.HostID) (frontier.HostRow, error) {
-	row, err := get(r, plainHostKey(nil, partition, kindHost, h), decodeHost)
+func (s *Store) hostRow(partition uint32, h frontier.HostID) (frontier.HostRow, error) {
+	row, err := get(s.db, plainKey(nil, partition, kindHost, h), rows.DecodeHost)
 	row.Partition, row.Host = partition, h
 	return row, err
 }
@@ -139,7 +110,7 @@ func (s *Store) Window(ctx context.Context, w frontier.Want) (frontier.Filling, 
 	var f frontier.Filling
 	var err error
 	if w.Robots {
-		f.Robots, err = get(s.db, plainHostKey(nil, w.Partition, kindRobots, w.Host),
+		f.Robots, err = get(s.db, plainKey(nil, w.Partition, kindRobots, w.Host),
 			func(v []byte) ([]byte, error) { return slices.Clone(v), nil })
 	}
 	if err == nil && w.N > 0 {
@@ -168,9 +139,9 @@ func (s *Store) window(w frontier.Want, f *frontier.Filling) (err error) {
 	for ; ok && len(f.Items) < w.N; ok = it.Next() {
 		k, valid := parseQueueKey(it.Key())
 		if !valid {
-			return errCorrupt
+			return rows.ErrCorrupt
 		}
-		item, err := decodeItem(k, it.Value())
+		item, err := rows.DecodeItem(k, it.Value())
 		if err != nil {
 			return err
 		}
@@ -180,49 +151,18 @@ func (s *Store) window(w frontier.Want, f *frontier.Filling) (err error) {
 	return nil
 }
 
-// Scan reads at most n records of a crawl in the order of Ref, beginning after
-// ref (zero: at the start). A queued URL's record has its URL here too.
-func (s *Store) Scan(ctx context.Context, from frontier.Ref, n int) ([]frontier.URLRow, error) {
-	var out []frontier.URLRow
-	for p := from.Partition; p < s.cfg.Partitions && len(out) < n; p++ {
-		lower := binary.BigEndian.AppendUint32(prefix(nil, p, kindURL), uint32(from.Crawl))
-		opts := bounds(lower)
-		if p == from.Partition && (from.Host != 0 || from.Key != frontier.Key{}) {
-			opts.LowerBound = append(urlKey(nil, &from), 0)
-		}
-		var err error
-		if out, err = s.scan(opts, out, n); err != nil {
-			return nil, s.fatal.wrap("scan", err)
-		}
+// Due reads at most n delayed URLs of the partitions held whose time has come, and
+// a time before which no other is due, zero when there is no other.
+func (s *Store) Due(ctx context.Context, now time.Time, n int) ([]frontier.DueItem, time.Time, error) {
+	var out []frontier.DueItem
+	next, err := s.due.Read(now, func(p uint32) (uint64, error) {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return 0, err
 		}
-	}
-	return out, nil
-}
-
-// scan appends the records of one partition.
-func (s *Store) scan(opts *pebble.IterOptions, out []frontier.URLRow, n int) (_ []frontier.URLRow, err error) {
-	it, err := s.db.NewIter(opts)
+		return s.dueIn(p, rows.Millis(now), n-len(out), &out)
+	})
 	if err != nil {
-		return nil, err
+		return nil, time.Time{}, s.fatal.wrap("read delayed URLs", err)
 	}
-	defer func() { err = errors.Join(err, it.Close()) }()
-	for ok := it.First(); ok && len(out) < n; ok = it.Next() {
-		ref, valid := parseURLKey(it.Key())
-		rec, err := decodeRecord(it.Value(), true)
-		if !valid || err != nil {
-			return nil, errors.Join(errCorrupt, err)
-		}
-		if rec.State == frontier.URLQueued {
-			item, err := get(s.db, queueKey(nil, ref.Partition, ref.Crawl, ref.Host, rec.QKey),
-				func(v []byte) (frontier.Item, error) { return decodeItem(rec.QKey, v) })
-			if err != nil {
-				return nil, err
-			}
-			rec.URL = item.URL.String()
-		}
-		out = append(out, frontier.URLRow{Ref: ref, Record: rec})
-	}
-	return out, nil
+	return out, next, nil
 }

@@ -10,21 +10,23 @@
 package pebblestore
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/services/scheduler/internal/due"
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
+	"github.com/weircrawl/weir/services/scheduler/internal/rows"
+	"github.com/weircrawl/weir/services/scheduler/internal/seen"
 )
 
 // format is the version of keys and values. A store of another one is refused.
-const format = 1
+const format = 2
 
 // Config says where and how.
 type Config struct {
@@ -57,8 +59,12 @@ type Store struct {
 	db    *pebble.DB
 	lock  *pebble.Lock
 	fatal *fatal
-	seen  *seenCache
-	due   dueTimes
+	seen  *seen.Cache
+	due   *due.Times
+
+	held    []atomic.Bool   // by partition
+	touched rows.Partitions // of Apply
+	numbers sync.Mutex      // held while a run or crawl gets its number
 
 	applies sync.WaitGroup // writes under way, which Close waits for
 }
@@ -70,6 +76,9 @@ func Open(cfg Config) (*Store, error) {
 	def := DefaultConfig()
 	if cfg.Partitions == 0 {
 		cfg.Partitions = def.Partitions
+	}
+	if cfg.Partitions > global {
+		return nil, crawl.Errorf(crawl.Invalid, "frontier store: %d partitions are more than %d", cfg.Partitions, global)
 	}
 	if cfg.MemTableBytes == 0 {
 		cfg.MemTableBytes = def.MemTableBytes
@@ -89,14 +98,16 @@ func Open(cfg Config) (*Store, error) {
 	if err := cfg.FS.MkdirAll(cfg.Dir, 0o755); err != nil {
 		return nil, crawl.Errorf(crawl.Unavailable, "make frontier store: %w", err)
 	}
-	s := &Store{cfg: cfg, fatal: newFatal(cfg.Dir, cfg.Log), seen: newSeenCache(cfg.SeenEntries)}
+	s := &Store{
+		cfg: cfg, fatal: newFatal(cfg.Dir, cfg.Log),
+		seen: seen.NewCache(cfg.SeenEntries), due: due.NewTimes(), held: make([]atomic.Bool, cfg.Partitions),
+	}
 	if err := s.open(); err != nil {
 		return nil, err
 	}
 	if err := s.checkMeta(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	s.due.init(cfg.Partitions)
 	return s, nil
 }
 
@@ -121,22 +132,22 @@ func (s *Store) open() error {
 
 // checkMeta writes the facts of a new store and compares those of an old one.
 func (s *Store) checkMeta() error {
-	found, err := s.meta(metaFormat)
+	found, err := s.number(metaKey(metaFormat))
 	if err != nil {
 		return err
 	}
 	if found == 0 {
 		b := s.db.NewBatch()
 		defer b.Close()
-		if err := errors.Join(setMeta(b, metaFormat, format), setMeta(b, metaPartitions, uint64(s.cfg.Partitions))); err != nil {
+		if err := errors.Join(setNumber(b, metaKey(metaFormat), format), setNumber(b, metaKey(metaPartitions), uint64(s.cfg.Partitions))); err != nil {
 			return err
 		}
-		return s.fatal.wrap("create", s.fatal.guard(func() error { return s.db.Apply(b, pebble.Sync) }))
+		return s.fatal.wrap("create", s.write(b))
 	}
 	if found != format {
-		return crawl.Errorf(crawl.Precondition, "frontier store %s has format %d, this version reads %d", s.cfg.Dir, found, format)
+		return crawl.Errorf(crawl.Precondition, "frontier store %s has format %d, this version reads %d: use the version that made it, or another folder", s.cfg.Dir, found, format)
 	}
-	parts, err := s.meta(metaPartitions)
+	parts, err := s.number(metaKey(metaPartitions))
 	if err != nil {
 		return err
 	}
@@ -147,46 +158,13 @@ func (s *Store) checkMeta() error {
 	return nil
 }
 
-// Load reads what a frontier starts from and begins a new epoch, durably.
-func (s *Store) Load(ctx context.Context) (*frontier.Snapshot, error) {
-	snap, err := s.load(ctx)
-	if err != nil {
-		return nil, s.fatal.wrap("load", err)
-	}
-	return snap, nil
-}
-
-// load does it.
-func (s *Store) load(ctx context.Context) (*frontier.Snapshot, error) {
-	epoch, err := s.meta(metaEpoch)
-	if err != nil {
-		return nil, err
-	}
-	seq, err := s.meta(metaSeq)
-	if err != nil {
-		return nil, err
-	}
-	snap := &frontier.Snapshot{Epoch: uint32(epoch) + 1, Seq: seq}
-	if err := s.loadCrawls(snap); err != nil {
-		return nil, err
-	}
-	for p := range s.cfg.Partitions {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		if err := s.loadPartition(snap, p); err != nil {
-			return nil, fmt.Errorf("partition %d: %w", p, err)
-		}
-	}
-	if snap.DueAt, err = s.nextDue(); err != nil {
-		return nil, err
-	}
-	b := s.db.NewBatch()
-	defer b.Close()
-	if err := setMeta(b, metaEpoch, uint64(snap.Epoch)); err != nil {
-		return nil, err
-	}
-	return snap, s.fatal.guard(func() error { return s.db.Apply(b, pebble.Sync) })
+// write commits a batch durably.
+func (s *Store) write(b *pebble.Batch) error {
+	s.applies.Add(1)
+	return s.fatal.guard(func() error {
+		defer s.applies.Done()
+		return s.db.Apply(b, pebble.Sync)
+	})
 }
 
 // Close ends the use of the store; call it when no other method runs.

@@ -39,7 +39,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Load(t.Context()); err != nil {
+	if _, err := s.Acquire(t.Context(), 0); err != nil {
 		t.Error(err)
 	}
 	if err := s.Close(); err != nil {
@@ -94,6 +94,9 @@ func TestDiskFull(t *testing.T) {
 			})}
 			s, err := Open(Config{Dir: "store", FS: errorfs.Wrap(vfs.NewMem(), full), MemTableBytes: 256 << 10})
 			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Acquire(t.Context(), 0); err != nil {
 				t.Fatal(err)
 			}
 			full.On()

@@ -22,36 +22,109 @@ const Partitions = 4
 // Factory opens stores for one test.
 type Factory struct {
 	// Open opens the test's store, which is empty the first time. After Close it
-	// opens what was written.
+	// opens what was written. A shared store may be opened by several at a time, who
+	// see the same rows.
 	Open func(t *testing.T) frontier.Store
+	// Shared is what Store.Shared says.
+	Shared bool
+}
+
+// fixture is what a test works with.
+type fixture struct {
+	frontier.Store
+	t       *testing.T
+	factory Factory
+}
+
+// open opens a store, begins a run, and acquires all partitions.
+func (x *fixture) open() []*frontier.Snapshot {
+	x.Store = x.factory.Open(x.t)
+	_, err := x.Begin(x.t.Context())
+	check(x.t, err)
+	return acquireAll(x.t, x.Store)
+}
+
+// reopen closes the store and opens it again.
+func (x *fixture) reopen() []*frontier.Snapshot {
+	check(x.t, x.Close())
+	return x.open()
+}
+
+// other opens the store a second time, as another process would, beginning a run.
+// Only for shared stores.
+func (x *fixture) other() frontier.Store {
+	s := x.factory.Open(x.t)
+	x.t.Cleanup(func() { check(x.t, s.Close()) })
+	_, err := s.Begin(x.t.Context())
+	check(x.t, err)
+	return s
+}
+
+// acquireAll takes all partitions.
+func acquireAll(t *testing.T, s frontier.Store) []*frontier.Snapshot {
+	t.Helper()
+	var snaps []*frontier.Snapshot
+	for p := range uint32(Partitions) {
+		snap, err := s.Acquire(t.Context(), p)
+		check(t, err)
+		snaps = append(snaps, snap)
+	}
+	return snaps
+}
+
+// test is one of the suite. Its store holds all partitions.
+type test struct {
+	name string
+	run  func(t *testing.T, s *fixture)
 }
 
 // Run runs the suite; factory is called once for each test.
 func Run(t *testing.T, factory func(t *testing.T) Factory) {
-	for _, c := range []struct {
-		name string
-		test func(t *testing.T, s frontier.Store, reopen func() frontier.Store)
-	}{
+	run(t, factory, []test{
 		{"empty", testEmpty},
 		{"records", testRecords},
 		{"known", testKnown},
 		{"window", testWindow},
 		{"due", testDue},
+		{"due of partitions held", testDueHeld},
 		{"hosts", testHosts},
 		{"restart", testRestart},
 		{"scan", testScan},
+		{"scan hosts", testScanHosts},
 		{"order of writes", testOrder},
-	} {
+		{"runs", testRuns},
+		{"acquire and release", testAcquire},
+		{"not held", testNotHeld},
+		{"outbox", testOutbox},
+		{"totals", testTotals},
+		{"numbers of crawls", testNextCrawl},
+		{"delete a crawl", testDeleteCrawl},
+		{"random batches", testRandom},
+	})
+}
+
+// RunShared runs what only stores with several owners can do.
+func RunShared(t *testing.T, factory func(t *testing.T) Factory) {
+	run(t, factory, []test{
+		{"fenced", testFenced},
+		{"released is fenced", testReleasedFenced},
+		{"rows of others", testRowsOfOthers},
+		{"runs at a time", testRunsShared},
+		{"grant", testGrant},
+		{"grants at a time", testGrantsAtATime},
+		{"numbers at a time", testNumbersAtATime},
+	})
+}
+
+// run runs tests, each with a store of its own.
+func run(t *testing.T, factory func(t *testing.T) Factory, tests []test) {
+	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			f := factory(t)
-			s := f.Open(t)
+			s := &fixture{t: t, factory: factory(t)}
+			s.open()
 			t.Cleanup(func() { check(t, s.Close()) })
-			c.test(t, s, func() frontier.Store {
-				check(t, s.Close())
-				s = f.Open(t)
-				return s
-			})
+			c.run(t, s)
 		})
 	}
 }
@@ -74,6 +147,16 @@ func same(t *testing.T, got, want any) {
 	}
 }
 
+// linkIn makes a URL of a partition.
+func linkIn(t *testing.T, no frontier.CrawlNo, p uint32, n int) (frontier.Ref, weburl.URL) {
+	t.Helper()
+	for host := 0; ; host++ {
+		if ref, u := link(t, no, host, n); ref.Partition == p {
+			return ref, u
+		}
+	}
+}
+
 // apply writes a batch and waits for it.
 func apply(t *testing.T, s frontier.Store, b *frontier.Batch) {
 	t.Helper()
@@ -90,10 +173,13 @@ func link(t *testing.T, no frontier.CrawlNo, host, n int) (frontier.Ref, weburl.
 	return frontier.Ref{Crawl: no, Partition: weburl.Partition(u.Site(), Partitions), Host: u.HostID(), Key: u.Key()}, u
 }
 
-func testEmpty(t *testing.T, s frontier.Store, _ func() frontier.Store) {
-	snap, err := s.Load(t.Context())
-	check(t, err)
-	same(t, snap, &frontier.Snapshot{Epoch: 1})
+func testEmpty(t *testing.T, s *fixture) {
+	for p, snap := range s.reopen() {
+		same(t, snap, &frontier.Snapshot{Partition: uint32(p), Epoch: 2})
+	}
+	if s.Shared() != s.factory.Shared {
+		t.Errorf("shared: %v", s.Shared())
+	}
 	ref, _ := link(t, 1, 1, 1)
 	recs := make([]frontier.Record, 1)
 	check(t, s.Lookup(t.Context(), []frontier.Ref{ref}, recs))
@@ -105,6 +191,9 @@ func testEmpty(t *testing.T, s frontier.Store, _ func() frontier.Store) {
 	}
 }
 
+// visit has all that a recrawl needs.
+var visit = frontier.Visit{ETag: `"abc"`, LastModified: "Mon, 02 Jan 2006 15:04:05 GMT", Digest: 1, Interval: 36 * time.Hour, Visits: 1<<32 - 1}
+
 // records has one of each kind.
 func records(u weburl.URL) []frontier.Record {
 	place := frontier.QKey{Priority: -5, Seq: 1<<63 | 7}
@@ -112,12 +201,13 @@ func records(u weburl.URL) []frontier.Record {
 		{State: frontier.URLQueued, QKey: place, Depth: 3, Generation: 1, Redirects: 2},
 		{State: frontier.URLQueued, QKey: place, Generation: 2, Attempts: 1, Status: 503, Class: crawl.ClassStatus5xx, FetchedAt: at},
 		{State: frontier.URLDelayed, QKey: place, Generation: 3, Attempts: 2, Class: crawl.ClassReset, FetchedAt: at, NotBefore: at.Add(time.Hour), URL: u.String()},
-		{State: frontier.URLDone, QKey: frontier.QKey{Priority: 1<<31 - 1, Seq: 1<<64 - 1}, Generation: 1, Attempts: 1, Status: 200, FetchedAt: at, URL: u.String()},
+		{State: frontier.URLDone, QKey: frontier.QKey{Priority: 1<<31 - 1, Seq: 1<<64 - 1}, Generation: 1, Attempts: 1, Status: 200, FetchedAt: at, URL: u.String(), Visit: &visit},
+		{State: frontier.URLDelayed, QKey: place, Generation: 3, Status: 200, FetchedAt: at, NotBefore: at.Add(time.Hour), URL: u.String(), Visit: &frontier.Visit{Digest: 1<<64 - 1}},
 		{State: frontier.URLDropped, QKey: frontier.QKey{Priority: -1 << 31}, Generation: 1, Reason: frontier.DropRobots, URL: u.String()},
 	}
 }
 
-func testRecords(t *testing.T, s frontier.Store, reopen func() frontier.Store) {
+func testRecords(t *testing.T, s *fixture) {
 	var refs []frontier.Ref
 	var want []frontier.Record
 	var b frontier.Batch
@@ -133,11 +223,11 @@ func testRecords(t *testing.T, s frontier.Store, reopen func() frontier.Store) {
 		got := make([]frontier.Record, len(refs))
 		check(t, s.Lookup(t.Context(), refs, got))
 		same(t, got, want)
-		s = reopen()
+		s.reopen()
 	}
 }
 
-func testKnown(t *testing.T, s frontier.Store, reopen func() frontier.Store) {
+func testKnown(t *testing.T, s *fixture) {
 	var refs []frontier.Ref
 	var want []bool
 	b := frontier.Batch{Sync: true}
@@ -159,7 +249,7 @@ func testKnown(t *testing.T, s frontier.Store, reopen func() frontier.Store) {
 		same(t, got, want)
 		if i == 0 {
 			check(t, c.Wait())
-			s = reopen()
+			s.reopen()
 		}
 	}
 }
@@ -172,13 +262,18 @@ func queued(b *frontier.Batch, ref frontier.Ref, u weburl.URL, k frontier.QKey) 
 	return it
 }
 
-func testWindow(t *testing.T, s frontier.Store, _ func() frontier.Store) {
+func testWindow(t *testing.T, s *fixture) {
 	b := frontier.Batch{Sync: true}
 	var want []frontier.Item
 	for i := range 30 {
 		ref, u := link(t, 1, 1, i)
 		k := frontier.QKey{Priority: int32(i%3 - 1), Seq: uint64(i) << 58}
-		want = append(want, queued(&b, ref, u, k))
+		it := queued(&b, ref, u, k)
+		if i%10 == 0 {
+			it.Visit = &visit
+			b.Queue[len(b.Queue)-1].Item = it
+		}
+		want = append(want, it)
 		other, v := link(t, 2, 1, i) // neighbours must not show
 		queued(&b, other, v, k)
 	}
@@ -200,7 +295,8 @@ func testWindow(t *testing.T, s frontier.Store, _ func() frontier.Store) {
 	same(t, got, want)
 	b = frontier.Batch{Sync: true}
 	for _, it := range want[:29] {
-		r, _ := link(t, 1, 1, 0)
+		r := ref
+		r.Key = it.Key
 		b.Queue = append(b.Queue, frontier.QueueRow{Ref: r, Delete: true, Item: frontier.Item{QKey: it.QKey}})
 	}
 	apply(t, s, &b)
@@ -209,7 +305,7 @@ func testWindow(t *testing.T, s frontier.Store, _ func() frontier.Store) {
 	same(t, f, frontier.Filling{Items: want[29:]})
 }
 
-func testDue(t *testing.T, s frontier.Store, reopen func() frontier.Store) {
+func testDue(t *testing.T, s *fixture) {
 	b := frontier.Batch{Sync: true}
 	var want []frontier.DueItem
 	for i := range 12 {
@@ -228,7 +324,7 @@ func testDue(t *testing.T, s frontier.Store, reopen func() frontier.Store) {
 		slices.SortFunc(got, byTime)
 		same(t, got, want[:5])
 		same(t, next, at.Add(5*time.Second))
-		s = reopen()
+		s.reopen()
 	}
 	some, next, err := s.Due(t.Context(), at.Add(time.Hour), 5)
 	check(t, err)
@@ -249,123 +345,31 @@ func testDue(t *testing.T, s frontier.Store, reopen func() frontier.Store) {
 	}
 }
 
-func testHosts(t *testing.T, s frontier.Store, reopen func() frontier.Store) {
+func testHosts(t *testing.T, s *fixture) {
 	ref, u := link(t, 1, 1, 1)
 	hr := frontier.HostRef{Partition: ref.Partition, Crawl: 1, Host: ref.Host}
 	unknown := frontier.HostRef{Partition: 0, Crawl: 9, Host: 99}
 	host := frontier.HostRow{
 		Partition: ref.Partition, Host: ref.Host, Origin: u.Origin(), NotBefore: at, Level: 3, LastBad: at.Add(-time.Hour),
 		Fails: 2, Adaptive: 1500 * time.Millisecond,
-		Robots: frontier.RobotsInfo{State: frontier.RobotsUnreachable, Until: at.Add(time.Hour), Tries: 4, Class: uint8(crawl.ClassReset)},
+		Robots:  frontier.RobotsInfo{State: frontier.RobotsUnreachable, Until: at.Add(time.Hour), Tries: 4, Class: uint8(crawl.ClassReset)},
+		Policy:  frontier.HostPolicy{Delay: time.Second, Concurrency: 2, NotBefore: at.Add(time.Minute), Blocked: true, Note: "they asked"},
+		Address: "2001:db8::1",
 	}
-	ready := frontier.ReadyRow{HostRef: hr, Rows: 5, Pages: 7, Moved: true}
+	ready := frontier.ReadyRow{HostRef: hr, Rows: 5, Pages: 7, Seen: 1 << 40, Patterns: []byte{0, 1, 255}, Moved: true}
 	for _, rows := range []uint64{5, 0, 3} {
 		ready.Rows = rows
+		host.Policy.Blocked = rows > 0
 		apply(t, s, &frontier.Batch{Hosts: []frontier.HostRow{host}, Ready: []frontier.ReadyRow{ready}, Sync: true})
 		got, err := s.Hosts(t.Context(), []frontier.HostRef{unknown, hr})
 		check(t, err)
 		same(t, got, []frontier.HostState{
 			{Ready: frontier.ReadyRow{HostRef: unknown}, Host: frontier.HostRow{Host: 99}},
-			{Ready: frontier.ReadyRow{HostRef: hr, Rows: rows, Pages: 7}, Host: host},
+			{Ready: frontier.ReadyRow{HostRef: hr, Rows: rows, Pages: 7, Seen: ready.Seen, Patterns: ready.Patterns}, Host: host},
 		})
-		s = reopen()
-		snap, err := s.Load(t.Context())
-		check(t, err)
+		snap := s.reopen()[ref.Partition]
 		if len(snap.Ready) != int(min(rows, 1)) || len(snap.Hosts) != len(snap.Ready) {
 			t.Fatalf("with %d rows a restart reads %d rows and %d hosts", rows, len(snap.Ready), len(snap.Hosts))
 		}
 	}
-}
-
-func testRestart(t *testing.T, s frontier.Store, reopen func() frontier.Store) {
-	ref, u := link(t, 3, 1, 1)
-	c := frontier.Crawl{
-		No: 3, ID: "abc", Revision: 2, State: frontier.Paused, Reason: "because", Closed: true, Order: frontier.DepthFirst,
-		Delay: time.Second, Jitter: 0.25, Concurrency: 3, Adaptive: true, ObeyRobots: true, Agent: "weir", Retries: 2, MaxRedirects: 5,
-		Limits:    frontier.Limits{Pages: 1, Items: 2, Bytes: 3, Errors: 4, PagesPerHost: 5, Duration: time.Hour},
-		CreatedAt: at, EndedAt: at.Add(time.Hour), Weight: 4, Meta: []byte{0, 1, 255},
-	}
-	stats := frontier.StatsRow{No: 3, Stats: frontier.Stats{
-		Discovered: 10, Queued: 3, Delayed: 1, Done: 4, Failed: 1, Dropped: map[string]uint64{"x": 1},
-		Pages: 3, Items: 2, RejectedItems: 1, Bytes: 1 << 40, Fetches: 7, Statuses: map[int]uint64{200: 3, 404: 1}, Errors: map[string]uint64{"reset": 2},
-	}}
-	lease := frontier.LeaseRow{
-		ID: 1<<40 + 1, Partition: ref.Partition, Crawl: 3, Host: ref.Host, Key: ref.Key, Void: true, Reserve: true,
-		QKey: frontier.QKey{Priority: -1, Seq: 9}, Attempts: 1, Generation: 2, Deadline: at,
-	}
-	robots := frontier.LeaseRow{ID: 1<<40 + 2, Partition: ref.Partition, Crawl: 3, Host: ref.Host, Robots: true, Generation: 1, Deadline: at}
-	gone := frontier.LeaseRow{ID: 1<<40 + 3, Partition: ref.Partition, Crawl: 3, Host: ref.Host, Deadline: at}
-	host := frontier.HostRow{Partition: ref.Partition, Host: ref.Host, Origin: u.Origin()}
-	due := at.Add(time.Minute)
-	rec := frontier.Record{State: frontier.URLDelayed, Generation: 2, NotBefore: due, URL: u.String()}
-	apply(t, s, &frontier.Batch{
-		Crawls: []frontier.Crawl{c}, Stats: []frontier.StatsRow{stats}, Leases: []frontier.LeaseRow{lease, robots, gone},
-		Hosts: []frontier.HostRow{host}, URLs: []frontier.URLRow{{Ref: ref, Record: rec}}, Due: []frontier.DueRow{{Ref: ref, At: due}},
-		Seq: 4096, Sync: true,
-	})
-	gone.Delete = true
-	apply(t, s, &frontier.Batch{Leases: []frontier.LeaseRow{gone}, Sync: true})
-	for epoch := range uint32(2) {
-		s = reopen()
-		snap, err := s.Load(t.Context())
-		check(t, err)
-		same(t, snap, &frontier.Snapshot{
-			Epoch: epoch + 1, Seq: 4096, LastCrawl: 3, Crawls: []frontier.Crawl{c}, Stats: []frontier.StatsRow{stats},
-			// A host with leases and no work comes too.
-			Ready:  []frontier.ReadyRow{{HostRef: frontier.HostRef{Partition: ref.Partition, Crawl: 3, Host: ref.Host}}},
-			Leases: []frontier.LeaseRow{lease, robots}, Hosts: []frontier.HostRow{host}, DueAt: due,
-		})
-	}
-}
-
-func testScan(t *testing.T, s frontier.Store, _ func() frontier.Store) {
-	b := frontier.Batch{Sync: true}
-	want := map[frontier.Ref]string{}
-	for i := range 40 {
-		ref, u := link(t, 1, i%9, i)
-		if i%2 == 0 {
-			queued(&b, ref, u, frontier.QKey{Seq: uint64(i)})
-		} else {
-			b.URLs = append(b.URLs, frontier.URLRow{Ref: ref, Record: frontier.Record{State: frontier.URLDone, Generation: 1, URL: u.String()}})
-		}
-		want[ref] = u.String()
-		other, v := link(t, 2, i%9, i)
-		queued(&b, other, v, frontier.QKey{Seq: uint64(i)})
-	}
-	apply(t, s, &b)
-	got := map[frontier.Ref]string{}
-	from := frontier.Ref{Crawl: 1}
-	for {
-		rows, err := s.Scan(t.Context(), from, 7)
-		check(t, err)
-		if len(rows) == 0 {
-			break
-		}
-		for _, r := range rows {
-			if _, twice := got[r.Ref]; twice {
-				t.Fatalf("%s comes twice", r.Record.URL)
-			}
-			got[r.Ref] = r.Record.URL
-		}
-		from = rows[len(rows)-1].Ref
-	}
-	same(t, got, want)
-}
-
-// testOrder: within a batch, later rows of the same key win.
-func testOrder(t *testing.T, s frontier.Store, _ func() frontier.Store) {
-	ref, u := link(t, 1, 1, 1)
-	k := frontier.QKey{Seq: 5}
-	b := frontier.Batch{Sync: true}
-	it := queued(&b, ref, u, k)
-	b.Queue = append(b.Queue,
-		frontier.QueueRow{Ref: ref, Delete: true, Item: frontier.Item{QKey: k}},
-		frontier.QueueRow{Ref: ref, Item: it})
-	gone, v := link(t, 1, 1, 2)
-	queued(&b, gone, v, frontier.QKey{Seq: 6})
-	b.Queue = append(b.Queue, frontier.QueueRow{Ref: gone, Delete: true, Item: frontier.Item{QKey: frontier.QKey{Seq: 6}}})
-	apply(t, s, &b)
-	f, err := s.Window(t.Context(), frontier.Want{HostRef: frontier.HostRef{Partition: ref.Partition, Crawl: 1, Host: ref.Host}, FromStart: true, N: 10})
-	check(t, err)
-	same(t, f, frontier.Filling{Items: []frontier.Item{it}})
 }
