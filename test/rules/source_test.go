@@ -21,7 +21,8 @@ func deterministic(rel string) bool {
 		return true
 	}
 	// Opening and compacting a store is I/O of its own; the frontier is not.
-	return under(rel, "services/scheduler/internal") && !under(rel, "services/scheduler/internal/pebblestore")
+	return under(rel, "services/scheduler/internal") &&
+		!under(rel, "services/scheduler/internal/pebblestore", "services/scheduler/internal/sqlstore")
 }
 
 var clock = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick"}

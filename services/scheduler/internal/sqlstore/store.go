@@ -1,0 +1,241 @@
+// Package sqlstore keeps a frontier in PostgreSQL, or what speaks its language: the
+// store of schedulers that share their work.
+//
+// A batch of the frontier is one transaction. It begins by locking the epochs of the
+// partitions that it writes against change, so that whoever lost one writes nothing.
+// Rows go in and out by arrays, some ten statements for any number of them, in one
+// round trip.
+//
+// What is said often is portable: CockroachDB and YugabyteDB understand it too.
+package sqlstore
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/services/scheduler/internal/due"
+	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
+	"github.com/weircrawl/weir/services/scheduler/internal/rows"
+	"github.com/weircrawl/weir/services/scheduler/internal/seen"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Config says where and how.
+type Config struct {
+	// DSN of the database, for example postgres://weir:secret@db/weir. It must exist;
+	// tables are made in it when missing.
+	DSN string
+	// Partitions of a new store; an existing one must have as many. Default 64.
+	Partitions uint32
+	// Connections at a time: one writes, the others read. Default 6.
+	Connections int
+	// SeenEntries of the cache of URLs that are surely known, 16 bytes each. Default
+	// 512 Ki, which answers some 80 % of a crawl's questions.
+	SeenEntries int
+	// Patience is how long the server may be away before a call fails. Default 15 s.
+	Patience time.Duration
+}
+
+// DefaultConfig returns values for everything but the DSN.
+func DefaultConfig() Config {
+	return Config{Partitions: 64, Connections: 6, SeenEntries: 512 << 10, Patience: 15 * time.Second}
+}
+
+// Store is a frontier.Store.
+type Store struct {
+	cfg  Config
+	pool *pgxpool.Pool
+	seen *seen.Cache
+	due  *due.Times
+
+	mu   sync.Mutex
+	held map[uint32]int64 // epochs of the partitions held
+	run  int32            // number of this run, 0 before Begin
+
+	// For Apply alone.
+	writer  writer
+	applied int64 // batches written in this run
+	broken  error // why no batch can follow
+}
+
+var _ frontier.Store = (*Store)(nil)
+
+// maxPartitions bounds the partitions of a store.
+const maxPartitions = 1 << 16
+
+// Open connects to a store, and makes it when there is none.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	def := DefaultConfig()
+	if cfg.Partitions == 0 {
+		cfg.Partitions = def.Partitions
+	}
+	if cfg.Partitions > maxPartitions {
+		return nil, crawl.Errorf(crawl.Invalid, "frontier store: %d partitions are more than %d", cfg.Partitions, maxPartitions)
+	}
+	if cfg.Connections <= 0 {
+		cfg.Connections = def.Connections
+	}
+	if cfg.SeenEntries <= 0 {
+		cfg.SeenEntries = def.SeenEntries
+	}
+	if cfg.Patience <= 0 {
+		cfg.Patience = def.Patience
+	}
+	pc, err := pgxpool.ParseConfig(cfg.DSN)
+	if err != nil {
+		return nil, crawl.Errorf(crawl.Invalid, "frontier store: %w: the address is like postgres://user:password@host/database", err)
+	}
+	pc.MaxConns = int32(cfg.Connections)
+	pc.AfterConnect = settle
+	pool, err := pgxpool.NewWithConfig(ctx, pc)
+	if err != nil {
+		return nil, wrap("connect", err)
+	}
+	s := &Store{cfg: cfg, pool: pool, seen: seen.NewCache(cfg.SeenEntries), due: due.NewTimes(), held: make(map[uint32]int64)}
+	if err := s.prepare(ctx); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// settings of a connection, for PostgreSQL. All that is asked often finds its rows by
+// an index, whatever the statistics say: a plan made while a table was small would
+// read all of it when it has grown. A replica that stopped inside a transaction
+// must not keep others from its partitions.
+var settings = []string{
+	"SET statement_timeout = '30s'",
+	"SET idle_in_transaction_session_timeout = '3s'",
+	"SET plan_cache_mode = force_generic_plan",
+	"SET enable_seqscan = off",
+	"SET enable_hashjoin = off",
+	"SET enable_mergejoin = off",
+	"SET jit = off",
+}
+
+// settle prepares a new connection.
+func settle(ctx context.Context, c *pgx.Conn) error {
+	if !isPostgres(c) {
+		return nil
+	}
+	for _, s := range settings {
+		if _, err := c.Exec(ctx, s); err != nil {
+			return fmt.Errorf("%s: %w", s, err)
+		}
+	}
+	return nil
+}
+
+// isPostgres tells PostgreSQL from what only speaks its language.
+func isPostgres(c *pgx.Conn) bool { return c.PgConn().ParameterStatus("crdb_version") == "" }
+
+// prepare makes what is missing and checks the rest.
+func (s *Store) prepare(ctx context.Context) error {
+	if err := s.migrate(ctx); err != nil {
+		if _, ours := errors.AsType[*crawl.Error](err); ours {
+			return err
+		}
+		return wrap("prepare the tables", err)
+	}
+	return s.retry(ctx, "check partitions", s.checkPartitions)
+}
+
+// migrate brings the tables to this version.
+func (s *Store) migrate(ctx context.Context) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return err
+	}
+	db := stdlib.OpenDBFromPool(s.pool)
+	defer db.Close()
+	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker))
+	if err != nil {
+		return err
+	}
+	current, target, err := p.GetVersions(ctx)
+	if err == nil && current > target {
+		return crawl.Errorf(crawl.Precondition, "frontier store: its tables have version %d, this program knows %d: use a newer one", current, target)
+	}
+	if err == nil && current == target {
+		return nil
+	}
+	_, err = p.Up(ctx)
+	return err
+}
+
+// checkPartitions writes the number of partitions of a new store and compares that
+// of an old one.
+func (s *Store) checkPartitions(ctx context.Context) error {
+	tx, err := s.pool.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer rollback(tx)
+	if _, err := tx.Exec(ctx, `INSERT INTO fact (name, value) VALUES ('partitions', $1), ('run', 0), ('crawl', 0)
+		ON CONFLICT (name) DO NOTHING`, int64(s.cfg.Partitions)); err != nil {
+		return err
+	}
+	var found int64
+	if err := tx.QueryRow(ctx, "SELECT value FROM fact WHERE name = 'partitions'").Scan(&found); err != nil {
+		return err
+	}
+	if found != int64(s.cfg.Partitions) {
+		return crawl.Errorf(crawl.Precondition, "frontier store has %d partitions, the configuration says %d; "+
+			"the number is fixed when a store is created", found, s.cfg.Partitions)
+	}
+	ids := make([]int32, s.cfg.Partitions)
+	for i := range ids {
+		ids[i] = int32(i)
+	}
+	if _, err := tx.Exec(ctx, "INSERT INTO part (id, epoch, seq) SELECT id, 0, 0 FROM unnest($1::int[]) AS t(id) ON CONFLICT (id) DO NOTHING", ids); err != nil {
+		return err
+	}
+	return tx.Commit(ctx)
+}
+
+// rollback ends a transaction that was not committed.
+func rollback(tx pgx.Tx) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = tx.Rollback(ctx) // after a commit it does nothing; else the pool drops the connection
+}
+
+// Close ends the use of the store; call it when no other method runs.
+func (s *Store) Close() error {
+	s.pool.Close()
+	return nil
+}
+
+// signed is a 64-bit number as kept: it sorts as it did without a sign.
+func signed(n uint64) int64 { return int64(n ^ 1<<63) }
+
+// unsigned is the reverse of signed.
+func unsigned(n int64) uint64 { return uint64(n) ^ 1<<63 }
+
+// ref is a URL's identity as read.
+func ref(part, no int32, host int64, key []byte) (frontier.Ref, error) {
+	r := frontier.Ref{Partition: uint32(part), Crawl: frontier.CrawlNo(no), Host: unsigned(host)}
+	if len(key) != len(r.Key) {
+		return r, rows.ErrCorrupt
+	}
+	copy(r.Key[:], key)
+	return r, nil
+}
