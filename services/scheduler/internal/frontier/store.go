@@ -68,8 +68,8 @@ type Reader interface {
 	// Window reads what a frontier wants.
 	Window(ctx context.Context, w Want) (Filling, error)
 	// Due reads at most n delayed URLs of the partitions held whose time has come,
-	// and a time before which no other is due, zero when there is no other. Once that
-	// time has come and nothing was due after all, the next answer is exact.
+	// and a time before which no other is due, zero when there is no other. That time
+	// may be too early; asked again when it has come, the store answers with a later one.
 	Due(ctx context.Context, now time.Time, n int) (items []DueItem, next time.Time, err error)
 }
 

@@ -340,8 +340,12 @@ func testDue(t *testing.T, s *fixture) {
 	if len(got) > 0 || next.IsZero() || next.After(want[11].At) {
 		t.Fatalf("one is left, not due: got %d, next %s", len(got), next)
 	}
-	if _, next, err = s.Due(t.Context(), next, 5); err != nil || !next.Equal(want[11].At) {
-		t.Fatalf("asked again at that time: next %s, %v", next, err)
+	for range Partitions { // each partition may have a bound that is too early, once
+		_, next, err = s.Due(t.Context(), next, 5)
+		check(t, err)
+	}
+	if !next.Equal(want[11].At) {
+		t.Fatalf("asked again at that time: next %s", next)
 	}
 }
 
