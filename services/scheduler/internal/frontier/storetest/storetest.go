@@ -340,7 +340,7 @@ func testDue(t *testing.T, s *fixture) {
 	if len(got) > 0 || next.IsZero() || next.After(want[11].At) {
 		t.Fatalf("one is left, not due: got %d, next %s", len(got), next)
 	}
-	for range Partitions { // each partition may have a bound that is too early, once
+	for n := 0; n < Partitions && !next.Equal(want[11].At); n++ { // each partition may have a bound that is too early, once
 		_, next, err = s.Due(t.Context(), next, 5)
 		check(t, err)
 	}
