@@ -2,9 +2,7 @@ package spec
 
 import (
 	"net/netip"
-	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/robots"
@@ -35,28 +33,13 @@ type Compiled struct {
 	machines   machines
 }
 
-// ExtractRule is a rule whose URL pattern and expressions are compiled. The CSS
-// selectors are not: they are the parser's.
+// ExtractRule is a rule whose URL pattern is compiled. Selectors, paths and regular
+// expressions are not: the parser compiles them.
 type ExtractRule struct {
-	// Name of the rule, an item's _rule.
-	Name string
 	// Match tells the pages it is for; nil means every page.
 	Match *crawl.Pattern
-	// Each is the CSS selector whose matches become items, without "css:"; empty
-	// means one item a page.
-	Each string
-	// Fields sorted by name.
-	Fields []ExtractField
-}
-
-// ExtractField is one field of a rule.
-type ExtractField struct {
-	// Name of the field.
-	Name string
-	// Regex of the rule, compiled; nil without one.
-	Regex *regexp.Regexp
-	// Rule as in the spec, its type never unspecified.
-	Rule *crawlv1.FieldRule
+	// Rule as in the spec; the types of its fields are never unspecified.
+	Rule *crawlv1.ExtractRule
 }
 
 // Compile validates and compiles a crawl's spec. Where its scope names no host,
@@ -147,24 +130,13 @@ func ruleText(r *crawlv1.ScopeRule) (text string, accept bool) {
 }
 
 func compileRule(r *crawlv1.ExtractRule) (*ExtractRule, error) {
-	out := &ExtractRule{Name: r.GetName(), Each: strings.TrimSpace(strings.TrimPrefix(r.GetEach(), "css:"))}
+	out := &ExtractRule{Rule: r}
 	if r.GetMatch() != "" {
 		pattern, err := crawl.CompilePattern(r.GetMatch())
 		if err != nil {
 			return nil, crawl.Errorf(crawl.Invalid, "extract: rule %s: %w", r.GetName(), err)
 		}
 		out.Match = pattern
-	}
-	for _, name := range sortedKeys(r.GetFields()) {
-		f := ExtractField{Name: name, Rule: r.GetFields()[name]}
-		if text := f.Rule.GetRegex(); text != "" {
-			re, err := regexp.Compile(text)
-			if err != nil {
-				return nil, crawl.Errorf(crawl.Invalid, "extract: rule %s: field %s: %w", r.GetName(), name, err)
-			}
-			f.Regex = re
-		}
-		out.Fields = append(out.Fields, f)
 	}
 	return out, nil
 }

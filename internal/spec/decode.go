@@ -27,7 +27,11 @@ const maxNodes = 500_000
 // mistakes, one a line, each as file:line:column (or the override), what is
 // wrong and what would be right; its kind is crawl.Invalid. file is only a name
 // for errors. Fields left out stay unset: see Resolve.
-func Decode(file string, data []byte, sets []string) (*crawlv1.CrawlSpec, error) {
+//
+// What a valid spec still needs is done by more, in order: reading files that it
+// names, checks that are not this package's. They may change the spec; a *Problem in
+// their errors is reported at its place in the file.
+func Decode(file string, data []byte, sets []string, more ...func(*crawlv1.CrawlSpec) error) (*crawlv1.CrawlSpec, error) {
 	s := &crawlv1.CrawlSpec{}
 	d := &decoder{file: file, at: map[string]string{}}
 	root, err := parseYAML(file, data)
@@ -37,29 +41,34 @@ func Decode(file string, data []byte, sets []string) (*crawlv1.CrawlSpec, error)
 	if root != nil {
 		d.message(root, s.ProtoReflect(), "")
 	}
-	return d.finish(s, sets)
+	return d.finish(s, sets, more...)
 }
 
 // FromURLs makes the spec of a crawl that only has seeds, with overrides and
 // errors as in Decode.
-func FromURLs(urls, sets []string) (*crawlv1.CrawlSpec, error) {
+func FromURLs(urls, sets []string, more ...func(*crawlv1.CrawlSpec) error) (*crawlv1.CrawlSpec, error) {
 	d := &decoder{at: map[string]string{}}
 	for i := range urls {
 		d.at[index("seeds.urls", i)] = "argument"
 	}
-	return d.finish(&crawlv1.CrawlSpec{Seeds: &crawlv1.Seeds{Urls: urls}}, sets)
+	return d.finish(&crawlv1.CrawlSpec{Seeds: &crawlv1.Seeds{Urls: urls}}, sets, more...)
 }
 
 // finish applies the overrides and reports the mistakes of both the reading and
 // the spec itself. A field that could not be read is not judged a second time:
 // it counts as left out.
-func (d *decoder) finish(s *crawlv1.CrawlSpec, sets []string) (*crawlv1.CrawlSpec, error) {
+func (d *decoder) finish(s *crawlv1.CrawlSpec, sets []string, more ...func(*crawlv1.CrawlSpec) error) (*crawlv1.CrawlSpec, error) {
 	for _, set := range sets {
 		d.override(s.ProtoReflect(), set)
 	}
 	if len(d.errs) == 0 {
 		for _, p := range check(s) {
 			d.located(p)
+		}
+	}
+	for _, f := range more {
+		if len(d.errs) == 0 {
+			d.problems(f(s))
 		}
 	}
 	if len(d.errs) == 0 {
@@ -135,6 +144,28 @@ func (d *decoder) located(p *Problem) {
 		return
 	}
 	d.errs = append(d.errs, p)
+}
+
+// problems reports the errors of a check, those that name a field at its place.
+func (d *decoder) problems(err error) {
+	if err == nil {
+		return
+	}
+	if p, ok := err.(*Problem); ok {
+		d.located(p)
+		return
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() []error }:
+		for _, err := range e.Unwrap() {
+			d.problems(err)
+		}
+		return
+	case *crawl.Error:
+		d.problems(e.Err)
+		return
+	}
+	d.errs = append(d.errs, err)
 }
 
 func parentPath(path string) string {
@@ -232,12 +263,29 @@ func (d *decoder) list(n *yaml.Node, list protoreflect.List, fd protoreflect.Fie
 			return
 		}
 		d.at[at] = d.where(item)
-		if fd.Message() != nil && !isDuration(fd) {
+		if step := d.step(item, fd); step != nil {
+			m := list.AppendMutable().Message()
+			m.Set(step, protoreflect.ValueOfBool(true))
+		} else if fd.Message() != nil && !isDuration(fd) {
 			d.message(item, list.AppendMutable().Message(), at)
 		} else if v, ok := d.scalar(item, fd, at); ok {
 			list.Append(v)
 		}
 	}
+}
+
+// step returns the field that a text in the place of a message stands for: a
+// choice that needs no more than its name, as trim for {trim: true}. It returns nil
+// for everything else.
+func (d *decoder) step(n *yaml.Node, fd protoreflect.FieldDescriptor) protoreflect.FieldDescriptor {
+	if n.Kind != yaml.ScalarNode || fd.Message() == nil {
+		return nil
+	}
+	choice := fd.Message().Fields().ByTextName(n.Value)
+	if choice == nil || !isNamedStep(choice) {
+		return nil
+	}
+	return choice
 }
 
 func (d *decoder) mapping(n *yaml.Node, m protoreflect.Map, fd protoreflect.FieldDescriptor, path string) {

@@ -82,11 +82,7 @@ func Resolve(s *crawlv1.CrawlSpec) *crawlv1.CrawlSpec {
 	}
 	resolveRecrawl(out.GetRecrawl())
 	for _, rule := range out.GetExtract() {
-		for _, f := range rule.GetFields() {
-			if f != nil && f.Type == crawlv1.FieldType_FIELD_TYPE_UNSPECIFIED {
-				f.Type = crawlv1.FieldType_FIELD_TYPE_STRING
-			}
-		}
+		typeFields(rule.GetFields())
 	}
 	if out.GetName() == "" {
 		out.Name = nameFor(slices.Concat(out.GetSeeds().GetUrls(), out.GetSeeds().GetSitemaps()))
@@ -111,6 +107,20 @@ func resolveRecrawl(r *crawlv1.Recrawl) {
 	}
 	if r.Max == nil {
 		r.Max = durationpb.New(min(every, maxRecrawl/10) * 10)
+	}
+}
+
+// typeFields gives fields without a type the one that they have.
+func typeFields(fields map[string]*crawlv1.FieldRule) {
+	for _, f := range fields {
+		switch {
+		case f == nil:
+		case len(f.GetFields()) > 0:
+			f.Type = crawlv1.FieldType_FIELD_TYPE_JSON
+			typeFields(f.GetFields())
+		case f.Type == crawlv1.FieldType_FIELD_TYPE_UNSPECIFIED:
+			f.Type = crawlv1.FieldType_FIELD_TYPE_STRING
+		}
 	}
 }
 

@@ -25,6 +25,24 @@ func isBytes(fd protoreflect.FieldDescriptor) bool {
 	return option(fd, crawlv1.E_UnitBytes)
 }
 
+// isNamedStep tells that a field is a choice of its message which needs no more than
+// its name: a bool in a oneof.
+func isNamedStep(fd protoreflect.FieldDescriptor) bool {
+	o := fd.ContainingOneof()
+	return o != nil && !o.IsSynthetic() && fd.Kind() == protoreflect.BoolKind
+}
+
+// namedSteps are the names that may stand in the place of a message.
+func namedSteps(md protoreflect.MessageDescriptor) []string {
+	var names []string
+	for i := range md.Fields().Len() {
+		if fd := md.Fields().Get(i); isNamedStep(fd) {
+			names = append(names, fd.TextName())
+		}
+	}
+	return names
+}
+
 func option(fd protoreflect.FieldDescriptor, ext protoreflect.ExtensionType) bool {
 	opts, ok := fd.Options().(*descriptorpb.FieldOptions)
 	if !ok || opts == nil {

@@ -75,7 +75,13 @@ func (b *schemaBuilder) field(fd protoreflect.FieldDescriptor) map[string]any {
 	case fd.IsMap():
 		return map[string]any{"type": "object", "additionalProperties": b.value(fd.MapValue())}
 	case fd.IsList():
-		return map[string]any{"type": "array", "items": b.value(fd)}
+		items := b.value(fd)
+		if fd.Message() != nil {
+			if names := namedSteps(fd.Message()); len(names) > 0 {
+				items = map[string]any{"anyOf": []any{items, map[string]any{"enum": names}}}
+			}
+		}
+		return map[string]any{"type": "array", "items": items}
 	case isInlineList(fd):
 		return map[string]any{"type": "array", "items": b.value(inlineValues(fd.Message()))}
 	default:

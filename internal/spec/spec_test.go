@@ -189,7 +189,7 @@ func TestCompile(t *testing.T) {
 		}
 	}
 	rule := c.Rules[0]
-	if rule.Each != "li" || rule.Fields[0].Name != "b" || rule.Fields[1].Regex == nil || !rule.Matches("https://a/p/1") || rule.Matches("https://a/") || !c.Rules[1].Matches("https://a/") {
+	if rule.Rule.GetEach() != "css: li" || rule.Rule.GetFields()["b"].GetType() != crawlv1.FieldType_FIELD_TYPE_STRING || !rule.Matches("https://a/p/1") || rule.Matches("https://a/") || !c.Rules[1].Matches("https://a/") {
 		t.Errorf("rule %+v", rule)
 	}
 }

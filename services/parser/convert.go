@@ -20,7 +20,16 @@ func inputOf(p *crawlv1.Page) (page.Input, error) {
 		URL: u, Depth: p.GetRef().GetDepth(), FetchedAt: p.GetFetch().GetStartedAt().AsTime(),
 		Status: p.GetFetch().GetStatus(), Size: p.GetBody().GetSize(),
 	}
-	for _, h := range p.GetFetch().GetResponseHeaders() {
+	headers := p.GetFetch().GetResponseHeaders()
+	in.Header = func(name string) string {
+		for _, h := range headers {
+			if strings.EqualFold(h.GetName(), name) {
+				return string(h.GetValue())
+			}
+		}
+		return ""
+	}
+	for _, h := range headers {
 		switch textproto.CanonicalMIMEHeaderKey(h.GetName()) {
 		case "Content-Type":
 			// The last one counts, as for browsers.

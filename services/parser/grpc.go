@@ -3,6 +3,7 @@ package parser
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/rpc"
@@ -52,11 +53,17 @@ func (s *Service) jobOf(req *parserv1.ParseRequest) (*job, error) {
 	if u, err = c.Canon.Parse(req.GetUrl()); err != nil {
 		return nil, crawl.Errorf(crawl.Invalid, "url: %w", err)
 	}
+	header := func(name string) string {
+		if strings.EqualFold(name, "Content-Type") {
+			return req.GetContentType()
+		}
+		return ""
+	}
 	return &job{
 		crawl: ready(c, s.cfg.MaxOutlinks),
 		in: page.Input{
 			URL: u, FetchedAt: s.deps.Now(), Status: 200, ContentType: req.GetContentType(),
-			Body: req.GetBody(), Size: uint64(len(req.GetBody())),
+			Header: header, Body: req.GetBody(), Size: uint64(len(req.GetBody())),
 		},
 	}, nil
 }

@@ -3,6 +3,7 @@ package parser
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,31 +16,46 @@ import (
 	"github.com/weircrawl/weir/services/parser/internal/extract"
 	"github.com/weircrawl/weir/services/parser/internal/link"
 	"github.com/weircrawl/weir/services/parser/internal/page"
+	"github.com/weircrawl/weir/services/parser/internal/transform"
 )
 
-// CheckSpec reports every CSS selector of a spec that cannot be used, with the
-// path of its field; its kind is crawl.Invalid. It is what spec.Validate leaves to
-// the parser, and says nothing about the rest of the spec.
+// CheckSpec reports every selector, path and value in the rules of a valid spec that
+// cannot be used, each a *spec.Problem; its kind is crawl.Invalid. It is what
+// spec.Validate leaves to the parser.
 func CheckSpec(s *crawlv1.CrawlSpec) error {
 	var rules []extract.Rule
+	var errs []error
 	for i, r := range s.GetExtract() {
-		rule := extract.Rule{Path: rulePath(i), Each: eachSelector(r.GetEach())}
-		for name, f := range r.GetFields() {
-			rule.Fields = append(rule.Fields, extract.Field{Name: name, CSS: f.GetCss()})
+		rule, err := ruleOf(i, r)
+		if err != nil {
+			errs = append(errs, err)
 		}
-		slices.SortFunc(rule.Fields, func(a, b extract.Field) int { return strings.Compare(a.Name, b.Name) })
 		rules = append(rules, rule)
 	}
 	if _, err := extract.Compile(rules); err != nil {
-		return &crawl.Error{Kind: crawl.Invalid, Err: err}
+		errs = append(errs, problems(err)...)
 	}
-	return nil
+	if len(errs) == 0 {
+		return nil
+	}
+	return &crawl.Error{Kind: crawl.Invalid, Err: errors.Join(errs...)}
 }
 
-// rulePath is the path of a rule in errors, as spec.Validate writes it.
-func rulePath(i int) string { return fmt.Sprintf("extract[%d]", i) }
-
-func eachSelector(each string) string { return strings.TrimSpace(strings.TrimPrefix(each, "css:")) }
+// problems makes the errors of extract.Compile into those of a spec.
+func problems(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var out []error
+	for _, err := range joined.Unwrap() {
+		if e, ok := errors.AsType[*extract.RuleError](err); ok {
+			err = &spec.Problem{Path: e.Path, Text: e.Err.Error()}
+		}
+		out = append(out, err)
+	}
+	return out
+}
 
 // rulesOf compiles the rules of a crawl; nil without any.
 func rulesOf(c *spec.Compiled) (*extract.Set, error) {
@@ -48,20 +64,83 @@ func rulesOf(c *spec.Compiled) (*extract.Set, error) {
 	}
 	rules := make([]extract.Rule, 0, len(c.Rules))
 	for i, r := range c.Rules {
-		rule := extract.Rule{Path: rulePath(i), Name: r.Name, Match: r.Match, Each: r.Each}
-		for _, f := range r.Fields {
-			rule.Fields = append(rule.Fields, fieldOf(f.Name, f.Rule, f.Regex))
+		rule, err := ruleOf(i, r.Rule)
+		if err != nil {
+			return nil, err
 		}
+		rule.Match = r.Match
 		rules = append(rules, rule)
 	}
 	return extract.Compile(rules)
 }
 
-func fieldOf(name string, f *crawlv1.FieldRule, re *regexp.Regexp) extract.Field {
-	return extract.Field{
-		Name: name, CSS: f.GetCss(), Attr: strings.ToLower(f.GetAttr()), Fact: extract.Fact(f.GetValue()),
-		Regex: re, Kind: kindOf(f.GetType()), Required: f.GetRequired(), Many: f.GetMany(),
+// ruleOf makes the core's form of a rule, but for its URL pattern.
+func ruleOf(i int, r *crawlv1.ExtractRule) (extract.Rule, error) {
+	path := fmt.Sprintf("extract[%d]", i) // as spec.Validate writes it
+	fields, err := fieldsOf(path+".fields", r.GetFields())
+	return extract.Rule{Path: path, Name: r.GetName(), Each: r.GetEach(), Script: r.GetScript(), Fields: fields}, err
+}
+
+func fieldsOf(path string, rules map[string]*crawlv1.FieldRule) ([]extract.Field, error) {
+	var out []extract.Field
+	for _, name := range slices.Sorted(maps.Keys(rules)) {
+		f, err := fieldOf(path+"."+name, name, rules[name])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, f)
 	}
+	return out, nil
+}
+
+func fieldOf(path, name string, r *crawlv1.FieldRule) (extract.Field, error) {
+	f := extract.Field{
+		Name: name, CSS: r.GetCss(), XPath: r.GetXpath(), Attr: strings.ToLower(r.GetAttr()), JSON: r.GetJson(), Script: r.GetScript(),
+		JSONLD: r.GetJsonLd(), Microdata: r.GetMicrodata(), OpenGraph: r.GetOpenGraph(), Fact: r.GetValue(), Constant: r.GetConstant(),
+		Kind: kindOf(r.GetType()), Layouts: r.GetLayouts(), Required: r.GetRequired(), Many: r.GetMany(), Default: r.Default, Each: r.GetEach(),
+	}
+	if d := r.GetDecimal(); d != "" {
+		f.Decimal = d[0]
+	}
+	var err error
+	if text := r.GetRegex(); text != "" {
+		if f.Regex, err = regexp.Compile(text); err != nil {
+			return f, &spec.Problem{Path: path + ".regex", Text: err.Error()}
+		}
+	}
+	for i, t := range r.GetTransform() {
+		step, err := stepOf(t)
+		if err != nil {
+			return f, &spec.Problem{Path: fmt.Sprintf("%s.transform[%d]", path, i), Text: err.Error()}
+		}
+		f.Steps = append(f.Steps, step)
+	}
+	f.Fields, err = fieldsOf(path+".fields", r.GetFields())
+	return f, err
+}
+
+func stepOf(t *crawlv1.Transform) (transform.Step, error) {
+	switch s := t.GetStep().(type) {
+	case *crawlv1.Transform_Lower:
+		return transform.Lower(), nil
+	case *crawlv1.Transform_Upper:
+		return transform.Upper(), nil
+	case *crawlv1.Transform_Absolute:
+		return transform.Absolute(), nil
+	case *crawlv1.Transform_Replace:
+		return transform.Replace(s.Replace.GetOld(), s.Replace.GetNew()), nil
+	case *crawlv1.Transform_ReplaceRegex:
+		re, err := regexp.Compile(s.ReplaceRegex.GetOld())
+		if err != nil {
+			return nil, err
+		}
+		return transform.ReplaceRegex(re, s.ReplaceRegex.GetNew()), nil
+	case *crawlv1.Transform_Split:
+		return transform.Split(s.Split), nil
+	case *crawlv1.Transform_Join:
+		return transform.Join(s.Join), nil
+	}
+	return transform.Trim(), nil
 }
 
 func kindOf(t crawlv1.FieldType) extract.Kind {
@@ -74,6 +153,10 @@ func kindOf(t crawlv1.FieldType) extract.Kind {
 		return extract.Boolean
 	case crawlv1.FieldType_FIELD_TYPE_URL:
 		return extract.URL
+	case crawlv1.FieldType_FIELD_TYPE_DATE:
+		return extract.Date
+	case crawlv1.FieldType_FIELD_TYPE_JSON:
+		return extract.JSON
 	}
 	return extract.String
 }
@@ -128,7 +211,7 @@ func kindsOf(list []crawlv1.LinkKind) document.Kinds {
 }
 
 func firstLine(err error) string {
-	if e, ok := errors.AsType[*extract.SelectorError](err); ok {
+	if e, ok := errors.AsType[*extract.RuleError](err); ok {
 		err = e
 	}
 	s, _, _ := strings.Cut(err.Error(), "\n")

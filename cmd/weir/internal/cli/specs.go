@@ -20,16 +20,10 @@ import (
 )
 
 // readSpec makes a spec of the arguments of a command: one file, or URLs. It is
-// valid, CSS selectors included, has a name, and its seed files have absolute paths.
+// valid, its rules included, has a name, and its seed files have absolute paths.
 func readSpec(args, sets []string) (*crawlv1.CrawlSpec, error) {
 	s, dir, err := decodeArgs(args, sets)
 	if err != nil {
-		return nil, err
-	}
-	if err := parser.CheckSpec(s); err != nil {
-		if len(args) == 1 && !isURL(args[0]) {
-			return nil, crawl.Errorf(crawl.Invalid, "%s: %w", args[0], err)
-		}
 		return nil, err
 	}
 	if s, err = single.Absolute(s, dir); err != nil {
@@ -50,7 +44,7 @@ func decodeArgs(args, sets []string) (s *crawlv1.CrawlSpec, dir string, err erro
 		if err != nil {
 			return nil, "", crawl.Errorf(crawl.Invalid, "%s", noSpec(args[0], err))
 		}
-		s, err := spec.Decode(args[0], data, sets)
+		s, err := spec.Decode(args[0], data, sets, parser.CheckSpec)
 		return s, filepath.Dir(args[0]), err
 	}
 	for _, arg := range args {
@@ -58,7 +52,7 @@ func decodeArgs(args, sets []string) (s *crawlv1.CrawlSpec, dir string, err erro
 			return nil, "", crawl.Errorf(crawl.Invalid, "%s is a file: give one spec, or URLs, not both", arg)
 		}
 	}
-	s, err = spec.FromURLs(args, sets)
+	s, err = spec.FromURLs(args, sets, parser.CheckSpec)
 	return s, ".", err
 }
 
@@ -120,12 +114,8 @@ func (a *app) specCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s, err := spec.Decode(file, data, sets)
-			if err != nil {
+			if _, err := spec.Decode(file, data, sets, parser.CheckSpec); err != nil {
 				return err
-			}
-			if err := parser.CheckSpec(s); err != nil {
-				return crawl.Errorf(crawl.Invalid, "%s: %w", file, err)
 			}
 			_, err = fmt.Fprintf(a.Stdout, "%s is a valid spec\n", file)
 			return err

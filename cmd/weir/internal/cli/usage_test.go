@@ -69,7 +69,7 @@ func TestMistakes(t *testing.T) {
 		{"fetch http://127.0.0.1:1/", 2, "http://127.0.0.1:1/ is on a private network, which is not visited unless it is allowed: add --allow-net 127.0.0.0/8"},
 		{"fetch http://127.0.0.1:1/ --allow-net 127.0.0.1", 1, "connect_refused: "},
 		{"spec validate DIR/noseeds.yaml --set order=x", 2, `--set order=x: order must be breadth_first, depth_first or best_first, not "x"`},
-		{"spec validate DIR/css.yaml", 2, "DIR/css.yaml: extract[0].fields.a.css: "},
+		{"spec validate DIR/css.yaml", 2, "DIR/css.yaml:1:34: extract[0].fields.a.css: "},
 	}
 	for _, tt := range tests {
 		t.Run(tt.args, func(t *testing.T) {

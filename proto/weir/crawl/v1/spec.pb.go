@@ -194,7 +194,8 @@ const (
 	FieldType_FIELD_TYPE_UNSPECIFIED FieldType = 0
 	// Text.
 	FieldType_FIELD_TYPE_STRING FieldType = 1
-	// A decimal number with a point; thousands separated by commas are understood.
+	// A decimal number with a point (see decimal); thousands parted by commas are
+	// understood.
 	FieldType_FIELD_TYPE_NUMBER FieldType = 2
 	// A whole number.
 	FieldType_FIELD_TYPE_INTEGER FieldType = 3
@@ -202,6 +203,11 @@ const (
 	FieldType_FIELD_TYPE_BOOLEAN FieldType = 4
 	// A URL, made absolute against the page's base.
 	FieldType_FIELD_TYPE_URL FieldType = 5
+	// A date as RFC 3339 has it, with the time of day where the text has one:
+	// 2026-01-31 or 2026-01-31T12:00:00Z. A time without a zone is in UTC.
+	FieldType_FIELD_TYPE_DATE FieldType = 6
+	// JSON as it stands: objects and lists of json and json_ld, or text that is JSON.
+	FieldType_FIELD_TYPE_JSON FieldType = 7
 )
 
 // Enum value maps for FieldType.
@@ -213,6 +219,8 @@ var (
 		3: "FIELD_TYPE_INTEGER",
 		4: "FIELD_TYPE_BOOLEAN",
 		5: "FIELD_TYPE_URL",
+		6: "FIELD_TYPE_DATE",
+		7: "FIELD_TYPE_JSON",
 	}
 	FieldType_value = map[string]int32{
 		"FIELD_TYPE_UNSPECIFIED": 0,
@@ -221,6 +229,8 @@ var (
 		"FIELD_TYPE_INTEGER":     3,
 		"FIELD_TYPE_BOOLEAN":     4,
 		"FIELD_TYPE_URL":         5,
+		"FIELD_TYPE_DATE":        6,
+		"FIELD_TYPE_JSON":        7,
 	}
 )
 
@@ -1412,10 +1422,15 @@ type ExtractRule struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// URL pattern as in ScopeRule. Default: every page.
 	Match string `protobuf:"bytes,2,opt,name=match,proto3" json:"match,omitempty"`
-	// "css:" and a selector: one item for each match. Default: one item a page.
+	// What becomes an item each: "css:" or "xpath:" and a selector, "json:" and a
+	// path, "json_ld:" or "microdata:" and a type such as Product. Default: one item
+	// a page.
 	Each string `protobuf:"bytes,3,opt,name=each,proto3" json:"each,omitempty"`
 	// The item's fields by name.
-	Fields        map[string]*FieldRule `protobuf:"bytes,4,rep,name=fields,proto3" json:"fields,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Fields map[string]*FieldRule `protobuf:"bytes,4,rep,name=fields,proto3" json:"fields,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// CSS selector of the script element that holds the JSON which "json:" in each
+	// and json in fields read. Default: the page itself, where it is JSON.
+	Script        string `protobuf:"bytes,5,opt,name=script,proto3" json:"script,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1478,24 +1493,71 @@ func (x *ExtractRule) GetFields() map[string]*FieldRule {
 	return nil
 }
 
-// FieldRule finds the value of one field. Exactly one source (css or value) is
-// given.
+func (x *ExtractRule) GetScript() string {
+	if x != nil {
+		return x.Script
+	}
+	return ""
+}
+
+// FieldRule finds the value of one field. Exactly one source (css, xpath, json,
+// json_ld, microdata, open_graph, value or constant) is given, or fields for an
+// object. A source may find several texts; the first that passes regex, transform
+// and type is the value.
 type FieldRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A CSS selector; the text of the match, its white space folded.
 	Css string `protobuf:"bytes,1,opt,name=css,proto3" json:"css,omitempty"`
-	// Take this attribute of the match instead of its text.
+	// Take this attribute of the match of css or xpath instead of its text.
 	Attr string `protobuf:"bytes,2,opt,name=attr,proto3" json:"attr,omitempty"`
 	// An RE2 expression: the first group, or the whole match where it has none.
 	Regex string `protobuf:"bytes,3,opt,name=regex,proto3" json:"regex,omitempty"`
-	// A fact of the page: url, depth, fetched_at, status, content_type or title.
+	// A fact of the page: url, depth, fetched_at, status, content_type, title,
+	// description, language, or header. and the name of a response header.
 	Value string `protobuf:"bytes,4,opt,name=value,proto3" json:"value,omitempty"`
-	// What the text is turned into. Default: string.
+	// What the text is turned into. Default: string; json for fields.
 	Type FieldType `protobuf:"varint,5,opt,name=type,proto3,enum=weir.crawl.v1.FieldType" json:"type,omitempty"`
-	// Without a value the whole item is dropped and counted as rejected.
+	// Without a value the whole item is dropped and counted as rejected; in an object
+	// of fields, that object.
 	Required bool `protobuf:"varint,6,opt,name=required,proto3" json:"required,omitempty"`
 	// All matches as a list instead of the first.
-	Many          bool `protobuf:"varint,7,opt,name=many,proto3" json:"many,omitempty"`
+	Many bool `protobuf:"varint,7,opt,name=many,proto3" json:"many,omitempty"`
+	// An XPath 1.0 expression, which begins at the item; // does so too. A text, a
+	// number or a boolean is a value as elements, attributes and texts are.
+	Xpath string `protobuf:"bytes,8,opt,name=xpath,proto3" json:"xpath,omitempty"`
+	// A path in JSON, as github.com/tidwall/gjson reads it: offers.0.price,
+	// variants.#.sku.
+	Json string `protobuf:"bytes,9,opt,name=json,proto3" json:"json,omitempty"`
+	// CSS selector of the element whose text is the JSON that json reads; what stands
+	// before and after the JSON, such as "window.data =", is passed over. Default:
+	// the rule's script; without one the item of "json:", or the page.
+	Script string `protobuf:"bytes,10,opt,name=script,proto3" json:"script,omitempty"`
+	// A path in the page's JSON-LD, in all of its objects: offers.price. A first word
+	// with a capital is a type: Product.offers.price. Lists are walked through.
+	JsonLd string `protobuf:"bytes,11,opt,name=json_ld,json=jsonLd,proto3" json:"json_ld,omitempty"`
+	// A path in the page's microdata, written as that of json_ld.
+	Microdata string `protobuf:"bytes,12,opt,name=microdata,proto3" json:"microdata,omitempty"`
+	// A property of OpenGraph or of the kind: og:title, twitter:card, article:author;
+	// og: may be left out.
+	OpenGraph string `protobuf:"bytes,13,opt,name=open_graph,json=openGraph,proto3" json:"open_graph,omitempty"`
+	// A fixed text.
+	Constant string `protobuf:"bytes,14,opt,name=constant,proto3" json:"constant,omitempty"`
+	// What is done with the text after regex and before type, in order.
+	Transform []*Transform `protobuf:"bytes,15,rep,name=transform,proto3" json:"transform,omitempty"`
+	// The value where none is found, written as a text of the field's type: "0". The
+	// field still counts as empty or invalid. Default: null.
+	Default *string `protobuf:"bytes,16,opt,name=default,proto3,oneof" json:"default,omitempty"`
+	// Fields of an object, by name. It has no value when none of them has one.
+	Fields map[string]*FieldRule `protobuf:"bytes,17,rep,name=fields,proto3" json:"fields,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// With fields: a list of objects, one for each match, written as the each of a
+	// rule and found inside the item.
+	Each string `protobuf:"bytes,18,opt,name=each,proto3" json:"each,omitempty"`
+	// Decimal mark of numbers: "." or ",". The other one, blanks and apostrophes may
+	// part thousands. Default: ".".
+	Decimal string `protobuf:"bytes,19,opt,name=decimal,proto3" json:"decimal,omitempty"`
+	// Forms of dates, as layouts of Go's time package: "02.01.2006 15:04". Default:
+	// those of ISO 8601, HTTP and mail.
+	Layouts       []string `protobuf:"bytes,20,rep,name=layouts,proto3" json:"layouts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1577,6 +1639,344 @@ func (x *FieldRule) GetMany() bool {
 		return x.Many
 	}
 	return false
+}
+
+func (x *FieldRule) GetXpath() string {
+	if x != nil {
+		return x.Xpath
+	}
+	return ""
+}
+
+func (x *FieldRule) GetJson() string {
+	if x != nil {
+		return x.Json
+	}
+	return ""
+}
+
+func (x *FieldRule) GetScript() string {
+	if x != nil {
+		return x.Script
+	}
+	return ""
+}
+
+func (x *FieldRule) GetJsonLd() string {
+	if x != nil {
+		return x.JsonLd
+	}
+	return ""
+}
+
+func (x *FieldRule) GetMicrodata() string {
+	if x != nil {
+		return x.Microdata
+	}
+	return ""
+}
+
+func (x *FieldRule) GetOpenGraph() string {
+	if x != nil {
+		return x.OpenGraph
+	}
+	return ""
+}
+
+func (x *FieldRule) GetConstant() string {
+	if x != nil {
+		return x.Constant
+	}
+	return ""
+}
+
+func (x *FieldRule) GetTransform() []*Transform {
+	if x != nil {
+		return x.Transform
+	}
+	return nil
+}
+
+func (x *FieldRule) GetDefault() string {
+	if x != nil && x.Default != nil {
+		return *x.Default
+	}
+	return ""
+}
+
+func (x *FieldRule) GetFields() map[string]*FieldRule {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *FieldRule) GetEach() string {
+	if x != nil {
+		return x.Each
+	}
+	return ""
+}
+
+func (x *FieldRule) GetDecimal() string {
+	if x != nil {
+		return x.Decimal
+	}
+	return ""
+}
+
+func (x *FieldRule) GetLayouts() []string {
+	if x != nil {
+		return x.Layouts
+	}
+	return nil
+}
+
+// Transform is one step in what is done with a text. A step without arguments may
+// be written as its name: trim.
+type Transform struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Exactly one step is given.
+	//
+	// Types that are valid to be assigned to Step:
+	//
+	//	*Transform_Trim
+	//	*Transform_Lower
+	//	*Transform_Upper
+	//	*Transform_Absolute
+	//	*Transform_Replace
+	//	*Transform_ReplaceRegex
+	//	*Transform_Split
+	//	*Transform_Join
+	Step          isTransform_Step `protobuf_oneof:"step"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Transform) Reset() {
+	*x = Transform{}
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Transform) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Transform) ProtoMessage() {}
+
+func (x *Transform) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Transform.ProtoReflect.Descriptor instead.
+func (*Transform) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Transform) GetStep() isTransform_Step {
+	if x != nil {
+		return x.Step
+	}
+	return nil
+}
+
+func (x *Transform) GetTrim() bool {
+	if x != nil {
+		if x, ok := x.Step.(*Transform_Trim); ok {
+			return x.Trim
+		}
+	}
+	return false
+}
+
+func (x *Transform) GetLower() bool {
+	if x != nil {
+		if x, ok := x.Step.(*Transform_Lower); ok {
+			return x.Lower
+		}
+	}
+	return false
+}
+
+func (x *Transform) GetUpper() bool {
+	if x != nil {
+		if x, ok := x.Step.(*Transform_Upper); ok {
+			return x.Upper
+		}
+	}
+	return false
+}
+
+func (x *Transform) GetAbsolute() bool {
+	if x != nil {
+		if x, ok := x.Step.(*Transform_Absolute); ok {
+			return x.Absolute
+		}
+	}
+	return false
+}
+
+func (x *Transform) GetReplace() *Replacement {
+	if x != nil {
+		if x, ok := x.Step.(*Transform_Replace); ok {
+			return x.Replace
+		}
+	}
+	return nil
+}
+
+func (x *Transform) GetReplaceRegex() *Replacement {
+	if x != nil {
+		if x, ok := x.Step.(*Transform_ReplaceRegex); ok {
+			return x.ReplaceRegex
+		}
+	}
+	return nil
+}
+
+func (x *Transform) GetSplit() string {
+	if x != nil {
+		if x, ok := x.Step.(*Transform_Split); ok {
+			return x.Split
+		}
+	}
+	return ""
+}
+
+func (x *Transform) GetJoin() string {
+	if x != nil {
+		if x, ok := x.Step.(*Transform_Join); ok {
+			return x.Join
+		}
+	}
+	return ""
+}
+
+type isTransform_Step interface {
+	isTransform_Step()
+}
+
+type Transform_Trim struct {
+	// Drop white space at both ends.
+	Trim bool `protobuf:"varint,1,opt,name=trim,proto3,oneof"`
+}
+
+type Transform_Lower struct {
+	// Small letters.
+	Lower bool `protobuf:"varint,2,opt,name=lower,proto3,oneof"`
+}
+
+type Transform_Upper struct {
+	// Capitals.
+	Upper bool `protobuf:"varint,3,opt,name=upper,proto3,oneof"`
+}
+
+type Transform_Absolute struct {
+	// Make a reference absolute against the page's base.
+	Absolute bool `protobuf:"varint,4,opt,name=absolute,proto3,oneof"`
+}
+
+type Transform_Replace struct {
+	// Replace every occurrence of a text.
+	Replace *Replacement `protobuf:"bytes,5,opt,name=replace,proto3,oneof"`
+}
+
+type Transform_ReplaceRegex struct {
+	// Replace every match of an RE2 expression; $1 in the new text is its first
+	// group.
+	ReplaceRegex *Replacement `protobuf:"bytes,6,opt,name=replace_regex,json=replaceRegex,proto3,oneof"`
+}
+
+type Transform_Split struct {
+	// Part the text at each occurrence of this one. Without many, the first part
+	// that fits is the value.
+	Split string `protobuf:"bytes,7,opt,name=split,proto3,oneof"`
+}
+
+type Transform_Join struct {
+	// Put all texts, of all matches, into one with this one between them.
+	Join string `protobuf:"bytes,8,opt,name=join,proto3,oneof"`
+}
+
+func (*Transform_Trim) isTransform_Step() {}
+
+func (*Transform_Lower) isTransform_Step() {}
+
+func (*Transform_Upper) isTransform_Step() {}
+
+func (*Transform_Absolute) isTransform_Step() {}
+
+func (*Transform_Replace) isTransform_Step() {}
+
+func (*Transform_ReplaceRegex) isTransform_Step() {}
+
+func (*Transform_Split) isTransform_Step() {}
+
+func (*Transform_Join) isTransform_Step() {}
+
+// Replacement puts one text in the place of another.
+type Replacement struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is replaced.
+	Old string `protobuf:"bytes,1,opt,name=old,proto3" json:"old,omitempty"`
+	// What takes its place. Default: nothing.
+	New           string `protobuf:"bytes,2,opt,name=new,proto3" json:"new,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Replacement) Reset() {
+	*x = Replacement{}
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Replacement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Replacement) ProtoMessage() {}
+
+func (x *Replacement) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Replacement.ProtoReflect.Descriptor instead.
+func (*Replacement) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Replacement) GetOld() string {
+	if x != nil {
+		return x.Old
+	}
+	return ""
+}
+
+func (x *Replacement) GetNew() string {
+	if x != nil {
+		return x.New
+	}
+	return ""
 }
 
 var File_weir_crawl_v1_spec_proto protoreflect.FileDescriptor
@@ -1696,15 +2096,16 @@ const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\bsitemaps\x18\x04 \x01(\bH\x02R\bsitemaps\x88\x01\x01B\x0f\n" +
 	"\r_follow_linksB\x10\n" +
 	"\x0e_obey_nofollowB\v\n" +
-	"\t_sitemaps\"\xe0\x01\n" +
+	"\t_sitemaps\"\xf8\x01\n" +
 	"\vExtractRule\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05match\x18\x02 \x01(\tR\x05match\x12\x12\n" +
 	"\x04each\x18\x03 \x01(\tR\x04each\x12>\n" +
-	"\x06fields\x18\x04 \x03(\v2&.weir.crawl.v1.ExtractRule.FieldsEntryR\x06fields\x1aS\n" +
+	"\x06fields\x18\x04 \x03(\v2&.weir.crawl.v1.ExtractRule.FieldsEntryR\x06fields\x12\x16\n" +
+	"\x06script\x18\x05 \x01(\tR\x06script\x1aS\n" +
 	"\vFieldsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12.\n" +
-	"\x05value\x18\x02 \x01(\v2\x18.weir.crawl.v1.FieldRuleR\x05value:\x028\x01\"\xbb\x01\n" +
+	"\x05value\x18\x02 \x01(\v2\x18.weir.crawl.v1.FieldRuleR\x05value:\x028\x01\"\xad\x05\n" +
 	"\tFieldRule\x12\x10\n" +
 	"\x03css\x18\x01 \x01(\tR\x03css\x12\x12\n" +
 	"\x04attr\x18\x02 \x01(\tR\x04attr\x12\x14\n" +
@@ -1712,7 +2113,40 @@ const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\x05value\x18\x04 \x01(\tR\x05value\x12,\n" +
 	"\x04type\x18\x05 \x01(\x0e2\x18.weir.crawl.v1.FieldTypeR\x04type\x12\x1a\n" +
 	"\brequired\x18\x06 \x01(\bR\brequired\x12\x12\n" +
-	"\x04many\x18\a \x01(\bR\x04many*d\n" +
+	"\x04many\x18\a \x01(\bR\x04many\x12\x14\n" +
+	"\x05xpath\x18\b \x01(\tR\x05xpath\x12\x12\n" +
+	"\x04json\x18\t \x01(\tR\x04json\x12\x16\n" +
+	"\x06script\x18\n" +
+	" \x01(\tR\x06script\x12\x17\n" +
+	"\ajson_ld\x18\v \x01(\tR\x06jsonLd\x12\x1c\n" +
+	"\tmicrodata\x18\f \x01(\tR\tmicrodata\x12\x1d\n" +
+	"\n" +
+	"open_graph\x18\r \x01(\tR\topenGraph\x12\x1a\n" +
+	"\bconstant\x18\x0e \x01(\tR\bconstant\x126\n" +
+	"\ttransform\x18\x0f \x03(\v2\x18.weir.crawl.v1.TransformR\ttransform\x12\x1d\n" +
+	"\adefault\x18\x10 \x01(\tH\x00R\adefault\x88\x01\x01\x12<\n" +
+	"\x06fields\x18\x11 \x03(\v2$.weir.crawl.v1.FieldRule.FieldsEntryR\x06fields\x12\x12\n" +
+	"\x04each\x18\x12 \x01(\tR\x04each\x12\x18\n" +
+	"\adecimal\x18\x13 \x01(\tR\adecimal\x12\x18\n" +
+	"\alayouts\x18\x14 \x03(\tR\alayouts\x1aS\n" +
+	"\vFieldsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12.\n" +
+	"\x05value\x18\x02 \x01(\v2\x18.weir.crawl.v1.FieldRuleR\x05value:\x028\x01B\n" +
+	"\n" +
+	"\b_default\"\xa0\x02\n" +
+	"\tTransform\x12\x14\n" +
+	"\x04trim\x18\x01 \x01(\bH\x00R\x04trim\x12\x16\n" +
+	"\x05lower\x18\x02 \x01(\bH\x00R\x05lower\x12\x16\n" +
+	"\x05upper\x18\x03 \x01(\bH\x00R\x05upper\x12\x1c\n" +
+	"\babsolute\x18\x04 \x01(\bH\x00R\babsolute\x126\n" +
+	"\areplace\x18\x05 \x01(\v2\x1a.weir.crawl.v1.ReplacementH\x00R\areplace\x12A\n" +
+	"\rreplace_regex\x18\x06 \x01(\v2\x1a.weir.crawl.v1.ReplacementH\x00R\freplaceRegex\x12\x16\n" +
+	"\x05split\x18\a \x01(\tH\x00R\x05split\x12\x14\n" +
+	"\x04join\x18\b \x01(\tH\x00R\x04joinB\x06\n" +
+	"\x04step\"1\n" +
+	"\vReplacement\x12\x10\n" +
+	"\x03old\x18\x01 \x01(\tR\x03old\x12\x10\n" +
+	"\x03new\x18\x02 \x01(\tR\x03new*d\n" +
 	"\x05Order\x12\x15\n" +
 	"\x11ORDER_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13ORDER_BREADTH_FIRST\x10\x01\x12\x15\n" +
@@ -1734,14 +2168,16 @@ const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\x0fLINK_KIND_IMAGE\x10\v\x12\x13\n" +
 	"\x0fLINK_KIND_MEDIA\x10\f\x12\x13\n" +
 	"\x0fLINK_KIND_STYLE\x10\r\x12\x14\n" +
-	"\x10LINK_KIND_SCRIPT\x10\x0e*\x99\x01\n" +
+	"\x10LINK_KIND_SCRIPT\x10\x0e*\xc3\x01\n" +
 	"\tFieldType\x12\x1a\n" +
 	"\x16FIELD_TYPE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11FIELD_TYPE_STRING\x10\x01\x12\x15\n" +
 	"\x11FIELD_TYPE_NUMBER\x10\x02\x12\x16\n" +
 	"\x12FIELD_TYPE_INTEGER\x10\x03\x12\x16\n" +
 	"\x12FIELD_TYPE_BOOLEAN\x10\x04\x12\x12\n" +
-	"\x0eFIELD_TYPE_URL\x10\x05B7Z5github.com/weircrawl/weir/proto/weir/crawl/v1;crawlv1b\x06proto3"
+	"\x0eFIELD_TYPE_URL\x10\x05\x12\x13\n" +
+	"\x0fFIELD_TYPE_DATE\x10\x06\x12\x13\n" +
+	"\x0fFIELD_TYPE_JSON\x10\aB7Z5github.com/weircrawl/weir/proto/weir/crawl/v1;crawlv1b\x06proto3"
 
 var (
 	file_weir_crawl_v1_spec_proto_rawDescOnce sync.Once
@@ -1756,7 +2192,7 @@ func file_weir_crawl_v1_spec_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_crawl_v1_spec_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_weir_crawl_v1_spec_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_weir_crawl_v1_spec_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_weir_crawl_v1_spec_proto_goTypes = []any{
 	(Order)(0),                  // 0: weir.crawl.v1.Order
 	(LinkKind)(0),               // 1: weir.crawl.v1.LinkKind
@@ -1776,9 +2212,12 @@ var file_weir_crawl_v1_spec_proto_goTypes = []any{
 	(*Parse)(nil),               // 15: weir.crawl.v1.Parse
 	(*ExtractRule)(nil),         // 16: weir.crawl.v1.ExtractRule
 	(*FieldRule)(nil),           // 17: weir.crawl.v1.FieldRule
-	nil,                         // 18: weir.crawl.v1.Fetch.HeadersEntry
-	nil,                         // 19: weir.crawl.v1.ExtractRule.FieldsEntry
-	(*durationpb.Duration)(nil), // 20: google.protobuf.Duration
+	(*Transform)(nil),           // 18: weir.crawl.v1.Transform
+	(*Replacement)(nil),         // 19: weir.crawl.v1.Replacement
+	nil,                         // 20: weir.crawl.v1.Fetch.HeadersEntry
+	nil,                         // 21: weir.crawl.v1.ExtractRule.FieldsEntry
+	nil,                         // 22: weir.crawl.v1.FieldRule.FieldsEntry
+	(*durationpb.Duration)(nil), // 23: google.protobuf.Duration
 }
 var file_weir_crawl_v1_spec_proto_depIdxs = []int32{
 	6,  // 0: weir.crawl.v1.CrawlSpec.seeds:type_name -> weir.crawl.v1.Seeds
@@ -1793,25 +2232,30 @@ var file_weir_crawl_v1_spec_proto_depIdxs = []int32{
 	16, // 9: weir.crawl.v1.CrawlSpec.extract:type_name -> weir.crawl.v1.ExtractRule
 	4,  // 10: weir.crawl.v1.CrawlSpec.recrawl:type_name -> weir.crawl.v1.Recrawl
 	5,  // 11: weir.crawl.v1.CrawlSpec.traps:type_name -> weir.crawl.v1.Traps
-	20, // 12: weir.crawl.v1.Recrawl.every:type_name -> google.protobuf.Duration
-	20, // 13: weir.crawl.v1.Recrawl.min:type_name -> google.protobuf.Duration
-	20, // 14: weir.crawl.v1.Recrawl.max:type_name -> google.protobuf.Duration
+	23, // 12: weir.crawl.v1.Recrawl.every:type_name -> google.protobuf.Duration
+	23, // 13: weir.crawl.v1.Recrawl.min:type_name -> google.protobuf.Duration
+	23, // 14: weir.crawl.v1.Recrawl.max:type_name -> google.protobuf.Duration
 	8,  // 15: weir.crawl.v1.Scope.rules:type_name -> weir.crawl.v1.ScopeRule
 	10, // 16: weir.crawl.v1.Canonical.strip_params:type_name -> weir.crawl.v1.StringList
-	20, // 17: weir.crawl.v1.Limits.duration:type_name -> google.protobuf.Duration
-	20, // 18: weir.crawl.v1.Politeness.delay:type_name -> google.protobuf.Duration
-	20, // 19: weir.crawl.v1.Politeness.max_delay:type_name -> google.protobuf.Duration
-	18, // 20: weir.crawl.v1.Fetch.headers:type_name -> weir.crawl.v1.Fetch.HeadersEntry
-	20, // 21: weir.crawl.v1.Fetch.timeout:type_name -> google.protobuf.Duration
+	23, // 17: weir.crawl.v1.Limits.duration:type_name -> google.protobuf.Duration
+	23, // 18: weir.crawl.v1.Politeness.delay:type_name -> google.protobuf.Duration
+	23, // 19: weir.crawl.v1.Politeness.max_delay:type_name -> google.protobuf.Duration
+	20, // 20: weir.crawl.v1.Fetch.headers:type_name -> weir.crawl.v1.Fetch.HeadersEntry
+	23, // 21: weir.crawl.v1.Fetch.timeout:type_name -> google.protobuf.Duration
 	1,  // 22: weir.crawl.v1.Parse.follow:type_name -> weir.crawl.v1.LinkKind
-	19, // 23: weir.crawl.v1.ExtractRule.fields:type_name -> weir.crawl.v1.ExtractRule.FieldsEntry
+	21, // 23: weir.crawl.v1.ExtractRule.fields:type_name -> weir.crawl.v1.ExtractRule.FieldsEntry
 	2,  // 24: weir.crawl.v1.FieldRule.type:type_name -> weir.crawl.v1.FieldType
-	17, // 25: weir.crawl.v1.ExtractRule.FieldsEntry.value:type_name -> weir.crawl.v1.FieldRule
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	18, // 25: weir.crawl.v1.FieldRule.transform:type_name -> weir.crawl.v1.Transform
+	22, // 26: weir.crawl.v1.FieldRule.fields:type_name -> weir.crawl.v1.FieldRule.FieldsEntry
+	19, // 27: weir.crawl.v1.Transform.replace:type_name -> weir.crawl.v1.Replacement
+	19, // 28: weir.crawl.v1.Transform.replace_regex:type_name -> weir.crawl.v1.Replacement
+	17, // 29: weir.crawl.v1.ExtractRule.FieldsEntry.value:type_name -> weir.crawl.v1.FieldRule
+	17, // 30: weir.crawl.v1.FieldRule.FieldsEntry.value:type_name -> weir.crawl.v1.FieldRule
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_weir_crawl_v1_spec_proto_init() }
@@ -1832,13 +2276,24 @@ func file_weir_crawl_v1_spec_proto_init() {
 	file_weir_crawl_v1_spec_proto_msgTypes[10].OneofWrappers = []any{}
 	file_weir_crawl_v1_spec_proto_msgTypes[11].OneofWrappers = []any{}
 	file_weir_crawl_v1_spec_proto_msgTypes[12].OneofWrappers = []any{}
+	file_weir_crawl_v1_spec_proto_msgTypes[14].OneofWrappers = []any{}
+	file_weir_crawl_v1_spec_proto_msgTypes[15].OneofWrappers = []any{
+		(*Transform_Trim)(nil),
+		(*Transform_Lower)(nil),
+		(*Transform_Upper)(nil),
+		(*Transform_Absolute)(nil),
+		(*Transform_Replace)(nil),
+		(*Transform_ReplaceRegex)(nil),
+		(*Transform_Split)(nil),
+		(*Transform_Join)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_crawl_v1_spec_proto_rawDesc), len(file_weir_crawl_v1_spec_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   17,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

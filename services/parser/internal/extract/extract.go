@@ -1,15 +1,14 @@
 package extract
 
 import (
-	"errors"
 	"strconv"
 	"sync/atomic"
 	"time"
 
-	"github.com/PuerkitoBio/goquery"
-	"golang.org/x/net/html"
-
 	"github.com/weircrawl/weir/internal/weburl"
+	"github.com/weircrawl/weir/services/parser/internal/text"
+	"github.com/weircrawl/weir/services/parser/internal/transform"
+	"github.com/weircrawl/weir/services/parser/internal/tree"
 )
 
 // Bounds of what one page may give. Items travel in messages of a MiB; a rule
@@ -33,14 +32,19 @@ type Page struct {
 	Status uint32
 	// ContentType without parameters.
 	ContentType string
+	// Header returns the value of a response header, empty without it; nil for a page
+	// without headers.
+	Header func(name string) string
 	// Title, Description and Language of the page.
 	Title, Description, Language string
 	// Bytes of its body after decompression.
 	Bytes uint64
 	// Links that it has.
 	Links int
-	// HTML is the page in UTF-8; nil for what is not HTML.
-	HTML []byte
+	// Tree of the page; nil for what is not HTML.
+	Tree *tree.Tree
+	// JSON is the page in UTF-8 where it is JSON and a rule reads it; empty elsewhere.
+	JSON string
 	// Base that its references count from; nil where it has none.
 	Base *weburl.Base
 	// Stop ends the work when it becomes true; nil never does.
@@ -63,197 +67,320 @@ type Items struct {
 	Items []Item
 	// Rejected counts the items that lacked a required field.
 	Rejected uint32
+	// Counts of the rules that were run, in their order.
+	Counts []Counts
 	// Warning says why there are fewer items than there might be; empty when all is well.
 	Warning string
+}
+
+// Counts say how a rule did on a page: what tells that a site has changed.
+type Counts struct {
+	// Rule that they are of.
+	Rule string
+	// Items that it made, and those that it dropped.
+	Items, Rejected uint32
+	// Names of its fields, those inside an object after its name and a point. It
+	// belongs to the rule and is not to be changed.
+	Names []string
+	// Fields has the counts of each.
+	Fields []FieldCount
+}
+
+// FieldCount counts the values of a field, over the items and objects of a page.
+type FieldCount struct {
+	// Filled had a value. Empty had nothing to make one of. Invalid had something,
+	// but it did not pass the regex, the steps or the type.
+	Filled, Empty, Invalid uint32
 }
 
 // Extractor runs rules on pages, one after the other, and reuses its memory. The
 // zero value is ready; it is not safe for concurrent use.
 type Extractor struct {
+	text text.Gatherer
+	visit
+}
+
+// visit is what the extractor knows of the page in hand. None of it is kept.
+type visit struct {
 	page *Page
-	doc  *goquery.Document
-	text text
 	buf  []byte
 	out  Items
+	// counts are those of the rule in hand; seen says that the field in hand found a
+	// text, whether or not it fitted.
+	counts *Counts
+	seen   bool
+	facts
 }
 
 // Run runs the rules that are for a page.
 func (x *Extractor) Run(s *Set, p *Page) Items {
-	x.page, x.doc, x.out, x.buf = p, nil, Items{}, nil
-	if p.HTML != nil && s.needsTree(p.URL) {
-		doc, err := parse(p.HTML, p.Stop)
-		if err != nil && !errors.Is(err, errStopped) {
-			x.out.Warning = "no tree for css: " + err.Error()
-		}
-		x.doc = doc
-	}
+	x.visit = visit{page: p}
+	defer func() { x.visit = visit{} }()
 	for i := range s.rules {
 		if r := &s.rules[i]; r.matches(p.URL) {
 			x.rule(r)
 		}
 	}
-	out := x.out
-	x.page, x.doc, x.out = nil, nil, Items{} // the tree is not kept
 	if p.Stop != nil && p.Stop.Load() {
 		// What was found of a page that was not read to its end depends on the
 		// machine's load.
 		return Items{}
 	}
-	return out
+	return x.out
 }
 
 // rule makes the items of one rule.
 func (x *Extractor) rule(r *rule) {
-	if r.each == nil {
-		var root *html.Node
-		if x.doc != nil {
-			root = x.doc.Nodes[0]
-		}
-		x.item(r, root, 0)
-		return
+	at := place{json: x.pageJSON(r)}
+	if r.tree {
+		at.node = x.document()
 	}
-	if x.doc == nil {
+	x.out.Counts = append(x.out.Counts, Counts{Rule: r.Name, Names: r.names, Fields: make([]FieldCount, len(r.names))})
+	x.counts = &x.out.Counts[len(x.out.Counts)-1]
+	if r.each == nil {
+		x.item(r, at, 0)
 		return
 	}
 	index := uint32(0)
-	for _, n := range x.doc.FindMatcher(matcher{r.each, x.page.Stop}).Nodes {
+	r.each.places(x, at, func(at place) bool {
 		if x.stopped() {
-			return
+			return false
 		}
-		if x.item(r, n, index) {
+		made, more := x.item(r, at, index)
+		if made {
 			index++
 		}
-	}
+		return more
+	})
 }
 
 func (x *Extractor) stopped() bool { return x.page.Stop != nil && x.page.Stop.Load() }
 
-// item writes the item of one element, the whole page's with root nil or the
-// document, and reports whether there is one.
-func (x *Extractor) item(r *rule, root *html.Node, index uint32) bool {
+// item writes the item of a place. It reports whether there is one, and whether
+// there may be more.
+func (x *Extractor) item(r *rule, at place, index uint32) (made, more bool) {
 	if len(x.out.Items) >= maxItems || len(x.buf) >= maxPageItems {
 		x.out.Warning = "more items than are taken of one page"
-		return false
+		return false, false
 	}
 	start := len(x.buf)
 	x.buf = append(x.buf, '{')
-	for i := range r.fields {
-		f := &r.fields[i]
+	_, complete := x.fields(r.fields, at, start)
+	if !complete {
+		x.buf = x.buf[:start]
+		x.out.Rejected++
+		x.counts.Rejected++
+		return false, true
+	}
+	if len(x.buf)-start > maxItemSize {
+		x.buf = x.buf[:start]
+		x.out.Rejected++
+		x.counts.Rejected++
+		x.out.Warning = "an item of rule " + r.Name + " is longer than " + strconv.Itoa(maxItemSize) + " bytes"
+		return false, true
+	}
+	x.counts.Items++
+	x.buf = appendTail(x.buf, x.page, r.Name)
+	x.out.Items = append(x.out.Items, Item{r.Name, index, x.buf[start:len(x.buf):len(x.buf)]})
+	return true, true
+}
+
+// fields writes fields, each with a comma behind it, as part of an item that began
+// at start. It reports whether one of them has a value, and whether all that are
+// required have.
+func (x *Extractor) fields(fields []field, at place, start int) (filled, complete bool) {
+	complete = true
+	for i := range fields {
+		f := &fields[i]
 		x.buf = append(x.buf, f.key...)
-		if !x.field(f, root) && f.Required {
-			x.buf = x.buf[:start]
-			x.out.Rejected++
-			return false
+		ok := x.field(f, at, start)
+		filled = filled || ok
+		if !ok && f.Required {
+			// The other fields are still read: their counts tell of the site.
+			complete = false
 		}
 		x.buf = append(x.buf, ',')
 		if len(x.buf)-start > maxItemSize {
-			x.buf = x.buf[:start]
-			x.out.Rejected++
-			x.out.Warning = "an item of rule " + r.Name + " is longer than " + strconv.Itoa(maxItemSize) + " bytes"
-			return false
+			return filled, complete
 		}
 	}
-	x.buf = appendTail(x.buf, x.page, r.Name)
-	x.out.Items = append(x.out.Items, Item{r.Name, index, x.buf[start:len(x.buf):len(x.buf)]})
-	return true
+	return filled, complete
 }
 
-// field writes the value of a field, null or an empty list without one, and
-// reports whether there is one.
-func (x *Extractor) field(f *field, root *html.Node) bool {
-	if f.Many {
-		return x.list(f, root)
-	}
+// field writes the value of a field, or what stands for none, and reports whether
+// there is one.
+func (x *Extractor) field(f *field, at place, start int) bool {
+	mark := len(x.buf)
+	x.seen = false
 	ok := false
-	if f.css == nil {
-		x.buf, ok = x.value(f, x.fact(f.Fact))
-	} else if root != nil {
-		matcher{f.css, x.page.Stop}.walk(root, func(n *html.Node) bool {
-			x.buf, ok = x.nodeValue(f, n)
+	switch {
+	case f.source == nil && f.each == nil:
+		ok = x.object(f, at, start)
+	case f.source == nil:
+		ok = x.objects(f, at, start)
+	case f.gather:
+		ok = x.gathered(f, at)
+	default:
+		f.source.values(x, at, func(v value) bool {
+			ok = x.single(f, v)
 			return !ok
 		})
 	}
+	count := &x.counts.Fields[f.id]
+	switch {
+	case ok:
+		count.Filled++
+	case x.seen:
+		count.Invalid++
+	default:
+		count.Empty++
+	}
 	if !ok {
-		x.buf = append(x.buf, "null"...)
+		x.buf = append(x.buf[:mark], f.absent...)
 	}
 	return ok
 }
 
-// list writes all values of a field.
-func (x *Extractor) list(f *field, root *html.Node) bool {
-	count := 0
+// single writes the value that a field makes of one that was found, and reports
+// whether it fits.
+func (x *Extractor) single(f *field, v value) bool {
+	if v.text != "" {
+		x.seen = true
+	}
+	if f.Regex == nil && len(f.Steps) == 0 {
+		return x.write(f, v)
+	}
+	text, ok := x.part(f, v.text)
+	if !ok {
+		return false
+	}
+	for _, s := range transform.Apply(f.Steps, []string{text}, transform.Page{Base: x.page.Base}) {
+		if x.write(f, value{text: s}) {
+			return true
+		}
+	}
+	return false
+}
+
+// part returns the part of a text that the field's regex takes.
+func (x *Extractor) part(f *field, s string) (string, bool) {
+	if f.Regex == nil {
+		return s, true
+	}
+	m := f.Regex.FindStringSubmatchIndex(s)
+	switch {
+	case m == nil:
+		return "", false
+	case len(m) == 2:
+		return s[m[0]:m[1]], true
+	case m[2] < 0: // the group took no part in the match
+		return "", false
+	}
+	return s[m[2]:m[3]], true
+}
+
+// write writes one value.
+func (x *Extractor) write(f *field, v value) bool {
+	var ok bool
+	if f.Kind == JSON && v.json != "" {
+		x.buf, ok = appendJSON(x.buf, v.json)
+		return ok
+	}
+	x.buf, ok = appendValue(x.buf, &f.Field, v.text, x.page.Base)
+	return ok
+}
+
+// gathered writes a field whose texts are all needed: a list, or a join.
+func (x *Extractor) gathered(f *field, at place) bool {
+	values, size := x.gather(f, at), 0
+	if len(f.Steps) > 0 {
+		texts := make([]string, len(values))
+		for i := range values {
+			texts[i] = values[i].text
+		}
+		values = values[:0]
+		for _, s := range transform.Apply(f.Steps, texts, transform.Page{Base: x.page.Base}) {
+			values = append(values, value{text: s})
+		}
+	}
+	if !f.Many {
+		for _, v := range values {
+			if x.write(f, v) {
+				return true
+			}
+		}
+		return false
+	}
+	mark, count := len(x.buf), 0
 	x.buf = append(x.buf, '[')
-	next := func(n *html.Node) bool {
-		mark := len(x.buf)
+	for _, v := range values {
+		before := len(x.buf)
 		if count > 0 {
 			x.buf = append(x.buf, ',')
 		}
-		ok := false
-		if x.buf, ok = x.nodeValue(f, n); !ok {
-			x.buf = x.buf[:mark]
-			return true
+		if !x.write(f, v) {
+			x.buf = x.buf[:before]
+			continue
 		}
 		count++
-		return count < maxValues && len(x.buf)-mark < maxItemSize
-	}
-	if f.css == nil {
-		var ok bool
-		if x.buf, ok = x.value(f, x.fact(f.Fact)); ok {
-			count = 1
+		if size = len(x.buf) - mark; size > maxItemSize {
+			break
 		}
-	} else if root != nil {
-		matcher{f.css, x.page.Stop}.walk(root, next)
 	}
 	x.buf = append(x.buf, ']')
 	return count > 0
 }
 
-// nodeValue appends the value that a field takes of one element.
-func (x *Extractor) nodeValue(f *field, n *html.Node) ([]byte, bool) {
-	if f.Attr == "" {
-		return x.value(f, string(x.text.of(n, maxItemSize)))
-	}
-	for i := range n.Attr {
-		if n.Attr[i].Key == f.Attr && (n.Attr[i].Namespace == "" || f.Attr != "href") {
-			return x.value(f, n.Attr[i].Val)
+// gather returns all values that a source finds, after the regex.
+func (x *Extractor) gather(f *field, at place) []value {
+	var out []value
+	size := 0
+	f.source.values(x, at, func(v value) bool {
+		if v.text == "" {
+			return true
 		}
-	}
-	return x.buf, false
+		x.seen = true
+		if f.Regex != nil {
+			text, ok := x.part(f, v.text)
+			if !ok {
+				return true
+			}
+			v = value{text: text}
+		}
+		out = append(out, v)
+		size += len(v.text)
+		return len(out) < maxValues && size < maxItemSize
+	})
+	return out
 }
 
-// value appends what a field makes of a text.
-func (x *Extractor) value(f *field, s string) ([]byte, bool) {
-	if f.Regex != nil {
-		m := f.Regex.FindStringSubmatchIndex(s)
-		switch {
-		case m == nil:
-			return x.buf, false
-		case len(m) == 2:
-			s = s[m[0]:m[1]]
-		case m[2] < 0: // the group took no part in the match
-			return x.buf, false
-		default:
-			s = s[m[2]:m[3]]
-		}
-	}
-	return appendValue(x.buf, f.Kind, s, x.page.Base)
+// object writes the object of a field, and reports whether there is one.
+func (x *Extractor) object(f *field, at place, start int) bool {
+	x.buf = append(x.buf, '{')
+	filled, complete := x.fields(f.fields, at, start)
+	x.seen = filled && !complete
+	x.buf[len(x.buf)-1] = '}' // in the place of the last comma
+	return filled && complete
 }
 
-// fact returns a fact of the page as text.
-func (x *Extractor) fact(f Fact) string {
-	switch f {
-	case FactURL:
-		return x.page.URL
-	case FactDepth:
-		return strconv.FormatUint(uint64(x.page.Depth), 10)
-	case FactFetchedAt:
-		return string(appendTime(nil, x.page.FetchedAt))
-	case FactStatus:
-		return strconv.FormatUint(uint64(x.page.Status), 10)
-	case FactContentType:
-		return x.page.ContentType
-	case FactTitle:
-		return x.page.Title
-	}
-	return ""
+// objects writes the list of objects of a field, and reports whether there are any.
+func (x *Extractor) objects(f *field, at place, start int) bool {
+	count, incomplete := 0, false
+	x.buf = append(x.buf, '[')
+	f.each.places(x, at, func(at place) bool {
+		mark := len(x.buf)
+		if count > 0 {
+			x.buf = append(x.buf, ',')
+		}
+		if !x.object(f, at, start) {
+			incomplete = incomplete || x.seen
+			x.buf = x.buf[:mark]
+			return true
+		}
+		count++
+		return count < maxValues && len(x.buf)-start <= maxItemSize && !x.stopped()
+	})
+	x.seen = incomplete
+	x.buf = append(x.buf, ']')
+	return count > 0
 }

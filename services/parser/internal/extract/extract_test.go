@@ -13,6 +13,7 @@ import (
 
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/weburl"
+	"github.com/weircrawl/weir/services/parser/internal/tree"
 )
 
 const shop = `<!doctype html><html lang=en><head><title>Shop</title><style>p{}</style></head><body>
@@ -34,7 +35,7 @@ func shopPage(tb testing.TB) *Page {
 	}
 	return &Page{
 		URL: "https://shop.example/p/1", Depth: 2, FetchedAt: time.Date(2026, 1, 2, 3, 4, 5, 678_000_000, time.UTC), Status: 200,
-		ContentType: "text/html", Title: "Shop", HTML: []byte(shop), Base: base,
+		ContentType: "text/html", Title: "Shop", Tree: tree.New([]byte(shop), nil), Base: base,
 	}
 }
 
@@ -85,14 +86,14 @@ func TestFields(t *testing.T) {
 		{"a script when asked for", Field{CSS: "#data", Regex: re(`"price": (\d+)`), Kind: Integer}, `5`},
 		{"no script or style in text", Field{CSS: "html", Regex: re(`(price|p\{)`)}, `null`},
 		{"noscript is read", Field{CSS: ".ns"}, `"plain"`},
-		{"fact url", Field{Fact: FactURL}, `"https://shop.example/p/1"`},
-		{"fact depth", Field{Fact: FactDepth, Kind: Integer}, `2`},
-		{"fact depth as text", Field{Fact: FactDepth}, `"2"`},
-		{"fact status", Field{Fact: FactStatus, Kind: Number}, `200`},
-		{"fact fetched_at", Field{Fact: FactFetchedAt}, `"2026-01-02T03:04:05.678Z"`},
-		{"fact content_type", Field{Fact: FactContentType}, `"text/html"`},
-		{"fact title with regex", Field{Fact: FactTitle, Regex: re(`^(.)`)}, `"S"`},
-		{"fact as list", Field{Fact: FactTitle, Many: true}, `["Shop"]`},
+		{"fact url", Field{Fact: "url"}, `"https://shop.example/p/1"`},
+		{"fact depth", Field{Fact: "depth", Kind: Integer}, `2`},
+		{"fact depth as text", Field{Fact: "depth"}, `"2"`},
+		{"fact status", Field{Fact: "status", Kind: Number}, `200`},
+		{"fact fetched_at", Field{Fact: "fetched_at"}, `"2026-01-02T03:04:05.678Z"`},
+		{"fact content_type", Field{Fact: "content_type"}, `"text/html"`},
+		{"fact title with regex", Field{Fact: "title", Regex: re(`^(.)`)}, `"S"`},
+		{"fact as list", Field{Fact: "title", Many: true}, `["Shop"]`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -109,7 +110,7 @@ func TestFields(t *testing.T) {
 
 func TestEach(t *testing.T) {
 	t.Parallel()
-	set := mustCompile(t, Rule{Name: "product", Each: "article.product", Fields: []Field{
+	set := mustCompile(t, Rule{Name: "product", Each: "css:article.product", Fields: []Field{
 		{Name: "id", CSS: "article", Attr: "data-id", Kind: Integer},
 		{Name: "name", CSS: "h2", Required: true},
 		{Name: "price", CSS: ".p", Kind: Number},
@@ -117,7 +118,9 @@ func TestEach(t *testing.T) {
 	var x Extractor
 	got := x.Run(set, shopPage(t))
 	tail := `,"_url":"https://shop.example/p/1","_rule":"product","_fetched_at":"2026-01-02T03:04:05.678Z"}`
-	want := Items{Rejected: 1, Items: []Item{
+	want := Items{Rejected: 1, Counts: []Counts{{
+		Rule: "product", Items: 2, Rejected: 1, Names: []string{"id", "name", "price"}, Fields: []FieldCount{{Filled: 3}, {Filled: 2, Empty: 1}, {Filled: 2, Invalid: 1}},
+	}}, Items: []Item{
 		{"product", 0, []byte(`{"id":1,"name":"One","price":1.5` + tail)},
 		{"product", 1, []byte(`{"id":2,"name":"Two","price":null` + tail)},
 	}}
@@ -135,7 +138,7 @@ func TestRulesByURL(t *testing.T) {
 		}
 		return p
 	}
-	field := []Field{{Name: "f", Fact: FactTitle}}
+	field := []Field{{Name: "f", Fact: "title"}}
 	set := mustCompile(t, Rule{Name: "a", Match: pattern("*/p/*"), Fields: field}, Rule{Name: "b", Match: pattern("*/q/*"), Fields: field}, Rule{Name: "c", Fields: field})
 	var x Extractor
 	var rules []string
@@ -152,8 +155,8 @@ func TestPagesWithoutTree(t *testing.T) {
 	set := mustCompile(t,
 		Rule{Name: "css", Fields: []Field{{Name: "f", CSS: "h1"}}},
 		Rule{Name: "required", Fields: []Field{{Name: "f", CSS: "h1", Required: true}}},
-		Rule{Name: "each", Each: "h1", Fields: []Field{{Name: "f", Fact: FactURL}}},
-		Rule{Name: "fact", Fields: []Field{{Name: "f", Fact: FactStatus}}})
+		Rule{Name: "each", Each: "css:h1", Fields: []Field{{Name: "f", Fact: "url"}}},
+		Rule{Name: "fact", Fields: []Field{{Name: "f", Fact: "status"}}})
 	names := func(i Items) (out []string) {
 		for _, it := range i.Items {
 			out = append(out, it.Rule)
@@ -163,7 +166,7 @@ func TestPagesWithoutTree(t *testing.T) {
 	t.Run("not HTML", func(t *testing.T) {
 		t.Parallel()
 		p := shopPage(t)
-		p.HTML = nil
+		p.Tree = nil
 		var x Extractor
 		got := x.Run(set, p)
 		if diff := cmp.Diff([]string{"css", "fact"}, names(got)); diff != "" || got.Warning != "" || got.Rejected != 1 {
@@ -173,7 +176,7 @@ func TestPagesWithoutTree(t *testing.T) {
 	t.Run("too deep", func(t *testing.T) {
 		t.Parallel()
 		p := shopPage(t)
-		p.HTML = []byte(strings.Repeat("<div>", 100_000) + "<h1>x")
+		p.Tree = tree.New([]byte(strings.Repeat("<div>", 100_000)+"<h1>x"), nil)
 		var x Extractor
 		got := x.Run(set, p)
 		if diff := cmp.Diff([]string{"css", "fact"}, names(got)); diff != "" || !strings.Contains(got.Warning, "no tree for css") {
@@ -197,9 +200,9 @@ func TestBounds(t *testing.T) {
 	t.Run("items of a page", func(t *testing.T) {
 		t.Parallel()
 		p := shopPage(t)
-		p.HTML = []byte(strings.Repeat("<p>x", maxItems+5))
+		p.Tree = tree.New([]byte(strings.Repeat("<p>x", maxItems+5)), nil)
 		var x Extractor
-		got := x.Run(mustCompile(t, Rule{Name: "r", Each: "p", Fields: []Field{{Name: "f", CSS: "p"}}}), p)
+		got := x.Run(mustCompile(t, Rule{Name: "r", Each: "css:p", Fields: []Field{{Name: "f", CSS: "p"}}}), p)
 		if len(got.Items) != maxItems || got.Warning == "" {
 			t.Errorf("%d items, warning %q", len(got.Items), got.Warning)
 		}
@@ -207,7 +210,7 @@ func TestBounds(t *testing.T) {
 	t.Run("size of an item", func(t *testing.T) {
 		t.Parallel()
 		p := shopPage(t)
-		p.HTML = []byte("<p>" + strings.Repeat("x", 2*maxItemSize))
+		p.Tree = tree.New([]byte("<p>"+strings.Repeat("x", 2*maxItemSize)), nil)
 		var x Extractor
 		got := x.Run(mustCompile(t, Rule{Name: "r", Fields: []Field{{Name: "f", CSS: "p"}}}), p)
 		if len(got.Items) != 0 || got.Rejected != 1 || got.Warning == "" {
@@ -218,8 +221,8 @@ func TestBounds(t *testing.T) {
 
 func TestCompileNamesTheField(t *testing.T) {
 	t.Parallel()
-	_, err := Compile([]Rule{{Path: "extract[0]", Each: "a[", Fields: []Field{{Name: "f", CSS: ":nope"}, {Name: "g", CSS: "p"}}}})
-	var sel *SelectorError
+	_, err := Compile([]Rule{{Path: "extract[0]", Each: "css:a[", Fields: []Field{{Name: "f", CSS: ":nope"}, {Name: "g", CSS: "p"}}}})
+	var sel *RuleError
 	if !errors.As(err, &sel) || sel.Path != "extract[0].each" || !strings.Contains(err.Error(), "extract[0].fields.f.css: ") {
 		t.Errorf("error %v", err)
 	}
@@ -235,12 +238,12 @@ func TestConversions(t *testing.T) {
 		{Number, "1", "1"}, {Number, " 1.50 ", "1.5"}, {Number, "-0", "0"}, {Number, "+2", "2"}, {Number, "−2", "-2"}, {Number, "1,234.5", "1234.5"}, {Number, "1,234,567", "1234567"},
 		{Number, "12,34,567", "1234567"}, {Number, "1,5", ""}, {Number, "1.234,5", ""}, {Number, ",123", ""}, {Number, "1,,234", ""}, {Number, "1234,567", ""}, {Number, "1e3", "1000"},
 		{Number, "1e400", ""}, {Number, "Inf", ""}, {Number, "NaN", ""}, {Number, "0x10", ""}, {Number, "1_000", ""}, {Number, ".5", "0.5"}, {Number, "5.", "5"}, {Number, "", ""}, {Number, "--1", ""},
-		{Number, "1e-9", "1e-09"}, {Number, "123456789012345678901234", "1.2345678901234569e+23"}, {Number, "1.5.2", ""}, {Number, "1 234", ""},
+		{Number, "1e-9", "1e-09"}, {Number, "123456789012345678901234", "1.2345678901234569e+23"}, {Number, "1.5.2", ""}, {Number, "1 234", "1234"}, {Number, "1 234,5", ""}, {Number, "1'234.5", "1234.5"},
 		{Integer, "7", "7"}, {Integer, "1,000", "1000"}, {Integer, "7.0", ""}, {Integer, "9223372036854775807", "9223372036854775807"}, {Integer, "9223372036854775808", ""}, {Integer, "-1", "-1"}, {Integer, "1e3", ""},
 		{Boolean, "true", "true"}, {Boolean, " YES ", "true"}, {Boolean, "on", "true"}, {Boolean, "1", "true"}, {Boolean, "False", "false"}, {Boolean, "no", "false"}, {Boolean, "off", "false"}, {Boolean, "0", "false"}, {Boolean, "maybe", ""},
 		{String, "a", `"a"`}, {String, "", ""}, {URL, "x", `"https://shop.example/p/x"`}, {URL, " ", ""}, {URL, "data:x", ""}, {URL, "http://[", ""},
 	} {
-		got, ok := appendValue(nil, c.kind, c.text, shopPage(t).Base)
+		got, ok := appendValue(nil, &Field{Kind: c.kind}, c.text, shopPage(t).Base)
 		if string(got) != c.want || ok != (c.want != "") {
 			t.Errorf("kind %d of %q: %s, %v, want %s", c.kind, c.text, got, ok, c.want)
 		}
@@ -282,14 +285,14 @@ func FuzzString(f *testing.F) {
 
 func FuzzExtract(f *testing.F) {
 	set := mustCompile(f,
-		Rule{Name: "each", Each: "article, p", Fields: []Field{{Name: "a", CSS: "*", Required: true}, {Name: "b", CSS: "a", Attr: "href", Kind: URL, Many: true}}},
-		Rule{Name: "page", Fields: []Field{{Name: "n", CSS: "p ~ p, h1", Kind: Number}, {Name: "t", Fact: FactTitle}}})
+		Rule{Name: "each", Each: "css:article, p", Fields: []Field{{Name: "a", CSS: "*", Required: true}, {Name: "b", CSS: "a", Attr: "href", Kind: URL, Many: true}}},
+		Rule{Name: "page", Fields: []Field{{Name: "n", CSS: "p ~ p, h1", Kind: Number}, {Name: "t", Fact: "title"}}})
 	f.Add([]byte(shop), "title")
 	f.Add([]byte(strings.Repeat("<b>", 600)), "")
 	f.Add([]byte("<p>\xff<article>\x00"), "\xff")
 	f.Fuzz(func(t *testing.T, page []byte, title string) {
 		p := shopPage(t)
-		p.HTML, p.Title = page, title
+		p.Tree, p.Title = tree.New(page, nil), title
 		var x Extractor
 		for _, it := range x.Run(set, p).Items {
 			if !json.Valid(it.JSON) {

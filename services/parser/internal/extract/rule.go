@@ -5,16 +5,17 @@
 // that all rules share, finds the values of its fields, and writes the item as
 // the JSON that the output will have, so that nothing after it needs to know what
 // an item is.
+//
+// The way of a value: a source finds texts, the regex takes a part of each, the
+// steps of transform change them, the kind makes JSON of the first that fits, or of
+// all.
 package extract
 
 import (
-	"errors"
-	"fmt"
 	"regexp"
 
-	"github.com/andybalholm/cascadia"
-
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/services/parser/internal/transform"
 )
 
 // Kind is what the text of a field is turned into. A text that does not fit
@@ -25,7 +26,7 @@ type Kind uint8
 const (
 	// String is the text.
 	String Kind = iota
-	// Number is a decimal number with a point; commas may part thousands.
+	// Number is a decimal number.
 	Number
 	// Integer is a whole number in 64 bits.
 	Integer
@@ -33,19 +34,10 @@ const (
 	Boolean
 	// URL is a reference, made absolute against the page's base.
 	URL
-)
-
-// Fact names a fact of the page that a field may take.
-type Fact string
-
-// The facts, a closed set.
-const (
-	FactURL         Fact = "url"
-	FactDepth       Fact = "depth"
-	FactFetchedAt   Fact = "fetched_at"
-	FactStatus      Fact = "status"
-	FactContentType Fact = "content_type"
-	FactTitle       Fact = "title"
+	// Date is a date of RFC 3339, with the time of day where the text has one.
+	Date
+	// JSON is JSON as it stands.
+	JSON
 )
 
 // Rule describes a rule.
@@ -56,35 +48,63 @@ type Rule struct {
 	Name string
 	// Match tells the pages that it is for; nil means all.
 	Match *crawl.Pattern
-	// Each is the CSS selector whose matches become items; empty means one item a
-	// page.
+	// Each names what becomes an item each, with its kind before a colon: css, xpath,
+	// json, json_ld or microdata. Empty means one item a page.
 	Each string
+	// Script is the CSS selector of the element whose JSON is read; empty for none.
+	Script string
 	// Fields in the order of the item.
 	Fields []Field
 }
 
-// Field describes a field. Exactly one of CSS and Fact is given.
+// Field describes a field. Exactly one source is given (CSS, XPath, JSON, JSONLD,
+// Microdata, OpenGraph, Fact or Constant), or Fields.
 type Field struct {
 	// Name of the field.
 	Name string
 	// CSS selects elements, the item's own among them.
 	CSS string
+	// XPath selects elements, attributes or texts, or computes a text.
+	XPath string
 	// Attr takes this attribute of the element instead of its text.
 	Attr string
-	// Fact takes a fact of the page.
-	Fact Fact
+	// JSON is a path in the JSON of the page, the item or the script.
+	JSON string
+	// Script is the CSS selector of the element whose text JSON reads; empty for the
+	// rule's.
+	Script string
+	// JSONLD and Microdata are paths in what the page says about itself.
+	JSONLD, Microdata string
+	// OpenGraph names a property.
+	OpenGraph string
+	// Fact takes a fact of the page: see Facts.
+	Fact string
+	// Constant is a fixed text.
+	Constant string
 	// Regex takes its first group, or the whole match without one; nil takes all.
 	Regex *regexp.Regexp
+	// Steps change the texts after the regex.
+	Steps []transform.Step
 	// Kind of the value.
 	Kind Kind
+	// Decimal is the decimal mark of numbers, '.' or ','; 0 means '.'.
+	Decimal byte
+	// Layouts are the forms of dates; none means the usual ones.
+	Layouts []string
 	// Required drops the item where the field has no value.
 	Required bool
 	// Many takes all values as a list instead of the first.
 	Many bool
+	// Default is the text of the value where none is found; nil means null.
+	Default *string
+	// Each, as in Rule, makes a list of objects of Fields.
+	Each string
+	// Fields make an object.
+	Fields []Field
 }
 
-// SelectorError is a CSS selector that cannot be used.
-type SelectorError struct {
+// RuleError is a selector, path or value in a rule that cannot be used.
+type RuleError struct {
 	// Path of the field in the spec: extract[0].fields.price.css.
 	Path string
 	// Err says what is wrong.
@@ -92,68 +112,45 @@ type SelectorError struct {
 }
 
 // Error returns "path: what is wrong".
-func (e *SelectorError) Error() string { return e.Path + ": " + e.Err.Error() }
+func (e *RuleError) Error() string { return e.Path + ": " + e.Err.Error() }
 
 // Unwrap returns the cause.
-func (e *SelectorError) Unwrap() error { return e.Err }
+func (e *RuleError) Unwrap() error { return e.Err }
 
 // Set is the compiled rules of a crawl, immutable and safe for concurrent use.
 type Set struct{ rules []rule }
 
-type rule struct {
-	Rule
-	each   cascadia.SelectorGroup
-	fields []field
-	tree   bool
-}
-
-type field struct {
-	Field
-	css cascadia.SelectorGroup
-	key []byte // `"name":`
-}
-
-// Compile compiles rules. The error joins a *SelectorError for every selector
-// that is wrong.
-func Compile(rules []Rule) (*Set, error) {
-	var errs []error
-	parse := func(path, css string) cascadia.SelectorGroup {
-		if css == "" {
-			return nil
-		}
-		g, err := cascadia.ParseGroup(css)
-		if err != nil {
-			errs = append(errs, &SelectorError{path, fmt.Errorf("%q is not a CSS selector: %w", css, err)})
-		}
-		return g
-	}
-	s := &Set{}
-	for _, r := range rules {
-		c := rule{Rule: r, each: parse(r.Path+".each", r.Each), tree: r.Each != ""}
-		for _, f := range r.Fields {
-			c.tree = c.tree || f.CSS != ""
-			key := append(appendString(nil, f.Name), ':')
-			c.fields = append(c.fields, field{f, parse(r.Path+".fields."+f.Name+".css", f.CSS), key})
-		}
-		s.rules = append(s.rules, c)
-	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
-	}
-	return s, nil
-}
-
 // Empty reports whether there are no rules: a page then becomes the default item.
 func (s *Set) Empty() bool { return s == nil || len(s.rules) == 0 }
 
-// needsTree reports whether a rule for the page selects elements.
-func (s *Set) needsTree(url string) bool {
+// NeedsJSON reports whether a rule for the page reads JSON that is the page.
+func (s *Set) NeedsJSON(url string) bool {
 	for i := range s.rules {
-		if s.rules[i].tree && s.rules[i].matches(url) {
+		if s.rules[i].json && s.rules[i].matches(url) {
 			return true
 		}
 	}
 	return false
 }
 
+type rule struct {
+	Rule
+	each   each
+	fields []field
+	names  []string // of all fields, nested ones with their object's before them
+	tree   bool     // css or xpath is used
+	json   bool     // the page is read as JSON
+}
+
 func (r *rule) matches(url string) bool { return r.Match == nil || r.Match.Match(url) }
+
+type field struct {
+	Field
+	id     int    // its place in the rule's names
+	key    []byte // `"name":`
+	source source // nil for an object
+	each   each
+	fields []field
+	gather bool   // all texts are needed before the first value is known
+	absent []byte // what is written without a value
+}

@@ -25,6 +25,12 @@ func mayBeHTML(media string) bool {
 	return isUnknown(media)
 }
 
+// isJSON reports whether a page of a media type is JSON. One without a type, or of
+// plain text, may be: servers that know no better say so.
+func isJSON(media string) bool {
+	return strings.HasSuffix(media, "json") || strings.HasSuffix(media, "javascript") || media == "text/plain" || isUnknown(media)
+}
+
 // Textual reports whether a page with this Content-Type header and path may be text. Of one
 // that is not, Parse needs no body: its facts are all there is to an item.
 func Textual(contentType, path string) bool {

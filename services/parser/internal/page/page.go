@@ -26,6 +26,7 @@ import (
 	"github.com/weircrawl/weir/services/parser/internal/document"
 	"github.com/weircrawl/weir/services/parser/internal/extract"
 	"github.com/weircrawl/weir/services/parser/internal/link"
+	"github.com/weircrawl/weir/services/parser/internal/tree"
 )
 
 // Input is a fetched page.
@@ -42,6 +43,8 @@ type Input struct {
 	ContentType, ContentLanguage string
 	// Robots, Links and Refreshes are the values of X-Robots-Tag, Link and Refresh.
 	Robots, Links, Refreshes []string
+	// Header returns the value of a response header; nil for none.
+	Header func(name string) string
 	// Body after decompression. It may be reused after Parse.
 	Body []byte
 	// Size of the whole body, of which Body may be the beginning.
@@ -102,10 +105,11 @@ func (p *Parser) Parse(in *Input, c *Crawl, stop *atomic.Bool) Output {
 	out := Output{ContentType: mediaType(in.ContentType), Links: &link.Links{}}
 	facts := extract.Page{
 		URL: in.URL.String(), Depth: in.Depth, FetchedAt: in.FetchedAt, Status: in.Status,
-		Bytes: in.Size, Language: in.ContentLanguage, Stop: stop,
+		Bytes: in.Size, Language: in.ContentLanguage, Stop: stop, Header: in.Header,
 	}
 	body := in.Body
-	if !mayBeHTML(out.ContentType) {
+	asJSON := isJSON(out.ContentType) && !c.Rules.Empty() && c.Rules.NeedsJSON(facts.URL)
+	if !mayBeHTML(out.ContentType) && !asJSON {
 		// Its text is not read; a piece is enough to name its encoding.
 		body = body[:min(len(body), namedBySize)]
 	}
@@ -121,7 +125,7 @@ func (p *Parser) Parse(in *Input, c *Crawl, stop *atomic.Bool) Output {
 	isSitemap := p.list(in, c, stop, text, &out, &f)
 	if !f.read && isHTML(out.ContentType, text) {
 		f.read = true
-		facts.HTML = text
+		facts.Tree = tree.New(text, stop)
 		f.doc = p.reader.Read(text, document.Config{
 			Agent: c.Agent, Kinds: f.kinds, Texts: c.Links.Explain, Stop: stop,
 		})
@@ -129,6 +133,12 @@ func (p *Parser) Parse(in *Input, c *Crawl, stop *atomic.Bool) Output {
 	p.takeLinks(in, c, stop, &f, &out, &facts)
 	if isSitemap {
 		return out
+	}
+	if asJSON && !f.read {
+		facts.JSON = string(text)
+	}
+	if !c.Rules.Empty() && (f.read || facts.JSON != "") {
+		facts.Base = p.baseOf(in.URL, f.doc.Base)
 	}
 	facts.ContentType = out.ContentType
 	if stop != nil && stop.Load() {
@@ -161,8 +171,7 @@ func (p *Parser) takeLinks(in *Input, c *Crawl, stop *atomic.Bool, f *found, out
 	if doc.Cut && !stopped() {
 		out.Warnings = append(out.Warnings, "the page has more references than are read")
 	}
-	baseURL := link.BaseURL(p.plain, in.URL, doc.Base)
-	base, err := c.Links.Canon.Base(baseURL)
+	base, err := c.Links.Canon.Base(link.BaseURL(p.plain, in.URL, doc.Base))
 	if err != nil {
 		out.Warnings = append(out.Warnings, "links not read: "+err.Error())
 	} else {
@@ -182,14 +191,17 @@ func (p *Parser) takeLinks(in *Input, c *Crawl, stop *atomic.Bool, f *found, out
 		facts.Language = doc.Language
 	}
 	facts.Links = out.Links.Distinct
-	if c.Rules.Empty() {
-		return
+}
+
+// baseOf returns what the references in items count from; nil for a page without.
+// URLs in items keep what the crawl's canonical form drops: they are the user's
+// data, not identities.
+func (p *Parser) baseOf(u weburl.URL, declared string) *weburl.Base {
+	b, err := p.plain.Base(link.BaseURL(p.plain, u, declared))
+	if err != nil {
+		return nil
 	}
-	// URLs in items keep what the crawl's canonical form drops: they are the
-	// user's data, not identities.
-	if b, err := p.plain.Base(baseURL); err == nil {
-		facts.Base = b
-	}
+	return b
 }
 
 // makeItems makes the items of a page.

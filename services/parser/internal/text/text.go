@@ -1,4 +1,5 @@
-package extract
+// Package text gathers the text of elements as a reader sees it.
+package text
 
 import (
 	"unicode"
@@ -8,17 +9,19 @@ import (
 	"golang.org/x/net/html/atom"
 )
 
-// text gathers the text of an element: white space folded to single blanks, none
-// at the ends, a blank wherever a block ends, as a reader sees it. Scripts and
-// styles are no text unless one of them is what was selected.
-type text struct {
+// Gatherer gathers the text of an element: white space folded to single blanks,
+// none at the ends, a blank wherever a block ends. Scripts and styles are no text
+// unless one of them is what was selected. It reuses its memory; the zero value is
+// ready, and not safe for concurrent use.
+type Gatherer struct {
 	buf   []byte
 	limit int
 	blank bool
 }
 
-// of returns the text of an element; it is valid until the next call.
-func (t *text) of(n *html.Node, limit int) []byte {
+// Of returns the text of an element, about limit bytes at most; it is valid until
+// the next call.
+func (t *Gatherer) Of(n *html.Node, limit int) []byte {
 	t.buf, t.blank, t.limit = t.buf[:0], false, limit
 	for c := n.FirstChild; c != nil; c = c.NextSibling {
 		t.node(c)
@@ -26,7 +29,7 @@ func (t *text) of(n *html.Node, limit int) []byte {
 	return t.buf
 }
 
-func (t *text) node(n *html.Node) {
+func (t *Gatherer) node(n *html.Node) {
 	switch n.Type {
 	case html.TextNode:
 		t.write(n.Data)
@@ -51,7 +54,7 @@ func (t *text) node(n *html.Node) {
 	t.blank = t.blank || block
 }
 
-func (t *text) write(s string) {
+func (t *Gatherer) write(s string) {
 	for i := 0; i < len(s) && len(t.buf) < t.limit; {
 		r, n := rune(s[i]), 1
 		if r >= utf8.RuneSelf {
