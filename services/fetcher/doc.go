@@ -19,7 +19,8 @@
 // that the operator has not allowed.
 //
 // One unit of work:
-//  1. Decode the task, find its crawl's options. Drop it when start_before is over.
+//  1. Decode the task, find its crawl's options. Give it back to the frontier when
+//     start_before is over, as at any later step that a stop cuts off.
 //  2. Open a memory account; this is where a full fetcher waits.
 //  3. Do the exchange: look up, check the address, connect, ask, decode, compress.
 //  4. Send the report, so that the host's slot is free at once.

@@ -13,9 +13,11 @@
 //
 //  1. decode and check every record: a bad one is refused before anything is written
 //  2. refuse the batch while the disk has less free space than it should
-//  3. look up which attempts are stored already
+//  3. look up which attempts are stored already, and what the last visits of the
+//     others' URLs left: a page that did not change keeps its items and its body
 //  4. append the others' exchanges to the open WARC file, one fdatasync
-//  5. write pages, items and the file's new size in one SQLite transaction
+//  5. write pages, items and the file's new size in one SQLite transaction; the items
+//     of a page take the place of those of its earlier visits
 //  6. delete the long bodies that are in the archive now
 //  7. publish the results of all records, known ones included
 //  8. ack (the bus does, when the handler returns)
