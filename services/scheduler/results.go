@@ -59,6 +59,7 @@ func (r *roster) readResult(m *crawlv1.Result) (v visit, ok bool) {
 		v.redirect, _ = weburl.FromCanonical(t)
 	}
 	if v.robots {
+		v.c.Links = sitemapsOf(e.spec, u, m)
 		return v, true
 	}
 	if !v.redirect.IsZero() {
@@ -123,7 +124,10 @@ func (l *loop) complete(ctx context.Context, now time.Time, vs []visit) error {
 	for i := range vs {
 		v := &vs[i]
 		if v.robots {
-			l.f.CompleteRobots(now, v.c.Lease, v.c.Exchange, v.body, v.redirect)
+			if l.f.CompleteRobots(now, v.c.Lease, v.c.Exchange, v.body, v.redirect) != frontier.Duplicate {
+				l.f.Add(now, v.e.no, v.c.Links, known[next:next+len(v.c.Links)])
+			}
+			next += len(v.c.Links)
 			l.m.results.WithLabelValues("robots").Inc()
 			continue
 		}
@@ -139,18 +143,17 @@ func (l *loop) complete(ctx context.Context, now time.Time, vs []visit) error {
 	return nil
 }
 
-// refs finds where the URLs of the visits are kept: for each page visit the URL
-// itself, its links, then the redirect's target.
+// refs finds where the URLs of the visits are kept: for each visit the URL itself,
+// unless it is a robots.txt, its links, then the redirect's target.
 func (l *loop) refs(vs []visit) []frontier.Ref {
 	refs := l.scratch.refs[:0]
 	for i := range vs {
 		v := &vs[i]
-		if v.robots {
-			continue
-		}
 		no := v.e.no
-		v.c.Ref = l.f.Ref(no, v.c.URL)
-		refs = append(refs, v.c.Ref)
+		if !v.robots {
+			v.c.Ref = l.f.Ref(no, v.c.URL)
+			refs = append(refs, v.c.Ref)
+		}
 		for j := range v.c.Links {
 			c := &v.c.Links[j]
 			c.Ref = l.f.Ref(no, c.URL)

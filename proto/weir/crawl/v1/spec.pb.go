@@ -1349,9 +1349,10 @@ type Parse struct {
 	// Kinds of links that are followed. Default: [anchor, frame, canonical,
 	// alternate, next, refresh, feed, sitemap]; see follow_links for none.
 	Follow []LinkKind `protobuf:"varint,3,rep,packed,name=follow,proto3,enum=weir.crawl.v1.LinkKind" json:"follow,omitempty"`
-	// Read sitemaps: those of seeds.sitemaps, those that robots.txt names when it is
-	// fetched for the crawl, and any page that is one. What a sitemap lists has the
-	// depth of the sitemap itself; robots.txt has depth 0. Default: true.
+	// Read sitemaps, whatever follow_links says: those of seeds.sitemaps, those that
+	// robots.txt names when it is fetched for the crawl, and any page that is one.
+	// What a sitemap lists has the depth of the sitemap itself; those of robots.txt
+	// have depth 0. Default: true.
 	Sitemaps      *bool `protobuf:"varint,4,opt,name=sitemaps,proto3,oneof" json:"sitemaps,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -178,7 +178,8 @@ func (p *Parser) takeLinks(in *Input, c *Crawl, stop *atomic.Bool, f *found, out
 		cfg := c.Links
 		cfg.Stop = stop
 		if f.max > 0 {
-			cfg.Max = f.max
+			// Whoever wants no sitemaps says so, and not that no links are followed.
+			cfg.Max, cfg.Follow = f.max, true
 		}
 		out.Links = p.collector.Collect(cfg, in.URL, f.depth, base, doc, noFollow)
 		if out.Links.Cut && !stopped() {
