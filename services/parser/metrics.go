@@ -62,7 +62,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 		cut: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_parser_cut_records_total",
-			Help: "Records that did not fit a message, by what was done: body (moved to storage), links, items (dropped). Raise the server's max_payload if items or links are.",
+			Help: "Records that did not fit a message, by what was done: body (moved to storage), packed (links compressed), links, items (dropped). Raise the server's max_payload if items or links are.",
 		}, []string{"what"}),
 		links: map[string]prometheus.Counter{"accepted": links.WithLabelValues("accepted")},
 	}

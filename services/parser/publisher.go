@@ -23,7 +23,8 @@ func (s *Service) publish(ctx context.Context, rec *crawlv1.Record) error {
 
 // fit makes a record fit a message: a page with thousands of links or long items
 // may take more than the server allows. The body moves to storage; where that is
-// not enough, links from the end of the page go, then items, with a warning.
+// not enough, links are compressed, then dropped from the end of the page, then
+// items, with a warning.
 func (s *Service) fit(ctx context.Context, rec *crawlv1.Record, limit int) error {
 	if proto.Size(rec) <= limit {
 		return nil
@@ -40,16 +41,43 @@ func (s *Service) fit(ctx context.Context, rec *crawlv1.Record, limit int) error
 		s.m.cut.WithLabelValues("body").Inc()
 	}
 	p := rec.GetParsed()
-	if n := len(p.GetOutlinks()); proto.Size(rec) > limit && n > 0 {
-		// Links first: other pages may have them too, items are nowhere else.
-		p.Outlinks = shorten(p.GetOutlinks(), proto.Size(rec)-limit)
-		p.Warning = join(p.GetWarning(), "the page has more links than fit a message")
-		s.m.cut.WithLabelValues("links").Inc()
+	if len(p.GetOutlinks()) > 0 && proto.Size(rec) > limit {
+		if err := s.packLinks(rec, limit); err != nil {
+			return err
+		}
 	}
 	if n := len(p.GetItems()); proto.Size(rec) > limit && n > 0 {
 		p.Items = shorten(p.GetItems(), proto.Size(rec)-limit)
 		p.Warning = join(p.GetWarning(), "the page has more items than fit a message")
 		s.m.cut.WithLabelValues("items").Inc()
+	}
+	return nil
+}
+
+// packLinks compresses the links of a record, and drops links from the end where
+// even that does not make the record fit. Links go before items: other pages may
+// have them too, items are nowhere else.
+func (s *Service) packLinks(rec *crawlv1.Record, limit int) error {
+	p := rec.GetParsed()
+	links := p.GetOutlinks()
+	p.Outlinks = nil
+	// 128 bytes for the warning below.
+	room := limit - proto.Size(rec) - 128
+	for n := len(links); n > 0; n -= max(n/4, 1) {
+		packed, err := bus.PackOutlinks(links[:n])
+		if err != nil {
+			return err
+		}
+		if elementSize(packed)+1 > room { // its field number takes two bytes
+			continue
+		}
+		p.PackedOutlinks = packed
+		s.m.cut.WithLabelValues("packed").Inc()
+		break
+	}
+	if int(p.GetPackedOutlinks().GetCount()) < len(links) {
+		p.Warning = join(p.GetWarning(), "the page has more links than fit a message")
+		s.m.cut.WithLabelValues("links").Inc()
 	}
 	return nil
 }

@@ -315,7 +315,8 @@ func TestFit(t *testing.T) {
 	}{
 		{"fits", 10, 10, true, func(n int) bool { return n == 10 }, func(n int) bool { return n == 10 }},
 		{"body moves", 40, 20, false, func(n int) bool { return n == 40 }, func(n int) bool { return n == 20 }},
-		{"links are cut", 1000, 20, false, func(n int) bool { return n > 0 && n < 1000 }, func(n int) bool { return n == 20 }},
+		{"links are packed", 1000, 20, false, func(n int) bool { return n == 1000 }, func(n int) bool { return n == 20 }},
+		{"links are cut", 20_000, 20, false, func(n int) bool { return n > 1000 && n < 20_000 }, func(n int) bool { return n == 20 }},
 		{"items are cut", 1000, 1000, false, func(n int) bool { return n == 0 }, func(n int) bool { return n > 0 && n < 1000 }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -332,7 +333,7 @@ func TestFit(t *testing.T) {
 			if inline := rec.GetBody().GetRef() == ""; inline != c.inline || !inline && len(f.bodies["put"]) != 4000 {
 				t.Errorf("body inline: %v, %d bytes in storage", inline, len(f.bodies["put"]))
 			}
-			if l, i := len(rec.Parsed.Outlinks), len(rec.Parsed.Items); !c.wantLinks(l) || !c.wantItems(i) {
+			if l, i := len(rec.Parsed.Outlinks)+int(rec.Parsed.GetPackedOutlinks().GetCount()), len(rec.Parsed.Items); !c.wantLinks(l) || !c.wantItems(i) {
 				t.Errorf("%d links, %d items, warning %q", l, i, rec.Parsed.Warning)
 			}
 		})

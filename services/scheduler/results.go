@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/weburl"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
@@ -65,8 +66,13 @@ func (r *roster) readResult(m *crawlv1.Result) (v visit, ok bool) {
 	if !v.redirect.IsZero() {
 		v.judgeRedirect(ref)
 	}
-	v.c.Links = make([]frontier.Candidate, 0, len(m.GetOutlinks()))
-	for _, o := range m.GetOutlinks() {
+	links := m.GetOutlinks()
+	if p := m.GetPackedOutlinks(); p != nil {
+		// What cannot be unpacked was packed by nobody of ours; the page counts.
+		links, _ = bus.UnpackOutlinks(p)
+	}
+	v.c.Links = make([]frontier.Candidate, 0, len(links))
+	for _, o := range links {
 		// The parser has made them canonical and judged their scope.
 		if lu, err := weburl.FromCanonical(o.GetUrl()); err == nil {
 			v.c.Links = append(v.c.Links, frontier.Candidate{URL: lu, Depth: int(o.GetDepth()), Priority: o.GetPriority()})

@@ -74,7 +74,7 @@ func pageOf(rec *crawlv1.Record) *catalogue.Page {
 		SHA256:        rec.GetBody().GetSha256(),
 		RedirectURL:   fetch.GetRedirectUrl(),
 		Truncated:     fetch.GetTruncated(),
-		Outlinks:      uint32(len(parsed.GetOutlinks())),
+		Outlinks:      uint32(len(parsed.GetOutlinks())) + parsed.GetPackedOutlinks().GetCount(),
 		RejectedItems: parsed.GetRejectedItems(),
 		Warning:       parsed.GetWarning(),
 	}
@@ -203,20 +203,21 @@ func wantsRobots(rec *crawlv1.Record) bool {
 func resultOf(rec *crawlv1.Record) *crawlv1.Result {
 	fetch, parsed := rec.GetFetch(), rec.GetParsed()
 	r := &crawlv1.Result{
-		Ref:           rec.GetRef(),
-		Duration:      fetch.GetDuration(),
-		Status:        fetch.GetStatus(),
-		Error:         fetch.GetError(),
-		ErrorDetail:   fetch.GetErrorDetail(),
-		RetryAfter:    fetch.GetRetryAfter(),
-		RedirectUrl:   fetch.GetRedirectUrl(),
-		Outlinks:      parsed.GetOutlinks(),
-		Items:         uint32(len(parsed.GetItems())),
-		RejectedItems: parsed.GetRejectedItems(),
-		Bytes:         rec.GetBody().GetSize(),
-		Sha256:        rec.GetBody().GetSha256(),
-		RejectedLinks: parsed.GetRejectedLinks(),
-		RemoteAddr:    fetch.GetRemoteAddr(),
+		Ref:            rec.GetRef(),
+		Duration:       fetch.GetDuration(),
+		Status:         fetch.GetStatus(),
+		Error:          fetch.GetError(),
+		ErrorDetail:    fetch.GetErrorDetail(),
+		RetryAfter:     fetch.GetRetryAfter(),
+		RedirectUrl:    fetch.GetRedirectUrl(),
+		Outlinks:       parsed.GetOutlinks(),
+		PackedOutlinks: parsed.GetPackedOutlinks(),
+		Items:          uint32(len(parsed.GetItems())),
+		RejectedItems:  parsed.GetRejectedItems(),
+		Bytes:          rec.GetBody().GetSize(),
+		Sha256:         rec.GetBody().GetSha256(),
+		RejectedLinks:  parsed.GetRejectedLinks(),
+		RemoteAddr:     fetch.GetRemoteAddr(),
 	}
 	// The validators of an error page would keep the URL from ever being a page.
 	if status := fetch.GetStatus(); status/100 == 2 || status == http.StatusNotModified {

@@ -859,6 +859,62 @@ func (x *Outlink) GetPriority() int32 {
 	return 0
 }
 
+// PackedOutlinks are outlinks that would not fit a message otherwise: those of a
+// sitemap of 50,000 URLs.
+type PackedOutlinks struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many there are.
+	Count uint32 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	// A Result with outlinks alone, as raw DEFLATE.
+	Deflate       []byte `protobuf:"bytes,2,opt,name=deflate,proto3" json:"deflate,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PackedOutlinks) Reset() {
+	*x = PackedOutlinks{}
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PackedOutlinks) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PackedOutlinks) ProtoMessage() {}
+
+func (x *PackedOutlinks) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PackedOutlinks.ProtoReflect.Descriptor instead.
+func (*PackedOutlinks) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *PackedOutlinks) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *PackedOutlinks) GetDeflate() []byte {
+	if x != nil {
+		return x.Deflate
+	}
+	return nil
+}
+
 // Item is a record that a rule extracted.
 type Item struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -875,7 +931,7 @@ type Item struct {
 
 func (x *Item) Reset() {
 	*x = Item{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[7]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -887,7 +943,7 @@ func (x *Item) String() string {
 func (*Item) ProtoMessage() {}
 
 func (x *Item) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[7]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -900,7 +956,7 @@ func (x *Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Item.ProtoReflect.Descriptor instead.
 func (*Item) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{7}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Item) GetRule() string {
@@ -942,14 +998,16 @@ type ParseResult struct {
 	// Items dropped because a required field had no value.
 	RejectedItems uint32 `protobuf:"varint,7,opt,name=rejected_items,json=rejectedItems,proto3" json:"rejected_items,omitempty"`
 	// What went wrong while reading the page, for people; the page is kept.
-	Warning       string `protobuf:"bytes,8,opt,name=warning,proto3" json:"warning,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Warning string `protobuf:"bytes,8,opt,name=warning,proto3" json:"warning,omitempty"`
+	// The outlinks of a page with very many; outlinks is then empty.
+	PackedOutlinks *PackedOutlinks `protobuf:"bytes,20,opt,name=packed_outlinks,json=packedOutlinks,proto3" json:"packed_outlinks,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ParseResult) Reset() {
 	*x = ParseResult{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[8]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -961,7 +1019,7 @@ func (x *ParseResult) String() string {
 func (*ParseResult) ProtoMessage() {}
 
 func (x *ParseResult) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[8]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -974,7 +1032,7 @@ func (x *ParseResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParseResult.ProtoReflect.Descriptor instead.
 func (*ParseResult) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{8}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ParseResult) GetTitle() string {
@@ -1033,6 +1091,13 @@ func (x *ParseResult) GetWarning() string {
 	return ""
 }
 
+func (x *ParseResult) GetPackedOutlinks() *PackedOutlinks {
+	if x != nil {
+		return x.PackedOutlinks
+	}
+	return nil
+}
+
 // Record is everything known of one attempt, on its way to storage. Subject
 // weir.record.<crawl>. The fetcher publishes it without parsed when there is no
 // page to parse: an error, a redirect, robots.txt.
@@ -1052,7 +1117,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[9]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1064,7 +1129,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[9]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1077,7 +1142,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{9}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Record) GetRef() *TaskRef {
@@ -1147,14 +1212,16 @@ type Result struct {
 	// Mentions of URLs that were not taken, by reason (scope, nofollow, depth, …).
 	RejectedLinks map[string]uint32 `protobuf:"bytes,17,rep,name=rejected_links,json=rejectedLinks,proto3" json:"rejected_links,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	// Address that was dialled, host:port.
-	RemoteAddr    string `protobuf:"bytes,18,opt,name=remote_addr,json=remoteAddr,proto3" json:"remote_addr,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	RemoteAddr string `protobuf:"bytes,18,opt,name=remote_addr,json=remoteAddr,proto3" json:"remote_addr,omitempty"`
+	// The links to add of a page with very many; outlinks is then empty.
+	PackedOutlinks *PackedOutlinks `protobuf:"bytes,19,opt,name=packed_outlinks,json=packedOutlinks,proto3" json:"packed_outlinks,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[10]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1166,7 +1233,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[10]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1179,7 +1246,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{10}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Result) GetRef() *TaskRef {
@@ -1308,6 +1375,13 @@ func (x *Result) GetRemoteAddr() string {
 	return ""
 }
 
+func (x *Result) GetPackedOutlinks() *PackedOutlinks {
+	if x != nil {
+		return x.PackedOutlinks
+	}
+	return nil
+}
+
 // Links are URLs on their way from one partition to another. Subject
 // weir.links.<partition>.<crawl>.
 type Links struct {
@@ -1327,7 +1401,7 @@ type Links struct {
 
 func (x *Links) Reset() {
 	*x = Links{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[11]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1339,7 +1413,7 @@ func (x *Links) String() string {
 func (*Links) ProtoMessage() {}
 
 func (x *Links) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[11]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1352,7 +1426,7 @@ func (x *Links) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Links.ProtoReflect.Descriptor instead.
 func (*Links) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{11}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Links) GetCrawlId() string {
@@ -1411,7 +1485,7 @@ type Link struct {
 
 func (x *Link) Reset() {
 	*x = Link{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[12]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1423,7 +1497,7 @@ func (x *Link) String() string {
 func (*Link) ProtoMessage() {}
 
 func (x *Link) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[12]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1436,7 +1510,7 @@ func (x *Link) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Link.ProtoReflect.Descriptor instead.
 func (*Link) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{12}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Link) GetUrl() string {
@@ -1512,7 +1586,7 @@ type FetchReport struct {
 
 func (x *FetchReport) Reset() {
 	*x = FetchReport{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[13]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1524,7 +1598,7 @@ func (x *FetchReport) String() string {
 func (*FetchReport) ProtoMessage() {}
 
 func (x *FetchReport) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[13]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1537,7 +1611,7 @@ func (x *FetchReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchReport.ProtoReflect.Descriptor instead.
 func (*FetchReport) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{13}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *FetchReport) GetCrawlId() string {
@@ -1623,7 +1697,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[14]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1635,7 +1709,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[14]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1648,7 +1722,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{14}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DeadLetter) GetStream() string {
@@ -1746,11 +1820,14 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\aOutlink\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12\x14\n" +
 	"\x05depth\x18\x02 \x01(\rR\x05depth\x12\x1a\n" +
-	"\bpriority\x18\x03 \x01(\x11R\bpriority\"D\n" +
+	"\bpriority\x18\x03 \x01(\x11R\bpriority\"@\n" +
+	"\x0ePackedOutlinks\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\rR\x05count\x12\x18\n" +
+	"\adeflate\x18\x02 \x01(\fR\adeflate\"D\n" +
 	"\x04Item\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x12\x12\n" +
-	"\x04json\x18\x03 \x01(\fR\x04json\"\x98\x03\n" +
+	"\x04json\x18\x03 \x01(\fR\x04json\"\xe0\x03\n" +
 	"\vParseResult\x12\x14\n" +
 	"\x05title\x18\x01 \x01(\tR\x05title\x12!\n" +
 	"\fcontent_type\x18\x02 \x01(\tR\vcontentType\x12\x18\n" +
@@ -1759,7 +1836,8 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\x0erejected_links\x18\x05 \x03(\v2-.weir.crawl.v1.ParseResult.RejectedLinksEntryR\rrejectedLinks\x12)\n" +
 	"\x05items\x18\x06 \x03(\v2\x13.weir.crawl.v1.ItemR\x05items\x12%\n" +
 	"\x0erejected_items\x18\a \x01(\rR\rrejectedItems\x12\x18\n" +
-	"\awarning\x18\b \x01(\tR\awarning\x1a@\n" +
+	"\awarning\x18\b \x01(\tR\awarning\x12F\n" +
+	"\x0fpacked_outlinks\x18\x14 \x01(\v2\x1d.weir.crawl.v1.PackedOutlinksR\x0epackedOutlinks\x1a@\n" +
 	"\x12RejectedLinksEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\xc1\x01\n" +
@@ -1767,7 +1845,7 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\x03ref\x18\x01 \x01(\v2\x16.weir.crawl.v1.TaskRefR\x03ref\x120\n" +
 	"\x05fetch\x18\x02 \x01(\v2\x1a.weir.crawl.v1.FetchResultR\x05fetch\x12'\n" +
 	"\x04body\x18\x03 \x01(\v2\x13.weir.crawl.v1.BodyR\x04body\x122\n" +
-	"\x06parsed\x18\x04 \x01(\v2\x1a.weir.crawl.v1.ParseResultR\x06parsed\"\x8f\x06\n" +
+	"\x06parsed\x18\x04 \x01(\v2\x1a.weir.crawl.v1.ParseResultR\x06parsed\"\xd7\x06\n" +
 	"\x06Result\x12(\n" +
 	"\x03ref\x18\x01 \x01(\v2\x16.weir.crawl.v1.TaskRefR\x03ref\x125\n" +
 	"\bended_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x125\n" +
@@ -1789,7 +1867,8 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\x06sha256\x18\x10 \x01(\fR\x06sha256\x12O\n" +
 	"\x0erejected_links\x18\x11 \x03(\v2(.weir.crawl.v1.Result.RejectedLinksEntryR\rrejectedLinks\x12\x1f\n" +
 	"\vremote_addr\x18\x12 \x01(\tR\n" +
-	"remoteAddr\x1a@\n" +
+	"remoteAddr\x12F\n" +
+	"\x0fpacked_outlinks\x18\x13 \x01(\v2\x1d.weir.crawl.v1.PackedOutlinksR\x0epackedOutlinks\x1a@\n" +
 	"\x12RejectedLinksEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\x97\x01\n" +
@@ -1866,7 +1945,7 @@ func file_weir_crawl_v1_bus_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_crawl_v1_bus_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_weir_crawl_v1_bus_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_weir_crawl_v1_bus_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_weir_crawl_v1_bus_proto_goTypes = []any{
 	(TaskKind)(0),                 // 0: weir.crawl.v1.TaskKind
 	(ErrorClass)(0),               // 1: weir.crawl.v1.ErrorClass
@@ -1877,57 +1956,60 @@ var file_weir_crawl_v1_bus_proto_goTypes = []any{
 	(*Body)(nil),                  // 6: weir.crawl.v1.Body
 	(*Page)(nil),                  // 7: weir.crawl.v1.Page
 	(*Outlink)(nil),               // 8: weir.crawl.v1.Outlink
-	(*Item)(nil),                  // 9: weir.crawl.v1.Item
-	(*ParseResult)(nil),           // 10: weir.crawl.v1.ParseResult
-	(*Record)(nil),                // 11: weir.crawl.v1.Record
-	(*Result)(nil),                // 12: weir.crawl.v1.Result
-	(*Links)(nil),                 // 13: weir.crawl.v1.Links
-	(*Link)(nil),                  // 14: weir.crawl.v1.Link
-	(*FetchReport)(nil),           // 15: weir.crawl.v1.FetchReport
-	(*DeadLetter)(nil),            // 16: weir.crawl.v1.DeadLetter
-	nil,                           // 17: weir.crawl.v1.ParseResult.RejectedLinksEntry
-	nil,                           // 18: weir.crawl.v1.Result.RejectedLinksEntry
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 20: google.protobuf.Duration
+	(*PackedOutlinks)(nil),        // 9: weir.crawl.v1.PackedOutlinks
+	(*Item)(nil),                  // 10: weir.crawl.v1.Item
+	(*ParseResult)(nil),           // 11: weir.crawl.v1.ParseResult
+	(*Record)(nil),                // 12: weir.crawl.v1.Record
+	(*Result)(nil),                // 13: weir.crawl.v1.Result
+	(*Links)(nil),                 // 14: weir.crawl.v1.Links
+	(*Link)(nil),                  // 15: weir.crawl.v1.Link
+	(*FetchReport)(nil),           // 16: weir.crawl.v1.FetchReport
+	(*DeadLetter)(nil),            // 17: weir.crawl.v1.DeadLetter
+	nil,                           // 18: weir.crawl.v1.ParseResult.RejectedLinksEntry
+	nil,                           // 19: weir.crawl.v1.Result.RejectedLinksEntry
+	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
 }
 var file_weir_crawl_v1_bus_proto_depIdxs = []int32{
 	0,  // 0: weir.crawl.v1.TaskRef.kind:type_name -> weir.crawl.v1.TaskKind
 	2,  // 1: weir.crawl.v1.FetchTask.ref:type_name -> weir.crawl.v1.TaskRef
-	19, // 2: weir.crawl.v1.FetchTask.start_before:type_name -> google.protobuf.Timestamp
-	19, // 3: weir.crawl.v1.FetchResult.started_at:type_name -> google.protobuf.Timestamp
-	20, // 4: weir.crawl.v1.FetchResult.duration:type_name -> google.protobuf.Duration
+	20, // 2: weir.crawl.v1.FetchTask.start_before:type_name -> google.protobuf.Timestamp
+	20, // 3: weir.crawl.v1.FetchResult.started_at:type_name -> google.protobuf.Timestamp
+	21, // 4: weir.crawl.v1.FetchResult.duration:type_name -> google.protobuf.Duration
 	1,  // 5: weir.crawl.v1.FetchResult.error:type_name -> weir.crawl.v1.ErrorClass
 	4,  // 6: weir.crawl.v1.FetchResult.request_headers:type_name -> weir.crawl.v1.Header
 	4,  // 7: weir.crawl.v1.FetchResult.response_headers:type_name -> weir.crawl.v1.Header
-	20, // 8: weir.crawl.v1.FetchResult.retry_after:type_name -> google.protobuf.Duration
+	21, // 8: weir.crawl.v1.FetchResult.retry_after:type_name -> google.protobuf.Duration
 	2,  // 9: weir.crawl.v1.Page.ref:type_name -> weir.crawl.v1.TaskRef
 	5,  // 10: weir.crawl.v1.Page.fetch:type_name -> weir.crawl.v1.FetchResult
 	6,  // 11: weir.crawl.v1.Page.body:type_name -> weir.crawl.v1.Body
 	8,  // 12: weir.crawl.v1.ParseResult.outlinks:type_name -> weir.crawl.v1.Outlink
-	17, // 13: weir.crawl.v1.ParseResult.rejected_links:type_name -> weir.crawl.v1.ParseResult.RejectedLinksEntry
-	9,  // 14: weir.crawl.v1.ParseResult.items:type_name -> weir.crawl.v1.Item
-	2,  // 15: weir.crawl.v1.Record.ref:type_name -> weir.crawl.v1.TaskRef
-	5,  // 16: weir.crawl.v1.Record.fetch:type_name -> weir.crawl.v1.FetchResult
-	6,  // 17: weir.crawl.v1.Record.body:type_name -> weir.crawl.v1.Body
-	10, // 18: weir.crawl.v1.Record.parsed:type_name -> weir.crawl.v1.ParseResult
-	2,  // 19: weir.crawl.v1.Result.ref:type_name -> weir.crawl.v1.TaskRef
-	19, // 20: weir.crawl.v1.Result.ended_at:type_name -> google.protobuf.Timestamp
-	20, // 21: weir.crawl.v1.Result.duration:type_name -> google.protobuf.Duration
-	1,  // 22: weir.crawl.v1.Result.error:type_name -> weir.crawl.v1.ErrorClass
-	20, // 23: weir.crawl.v1.Result.retry_after:type_name -> google.protobuf.Duration
-	8,  // 24: weir.crawl.v1.Result.outlinks:type_name -> weir.crawl.v1.Outlink
-	18, // 25: weir.crawl.v1.Result.rejected_links:type_name -> weir.crawl.v1.Result.RejectedLinksEntry
-	14, // 26: weir.crawl.v1.Links.links:type_name -> weir.crawl.v1.Link
-	19, // 27: weir.crawl.v1.Link.not_before:type_name -> google.protobuf.Timestamp
-	1,  // 28: weir.crawl.v1.FetchReport.error:type_name -> weir.crawl.v1.ErrorClass
-	20, // 29: weir.crawl.v1.FetchReport.duration:type_name -> google.protobuf.Duration
-	20, // 30: weir.crawl.v1.FetchReport.retry_after:type_name -> google.protobuf.Duration
-	19, // 31: weir.crawl.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	18, // 13: weir.crawl.v1.ParseResult.rejected_links:type_name -> weir.crawl.v1.ParseResult.RejectedLinksEntry
+	10, // 14: weir.crawl.v1.ParseResult.items:type_name -> weir.crawl.v1.Item
+	9,  // 15: weir.crawl.v1.ParseResult.packed_outlinks:type_name -> weir.crawl.v1.PackedOutlinks
+	2,  // 16: weir.crawl.v1.Record.ref:type_name -> weir.crawl.v1.TaskRef
+	5,  // 17: weir.crawl.v1.Record.fetch:type_name -> weir.crawl.v1.FetchResult
+	6,  // 18: weir.crawl.v1.Record.body:type_name -> weir.crawl.v1.Body
+	11, // 19: weir.crawl.v1.Record.parsed:type_name -> weir.crawl.v1.ParseResult
+	2,  // 20: weir.crawl.v1.Result.ref:type_name -> weir.crawl.v1.TaskRef
+	20, // 21: weir.crawl.v1.Result.ended_at:type_name -> google.protobuf.Timestamp
+	21, // 22: weir.crawl.v1.Result.duration:type_name -> google.protobuf.Duration
+	1,  // 23: weir.crawl.v1.Result.error:type_name -> weir.crawl.v1.ErrorClass
+	21, // 24: weir.crawl.v1.Result.retry_after:type_name -> google.protobuf.Duration
+	8,  // 25: weir.crawl.v1.Result.outlinks:type_name -> weir.crawl.v1.Outlink
+	19, // 26: weir.crawl.v1.Result.rejected_links:type_name -> weir.crawl.v1.Result.RejectedLinksEntry
+	9,  // 27: weir.crawl.v1.Result.packed_outlinks:type_name -> weir.crawl.v1.PackedOutlinks
+	15, // 28: weir.crawl.v1.Links.links:type_name -> weir.crawl.v1.Link
+	20, // 29: weir.crawl.v1.Link.not_before:type_name -> google.protobuf.Timestamp
+	1,  // 30: weir.crawl.v1.FetchReport.error:type_name -> weir.crawl.v1.ErrorClass
+	21, // 31: weir.crawl.v1.FetchReport.duration:type_name -> google.protobuf.Duration
+	21, // 32: weir.crawl.v1.FetchReport.retry_after:type_name -> google.protobuf.Duration
+	20, // 33: weir.crawl.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_weir_crawl_v1_bus_proto_init() }
@@ -1945,7 +2027,7 @@ func file_weir_crawl_v1_bus_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_crawl_v1_bus_proto_rawDesc), len(file_weir_crawl_v1_bus_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
