@@ -82,6 +82,7 @@ func (f *Frontier) queueFor(c *crawlState, cand *Candidate) *queue {
 	if q.h.origin == "" {
 		q.h.origin = cand.URL.Origin()
 		f.touchHost(q.h)
+		f.enterGates(q.h)
 	}
 	return q
 }
@@ -124,6 +125,7 @@ func (f *Frontier) putItem(q *queue, ref Ref, it Item) {
 	f.out.Queue = append(f.out.Queue, QueueRow{Ref: ref, Item: it})
 	f.insert(q, it)
 	if q.rows++; q.rows == 1 {
+		f.ask(q.h)
 		f.holdBack(q.h)
 	}
 	q.idle = false
@@ -135,7 +137,9 @@ func (f *Frontier) putItem(q *queue, ref Ref, it Item) {
 func (f *Frontier) takeItem(q *queue, ref Ref, k QKey) {
 	f.forget(q, k)
 	f.out.Queue = append(f.out.Queue, QueueRow{Ref: ref, Delete: true, Item: Item{QKey: k}})
-	q.rows--
+	if q.rows--; q.rows == 0 {
+		f.ask(q.h)
+	}
 	q.settleWindow()
 	f.touchQueue(q)
 	f.markIdle(q)

@@ -122,6 +122,7 @@ func (f *Frontier) activate() {
 		}
 	}
 	f.active = active // a new slice: a loop over the old one may be running
+	f.regate()
 }
 
 // replace puts the hosts of a crawl where they belong after a change of it.

@@ -27,6 +27,8 @@ type View struct {
 	NotBefore time.Time
 	// Verdict of robots.txt and the line of it that decided.
 	Verdict, RobotsRule string
+	// Lease of the URL while it is handed out, 0 otherwise.
+	Lease LeaseID
 }
 
 // HostActivity is what a host is doing for a crawl.
@@ -58,8 +60,8 @@ func (f *Frontier) Explain(now time.Time, no CrawlNo, u weburl.URL, rec Record) 
 		}
 		return v
 	}
-	if q.findLease(ref.Key) != nil {
-		v.Record.State = URLLeased
+	if l := q.findLease(ref.Key); l != nil {
+		v.Record.State, v.Lease = URLLeased, l.id
 	}
 	if v.Record.State == URLQueued {
 		f.explainQueued(&v, q, t)
@@ -104,20 +106,55 @@ func (f *Frontier) explainQueued(v *View, q *queue, t tick) {
 		return
 	case !f.dispatchable(c):
 		v.Reason = "waits for pages under " + ReasonPages
-	case c.ObeyRobots && !h.robots.fresh(t):
-		v.Reason = "waits for robots.txt"
-	case h.pace.snoozeUntil > t:
-		v.Reason = "host is snoozed"
-	case h.inflight >= h.slots():
-		v.Reason = "host is being visited"
-	case h.nextAt > t:
-		v.Reason = "host's delay"
+	default:
+		v.Reason = f.hostWait(q, t)
 	}
-	at := max(h.nextAt, t)
+	if h.pace.policy.Blocked {
+		return
+	}
+	at := max(h.nextAt, h.policyAt, t)
 	if c.ObeyRobots && h.robots.state == RobotsUnknown {
 		at = max(at, h.robots.until)
 	}
 	v.NotBefore = f.wall(at)
+}
+
+// hostWait says what a queue with work waits for because of its host.
+func (f *Frontier) hostWait(q *queue, t tick) string {
+	h := q.h
+	state, _ := f.hostState(h, true, t)
+	switch state {
+	case HostDead:
+		return "host could not be connected to"
+	case HostBlocked:
+		return "host is blocked: " + orElse(h.pace.policy.Note, "see weir host")
+	case HostSnoozed:
+		return "host is snoozed"
+	}
+	if q.c.ObeyRobots && !h.robots.fresh(t) {
+		return "waits for robots.txt"
+	}
+	switch state {
+	case HostVisited:
+		return "host is being visited"
+	case HostDomainCap:
+		return "other hosts of its domain are being visited"
+	case HostIPCap:
+		return "other hosts of its address are being visited"
+	case HostDelay:
+		return "host's delay"
+	case HostReady:
+		return "waits for its turn"
+	}
+	return ""
+}
+
+// orElse returns s, or other when s is empty.
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
 }
 
 // Busiest returns the n hosts of a crawl with the most leases, then URLs. It looks

@@ -39,6 +39,7 @@ type Frontier struct {
 	idle      []idleMark
 	parking   parking
 	ended     ended
+	gates     gates
 	inWindows int // items in all windows
 	wants     []*queue
 	origins   map[string]home

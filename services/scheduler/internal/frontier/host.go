@@ -9,12 +9,16 @@ type host struct {
 	origin string
 	queues []*queue
 
-	inflight int  // fetches whose end is not known
-	leases   int  // all leases, reported and void ones included
-	nextAt   tick // no fetch starts before
-	lastEnd  tick // end of the last fetch, or the start of this run
+	inflight int     // fetches whose end is not known
+	leases   int     // all leases, reported and void ones included
+	nextAt   tick    // no fetch starts before
+	begun    tick    // start of the last fetch
+	lastEnd  tick    // end of the last fetch, or the start of this run
+	draw     float64 // of jitter, from 0 to 1, anew for each fetch
+	policyAt tick    // HostPolicy.NotBefore
 	turn     float64
 	pace     pace
+	gate     *gated // nil while no crawl asks for a cap
 	robots   robotsFile
 	dirty    bool
 	turns    int  // visits handed out since it came into memory
@@ -50,7 +54,7 @@ func (f *Frontier) admit(st HostState) *queue {
 	p := f.parts[st.Ready.Partition]
 	h := f.hosts[st.Ready.Host]
 	if h == nil {
-		h = &host{id: st.Ready.Host, part: st.Ready.Partition, origin: st.Host.Origin, nextAt: f.now, lastEnd: longAgo}
+		h = &host{id: st.Ready.Host, part: st.Ready.Partition, origin: st.Host.Origin, nextAt: f.now, lastEnd: longAgo, begun: longAgo, draw: f.cfg.Rand()}
 		f.restorePace(h, &st.Host)
 		if h.origin != "" { // whoever owned it before may just have visited it
 			h.lastEnd = p.since
@@ -73,6 +77,7 @@ func (f *Frontier) admit(st HostState) *queue {
 	q.at = len(c.queues)
 	c.queues = append(c.queues, q)
 	f.holdBack(h)
+	f.enterGates(h)
 	f.placeAll(h)
 	f.markIdle(q)
 	if f.crowded() {
@@ -99,14 +104,21 @@ func (q *queue) ref() HostRef { return HostRef{Partition: q.h.part, Crawl: q.c.N
 
 // placeAll puts each queue of a host where it belongs after a change of the host.
 func (f *Frontier) placeAll(h *host) {
+	f.ask(h)
 	for _, q := range h.queues {
-		f.place(q)
+		f.placeOne(q)
 	}
+	f.keepPass(h)
 }
 
 // place puts a queue into its crawl's heap when it may be served, at the time from
 // which it may, and takes it out otherwise.
 func (f *Frontier) place(q *queue) {
+	f.placeOne(q)
+	f.keepPass(q.h)
+}
+
+func (f *Frontier) placeOne(q *queue) {
 	at, ok := f.readyAt(q)
 	if !ok {
 		q.c.ready.remove(f.pos, q.idx)
@@ -125,11 +137,13 @@ func (f *Frontier) readyAt(q *queue) (tick, bool) {
 		q.h.leaving,
 		f.full(q.s),
 		q.wanted && len(q.items()) == 0,
+		h.pace.policy.Blocked,
 		h.inflight >= h.slots(),
+		h.gate.shut(),
 		f.hostFull(q) && q.pages < q.c.Limits.PagesPerHost:
 		return 0, false
 	}
-	at := h.nextAt
+	at := max(h.nextAt, h.policyAt)
 	if q.c.ObeyRobots {
 		wait, ok := h.robots.readyAt(f.now)
 		if !ok {
@@ -197,7 +211,8 @@ func (f *Frontier) drop(q *queue) {
 	q.c.queues = q.c.queues[:last]
 	h := q.h
 	h.queues = slices.DeleteFunc(h.queues, func(o *queue) bool { return o == q })
-	if len(h.queues) == 0 {
+	if f.ask(h); len(h.queues) == 0 {
+		f.leaveGates(h)
 		f.remember(h)
 		delete(f.hosts, h.id)
 	}

@@ -2,6 +2,7 @@ package frontier
 
 import (
 	"cmp"
+	"net/netip"
 	"time"
 
 	"github.com/weircrawl/weir/internal/crawl"
@@ -163,6 +164,8 @@ type Exchange struct {
 	Duration time.Duration
 	// RetryAfter asked for by the site.
 	RetryAfter time.Duration
+	// Address that was dialled; zero when none was, or it is not known.
+	Address netip.Addr
 }
 
 // Completion is the outcome of one visit.

@@ -48,7 +48,8 @@ type lease struct {
 	reported bool
 	robots   bool
 	void     bool
-	reserve  bool // void, and its result may still become a page
+	reserve  bool  // void, and its result may still become a page
+	also     *host // whose slot it takes too: the target of a redirected robots.txt
 }
 
 // deadline is an entry of the list of deadlines, which is in order because
@@ -73,9 +74,8 @@ func (f *Frontier) newLease(q *queue, it Item, robots bool) *lease {
 		q.leased = append(q.leased, l)
 	}
 	h := q.h
-	if h.slots() > 1 { // starts are spaced like ends; with one slot the end decides
-		h.nextAt = max(h.nextAt, f.now+tick(f.delay(h, true)))
-	}
+	h.begun, h.draw = f.now, f.cfg.Rand()
+	f.holdBack(h)
 	f.charge(q)
 	f.took(h)
 	f.writeLease(l)
@@ -102,7 +102,7 @@ func (f *Frontier) hold(l *lease) {
 		f.voids++
 	}
 	if !l.reported {
-		l.q.h.inflight++
+		f.takeSlot(l.q.h)
 		f.unreported++
 	}
 }
@@ -137,7 +137,27 @@ func (f *Frontier) report(l *lease, x Exchange, t tick) {
 		return
 	}
 	f.freeSlot(l)
-	f.pacing(l.q.h, l.q.c, x, t)
+	h := l.q.h
+	if l.robots && l.item.Redirects > 0 && l.item.URL.Origin() != h.origin { // another host has answered
+		if t2 := l.also; t2 != nil {
+			f.pacing(t2, l.q.c, x, t)
+			f.setAddress(t2, x.Address)
+			f.placeAll(t2)
+			x = Exchange{}
+		}
+		f.pacing(h, l.q.c, x, t)
+		return
+	}
+	f.pacing(h, l.q.c, x, t)
+	f.setAddress(h, x.Address)
+}
+
+// leaveAlso frees the second host of a lease.
+func (f *Frontier) leaveAlso(l *lease) {
+	if l.also != nil {
+		l.also.leases--
+		f.leaveSlot(l.also)
+	}
 }
 
 // freeSlot ends a lease's hold on its host.
@@ -146,7 +166,8 @@ func (f *Frontier) freeSlot(l *lease) {
 		return
 	}
 	l.reported = true
-	l.q.h.inflight--
+	f.leaveSlot(l.q.h)
+	f.leaveAlso(l)
 	f.unreported--
 }
 

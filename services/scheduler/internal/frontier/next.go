@@ -78,6 +78,9 @@ func (f *Frontier) serve(q *queue) *Lease {
 	}
 	h := q.h
 	dead := h.pace.deadUntil > f.now
+	if !dead && !f.through(h) {
+		return nil
+	}
 	if q.c.ObeyRobots && !dead {
 		if ready, l := f.robotsStep(q); !ready {
 			return l

@@ -174,7 +174,8 @@ func (f *Frontier) forgetLease(l *lease) {
 		f.voids--
 	}
 	if !l.reported {
-		l.q.h.inflight--
+		f.leaveSlot(l.q.h)
+		f.leaveAlso(l)
 		f.unreported--
 	}
 	l.q.h.leases--

@@ -1,6 +1,7 @@
 package frontier
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/weircrawl/weir/internal/crawl"
@@ -17,7 +18,7 @@ type pace struct {
 	adaptive    time.Duration // what latency asks for, 0 before the first answer
 	written     time.Duration // adaptive as the store has it
 	policy      HostPolicy    // what an operator asked for
-	address     string        // IP address dialled last
+	address     netip.Addr    // dialled last, or looked up
 }
 
 // slots is the number of fetches that the host bears at a time: what the crawls
@@ -32,27 +33,28 @@ func (h *host) slots() int {
 			n = c
 		}
 	}
-	return max(n, 1)
+	return max(least(n, h.pace.policy.Concurrency), 1)
 }
 
-// delay is the wait between two fetches of a host: the longest that any crawl with
-// work on it asks for, jitter included.
-func (f *Frontier) delay(h *host, jitter bool) time.Duration {
-	var d time.Duration
+// delay is the wait between two fetches of a host: the longest that an operator or
+// any crawl with work on it asks for, jitter included. It is the same for one fetch
+// however often it is asked for: the longest of many draws would be no jitter.
+func (f *Frontier) delay(h *host) time.Duration {
+	d := h.pace.policy.Delay
 	for _, q := range h.queues {
 		if q.rows > 0 && q.c.State.Active() {
-			d = max(d, f.queueDelay(q, jitter))
+			d = max(d, f.queueDelay(q))
 		}
 	}
 	return d
 }
 
 // queueDelay is the wait that one crawl asks for.
-func (f *Frontier) queueDelay(q *queue, jitter bool) time.Duration {
+func (f *Frontier) queueDelay(q *queue) time.Duration {
 	c := q.c
 	d := c.Delay
-	if jitter && c.Jitter > 0 && d > 0 {
-		d = time.Duration(float64(d) * (1 + c.Jitter*(2*f.cfg.Rand()-1)))
+	if c.Jitter > 0 && d > 0 {
+		d = time.Duration(float64(d) * (1 + c.Jitter*(2*q.h.draw-1)))
 	}
 	if c.Adaptive {
 		d = max(d, c.bounded(q.h.pace.adaptive))
@@ -101,22 +103,76 @@ func (f *Frontier) pacing(h *host, c *crawlState, x Exchange, t tick) {
 		p.fails = 0
 		f.touchHost(h)
 	}
-	h.lastEnd = t
+	h.lastEnd, h.draw = t, f.cfg.Rand()
 	h.nextAt = max(h.nextAt, p.snoozeUntil)
 	f.holdBack(h)
 }
 
 // holdBack applies a crawl or rule that comes to a host after its last fetch ended
-// to the wait that runs already.
+// to the wait that runs already. With several slots, starts are spaced like ends.
 func (f *Frontier) holdBack(h *host) {
-	h.nextAt = max(h.nextAt, h.lastEnd+tick(f.delay(h, true)))
+	d := tick(f.delay(h))
+	h.nextAt = max(h.nextAt, h.lastEnd+d)
+	if h.slots() > 1 {
+		h.nextAt = max(h.nextAt, h.begun+d)
+	}
+}
+
+// SetHostPolicy replaces what an operator asked for a host, for all crawls and at
+// once. With reset it also forgets what the host's answers taught: back-off,
+// failures, snooze and an unreachable robots.txt. row is the host as the store has
+// it, or as it is to be stored. False when somebody else owns its partition. Flush
+// and Apply before the store is asked for the host again.
+func (f *Frontier) SetHostPolicy(now time.Time, row HostRow, p HostPolicy, reset bool) bool {
+	f.at(now)
+	if !f.Owns(row.Partition) {
+		return false
+	}
+	h := f.hosts[row.Host]
+	live := h != nil
+	if !live {
+		h = f.absent(&row)
+	}
+	p.NotBefore = p.NotBefore.Round(0).Truncate(time.Millisecond)
+	h.pace.policy, h.policyAt = p, f.tickOf(p.NotBefore)
+	if reset {
+		h.reset(f.now)
+	}
+	f.out.Sync = true // what was asked for is kept
+	if !live {
+		f.out.Hosts = append(f.out.Hosts, f.hostRow(h))
+		return true
+	}
+	h.nextAt = max(h.pace.snoozeUntil, f.now) // the delay may be shorter now
+	f.holdBack(h)
+	f.touchHost(h)
+	f.placeAll(h)
+	return true
+}
+
+// absent is a host that has no work, as the store has it.
+func (f *Frontier) absent(row *HostRow) *host {
+	h := &host{id: row.Host, part: row.Partition, origin: row.Origin, nextAt: f.now, lastEnd: longAgo, begun: longAgo}
+	f.restorePace(h, row)
+	return h
+}
+
+// reset forgets what a host's answers taught.
+func (h *host) reset(now tick) {
+	p := &h.pace
+	p.snoozeUntil, p.deadUntil, p.lastBad = longAgo, longAgo, longAgo
+	p.level, p.fails = 0, 0
+	if r := &h.robots; r.state == RobotsUnreachable || r.state == RobotsUnknown && r.tries > 0 {
+		r.state, r.until, r.tries = RobotsUnknown, now, 0
+	}
 }
 
 // throttled takes a 429 or 503: Retry-After where given, else exponential back-off
 // that is forgotten after quiet time.
 func (f *Frontier) throttled(h *host, c *crawlState, x Exchange, t tick) {
 	p := &h.pace
-	if t.Sub(p.lastBad) > f.cfg.HostQuiet {
+	// A host that was left alone as it asked has not been quiet meanwhile.
+	if t.Sub(max(p.lastBad, p.snoozeUntil)) > f.cfg.HostQuiet {
 		p.level = 0
 	}
 	if p.snoozeUntil <= t { // answers to fetches under way together count once
@@ -173,8 +229,12 @@ func (f *Frontier) adaptiveUsed(h *host) bool {
 func (f *Frontier) restorePace(h *host, r *HostRow) {
 	h.pace = pace{
 		snoozeUntil: f.tickOf(r.NotBefore), level: r.Level, lastBad: f.tickOf(r.LastBad),
-		fails: r.Fails, policy: r.Policy, address: r.Address, deadUntil: longAgo, failClass: crawl.ClassOther, adaptive: r.Adaptive, written: r.Adaptive,
+		fails: r.Fails, policy: r.Policy, deadUntil: longAgo, failClass: crawl.ClassOther, adaptive: r.Adaptive, written: r.Adaptive,
 	}
+	if a, err := netip.ParseAddr(r.Address); err == nil {
+		h.pace.address = a
+	}
+	h.policyAt = f.tickOf(r.Policy.NotBefore)
 	h.nextAt = max(h.nextAt, h.pace.snoozeUntil)
 	h.robots.restore(f, r.Robots)
 }
@@ -183,10 +243,14 @@ func (f *Frontier) restorePace(h *host, r *HostRow) {
 func (f *Frontier) hostRow(h *host) HostRow {
 	p := &h.pace
 	p.written = p.adaptive
+	address := ""
+	if p.address.IsValid() {
+		address = p.address.String()
+	}
 	return HostRow{
 		Partition: h.part, Host: h.id, Origin: h.origin,
 		NotBefore: f.wall(p.snoozeUntil), Level: p.level, LastBad: f.wall(p.lastBad),
 		Fails: p.fails, Adaptive: p.adaptive, Robots: h.robots.info(f),
-		Policy: p.policy, Address: p.address,
+		Policy: p.policy, Address: address,
 	}
 }

@@ -106,11 +106,48 @@ func (f *Frontier) leaseRobots(q *queue) *Lease {
 			return nil
 		}
 	}
+	also := f.hostOf(u, h)
+	if also != nil && !f.lends(also) {
+		h.robots.until = max(also.nextAt, f.now+tick(busyTarget))
+		f.placeAll(h)
+		return nil
+	}
 	l := f.newLease(q, Item{URL: u, Attempts: h.robots.tries, Generation: 1, Redirects: h.robots.redirects}, true)
 	h.robots.lease = l.id
+	if also != nil {
+		l.also = also
+		also.leases++
+		also.begun = f.now
+		f.takeSlot(also)
+		f.placeAll(also)
+	}
 	f.placeAll(h)
 	out := f.export(l)
 	return &out
+}
+
+// busyTarget is how long a redirected robots.txt waits before it asks again for a
+// slot of its target's host.
+const busyTarget = 100 * time.Millisecond
+
+// hostOf returns the host of a robots.txt that another host redirects to, nil when
+// it is not in memory: then nobody visits it, and the first host's slot is enough.
+func (f *Frontier) hostOf(u weburl.URL, from *host) *host {
+	if h := f.hosts[u.HostID()]; h != from {
+		return h
+	}
+	return nil
+}
+
+// lends reports whether a host has a slot for a robots.txt that another one
+// redirects to it.
+func (f *Frontier) lends(h *host) bool {
+	for _, at := range gatesOf(h) {
+		if at != nil && !f.vacant(at) {
+			return false
+		}
+	}
+	return h.inflight < h.slots() && max(h.nextAt, h.policyAt) <= f.now && !h.pace.policy.Blocked
 }
 
 // CompleteRobots takes the result of a visit of robots.txt; redirect is the
