@@ -124,12 +124,14 @@ func (f *Frontier) postpone(q *queue, ref Ref, rec Record, t tick) {
 func (f *Frontier) putItem(q *queue, ref Ref, it Item) {
 	f.out.Queue = append(f.out.Queue, QueueRow{Ref: ref, Item: it})
 	f.insert(q, it)
-	if q.rows++; q.rows == 1 {
-		f.ask(q.h)
-		f.holdBack(q.h)
-	}
+	q.rows++
 	q.idle = false
 	f.touchQueue(q)
+	if q.rows == 1 { // its crawl may ask for more than those with work so far
+		f.holdBack(q.h)
+		f.placeAll(q.h)
+		return
+	}
 	f.place(q)
 }
 
