@@ -35,30 +35,32 @@ func (s *Store) Scan(ctx context.Context, from frontier.Ref, n int) ([]frontier.
 	return out, nil
 }
 
-// scan appends the records of one partition.
+// scan appends the records of one partition, from one snapshot, so that a queued
+// URL is still in its queue.
 func (s *Store) scan(opts *pebble.IterOptions, out []frontier.URLRow, n int) (_ []frontier.URLRow, err error) {
-	it, err := s.db.NewIter(opts)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, it.Close()) }()
-	for ok := it.First(); ok && len(out) < n; ok = it.Next() {
-		ref, valid := parseURLKey(it.Key())
-		rec, err := rows.DecodeRecord(it.Value(), true)
+	db := s.db.NewSnapshot()
+	defer func() { err = errors.Join(err, db.Close()) }()
+	err = each(db, opts, func(k, v []byte) error {
+		if len(out) >= n {
+			return errStop
+		}
+		ref, valid := parseURLKey(k)
+		rec, err := rows.DecodeRecord(v, true)
 		if !valid || err != nil {
-			return nil, errors.Join(rows.ErrCorrupt, err)
+			return errors.Join(rows.ErrCorrupt, err)
 		}
 		if rec.State == frontier.URLQueued {
-			item, err := get(s.db, queueKey(nil, ref.Partition, ref.Crawl, ref.Host, rec.QKey),
+			item, err := get(db, queueKey(nil, ref.Partition, ref.Crawl, ref.Host, rec.QKey),
 				func(v []byte) (frontier.Item, error) { return rows.DecodeItem(rec.QKey, v) })
 			if err != nil {
-				return nil, err
+				return err
 			}
 			rec.URL = item.URL.String()
 		}
 		out = append(out, frontier.URLRow{Ref: ref, Record: rec})
-	}
-	return out, nil
+		return nil
+	})
+	return out, err
 }
 
 // ScanHosts reads at most n hosts of a partition in the order of their ids,

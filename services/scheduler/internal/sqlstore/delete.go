@@ -3,7 +3,9 @@ package sqlstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -14,24 +16,40 @@ import (
 // long.
 const piece = 2000
 
-// Deletions by ranges of the primary key: the row at which a piece ends is found
-// first, since DELETE has no LIMIT.
+// span is a table whose rows of a crawl in a partition are deleted in the order of
+// its primary key, whose other columns are these, beginning at the least values.
+type span struct {
+	table string
+	key   []string
+	least []any
+}
+
+// spans of the large tables.
+func spans() []span {
+	return []span{
+		{"queue", []string{"host", "priority", "seq"}, []any{int64(math.MinInt64), int32(math.MinInt32), int64(math.MinInt64)}},
+		{"url", []string{"host", "key"}, []any{int64(math.MinInt64), []byte{}}},
+		{"ready", []string{"host"}, []any{int64(math.MinInt64)}},
+	}
+}
+
+// params are n parameters from $first.
+func params(first, n int) string {
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "$%d", first+i)
+	}
+	return b.String()
+}
+
+// Deletions of the small tables, and of the due-time index, which is gone through
+// for all crawls.
 const (
-	endOfURLs = `SELECT host, key FROM url WHERE part = $1 AND crawl = $2 ORDER BY host, key OFFSET $3 LIMIT 1`
-	someURLs  = `DELETE FROM url WHERE part = $1 AND crawl = $2 AND (host, key) < ($3, $4)`
-	allURLs   = `DELETE FROM url WHERE part = $1 AND crawl = $2`
-
-	endOfQueue = `SELECT host, priority, seq FROM queue WHERE part = $1 AND crawl = $2 ORDER BY host, priority, seq OFFSET $3 LIMIT 1`
-	someQueue  = `DELETE FROM queue WHERE part = $1 AND crawl = $2 AND (host, priority, seq) < ($3, $4, $5)`
-	allQueue   = `DELETE FROM queue WHERE part = $1 AND crawl = $2`
-
-	endOfReady = `SELECT host FROM ready WHERE part = $1 AND crawl = $2 ORDER BY host OFFSET $3 LIMIT 1`
-	someReady  = `DELETE FROM ready WHERE part = $1 AND crawl = $2 AND host < $3`
-	allReady   = `DELETE FROM ready WHERE part = $1 AND crawl = $2`
-
-	endOfDue = `SELECT at FROM due WHERE part = $1 AND at > $2 ORDER BY at OFFSET $3 LIMIT 1`
-	someDue  = `DELETE FROM due WHERE part = $1 AND at > $2 AND at <= $3 AND crawl = $4`
-
+	endOfDue  = `SELECT at FROM due WHERE part = $1 AND at > $2 ORDER BY at OFFSET $3 LIMIT 1`
+	someDue   = `DELETE FROM due WHERE part = $1 AND at > $2 AND at <= $3 AND crawl = $4`
 	allLeases = `DELETE FROM lease WHERE part = $1 AND crawl = $2`
 	allOutbox = `DELETE FROM outbox WHERE part = $1 AND crawl = $2`
 )
@@ -72,36 +90,43 @@ func (s *Store) deletePart(ctx context.Context, p, no int32) error {
 			return err
 		}
 	}
-	var host, seq int64
-	var priority int32
-	var key []byte
-	for _, of := range []struct {
-		end, some, all string
-		bound          []any // where the end is read to
-		values         func() []any
-	}{
-		{endOfQueue, someQueue, allQueue, []any{&host, &priority, &seq}, func() []any { return []any{host, priority, seq} }},
-		{endOfURLs, someURLs, allURLs, []any{&host, &key}, func() []any { return []any{host, key} }},
-		{endOfReady, someReady, allReady, []any{&host}, func() []any { return []any{host} }},
-	} {
-		for more := true; more; {
-			sql, args := of.some, []any{p, no}
-			err := s.retry(ctx, "delete crawl", func(ctx context.Context) error {
-				return s.pool.QueryRow(ctx, of.end, p, no, piece).Scan(of.bound...)
-			})
-			if more = !errors.Is(err, pgx.ErrNoRows); !more {
-				sql = of.all
-			} else if err != nil {
-				return err
-			} else {
-				args = append(args, of.values()...)
-			}
-			if err := s.exec(ctx, sql, args...); err != nil {
-				return err
-			}
+	for _, sp := range spans() {
+		if err := s.deleteSpan(ctx, sp, p, no); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// deleteSpan removes the rows of one table. The row at which a piece ends is found
+// first, since DELETE has no LIMIT; the next piece begins there, and not at what was
+// deleted, which the index still has.
+func (s *Store) deleteSpan(ctx context.Context, sp span, p, no int32) error {
+	key, n := strings.Join(sp.key, ", "), len(sp.key)
+	here := fmt.Sprintf("FROM %s WHERE part = $1 AND crawl = $2 AND (%s) >= (%s)", sp.table, key, params(3, n))
+	end := fmt.Sprintf("SELECT %s %s ORDER BY %s OFFSET %d LIMIT 1", key, here, key, piece)
+	some := fmt.Sprintf("DELETE %s AND (%s) < (%s)", here, key, params(3+n, n))
+	for from := sp.least; ; {
+		var to []any
+		err := s.retry(ctx, "delete crawl", func(ctx context.Context) error {
+			rs, err := s.pool.Query(ctx, end, append([]any{p, no}, from...)...)
+			if err != nil {
+				return err
+			}
+			to = nil
+			return each(rs, func(v []any) { to = v }, func(r pgx.CollectableRow) ([]any, error) { return r.Values() })
+		})
+		if err != nil {
+			return err
+		}
+		if to == nil {
+			return s.exec(ctx, "DELETE "+here, append([]any{p, no}, from...)...)
+		}
+		if err := s.exec(ctx, some, append(append([]any{p, no}, from...), to...)...); err != nil {
+			return err
+		}
+		from = to
+	}
 }
 
 // deleteDue removes the entries of the due-time index, going through those of all
