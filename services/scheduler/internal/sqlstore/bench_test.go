@@ -174,6 +174,10 @@ func BenchmarkPages(b *testing.B) {
 				p.turn()
 			}
 			b.ReportAllocs()
+			var wal0 float64
+			if err := p.store.pool.QueryRow(b.Context(), "SELECT pg_current_wal_lsn() - '0/0'").Scan(&wal0); err != nil {
+				b.Fatal(err)
+			}
 			var client, server time.Duration
 			n := 0
 			for b.Loop() {
@@ -192,6 +196,14 @@ func BenchmarkPages(b *testing.B) {
 			b.ReportMetric(float64(server.Microseconds())/float64(n), "server-µs/page")
 			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(n), "µs/page")
 			b.ReportMetric(float64(n)/float64(b.N), "pages/op")
+			var perURL, wal1 float64
+			err := p.store.pool.QueryRow(b.Context(), `SELECT (pg_total_relation_size('url') + pg_total_relation_size('queue'))::float8 / count(*),
+				pg_current_wal_lsn() - '0/0' FROM url`).Scan(&perURL, &wal1)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(perURL, "B/URL")
+			b.ReportMetric((wal1-wal0)/float64(n), "WAL-B/page")
 		})
 	}
 }

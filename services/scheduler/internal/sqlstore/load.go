@@ -45,8 +45,7 @@ func (s *Store) load(ctx context.Context, snap *frontier.Snapshot) error {
 			return o, err
 		})
 	})
-	b.Queue(`SELECT r.crawl, r.host, r.body, h.body FROM ready AS r LEFT JOIN host AS h ON h.part = r.part AND h.host = r.host
-		WHERE r.part = $1 AND r.work ORDER BY r.crawl, r.host`, p).Query(func(rs pgx.Rows) error { return loadHosts(rs, snap) })
+	b.Queue(askReady, p).Query(func(rs pgx.Rows) error { return loadHosts(rs, snap) })
 	if err := s.pool.SendBatch(ctx, b).Close(); err != nil {
 		return err
 	}

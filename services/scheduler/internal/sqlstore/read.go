@@ -22,6 +22,8 @@ const (
 	askHosts = `SELECT t.i, r.body, h.body FROM unnest($1::int[], $2::int[], $3::bigint[]) WITH ORDINALITY AS t(part, crawl, host, i)
 		LEFT JOIN ready AS r ON r.part = t.part AND r.crawl = t.crawl AND r.host = t.host
 		LEFT JOIN host AS h ON h.part = t.part AND h.host = t.host`
+	askReady = `SELECT r.crawl, r.host, r.body, h.body FROM ready AS r LEFT JOIN host AS h ON h.part = r.part AND h.host = r.host
+		WHERE r.part = $1 AND r.work`
 	askQueue = `SELECT priority, seq, body FROM queue WHERE part = $1 AND crawl = $2 AND host = $3
 		ORDER BY priority, seq LIMIT $4`
 	askQueueAfter = `SELECT priority, seq, body FROM queue WHERE part = $1 AND crawl = $2 AND host = $3

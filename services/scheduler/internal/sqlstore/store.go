@@ -124,6 +124,8 @@ var settings = []string{
 	"SET enable_seqscan = off",
 	"SET enable_hashjoin = off",
 	"SET enable_mergejoin = off",
+	"SET enable_material = off",
+	"SET max_parallel_workers_per_gather = 0",
 	"SET jit = off",
 }
 
