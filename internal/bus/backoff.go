@@ -23,6 +23,7 @@ func (b backoff) Delay(n int, r func() float64) time.Duration {
 // next stage is alive; a server takes a second to come back.
 var (
 	connectBackoff = backoff{50 * time.Millisecond, time.Second}
+	busyBackoff    = backoff{time.Millisecond, 50 * time.Millisecond}
 	publishBackoff = backoff{20 * time.Millisecond, time.Second}
 	retryBackoff   = backoff{50 * time.Millisecond, 5 * time.Second}
 	bindBackoff    = backoff{20 * time.Millisecond, time.Second}

@@ -26,10 +26,13 @@ var ErrLost = crawl.Errorf(crawl.Conflict, "the lease is lost")
 // set. What is published for it from here on would be refused too.
 var ErrFenced = crawl.Errorf(crawl.Conflict, "the partition's tasks have another publisher")
 
-// codeFenced is what a stream answers to a message whose fence is not the last one.
-// 10164, which streams with replicas know besides, is no verdict: a message with the
-// same fence, or a new fence, is still being agreed upon.
-const codeFenced = 10071
+const (
+	// codeFenced is what a stream answers to a message whose fence is not the last one.
+	codeFenced = 10071
+	// codeFenceBusy is no verdict: a message with the same fence, or a new fence, is
+	// still being agreed upon by the replicas.
+	codeFenceBusy = 10164
+)
 
 // codeStoreFailed is what a stream answers at any of its bounds: messages,
 // bytes, messages of a subject.

@@ -1,7 +1,9 @@
 package bus
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"strconv"
 	"sync"
 
@@ -62,7 +64,8 @@ func (b *Bus) sendFenced(ctx context.Context, m *nats.Msg, partition uint32, fen
 		return b.send(ctx, m)
 	}
 	// A stream with replicas refuses a message while another one with the same fence
-	// is being agreed upon. So each partition has one in flight.
+	// is being agreed upon, and for a moment after its ack. So each partition has one
+	// in flight, which is sent again when it came too soon.
 	turn := b.turns.of(partition)
 	select {
 	case turn <- struct{}{}:
@@ -75,17 +78,40 @@ func (b *Bus) sendFenced(ctx context.Context, m *nats.Msg, partition uint32, fen
 		return nil, err
 	}
 	a := answer{ok: make(chan *jetstream.PubAck, 1), err: make(chan error, 1)}
+	again := nats.Msg{Subject: m.Subject, Header: m.Header, Data: bytes.Clone(m.Data)}
 	go func() { // ends with PublishTimeout
-		select {
-		case ok := <-ack.Ok():
-			<-turn
-			a.ok <- ok
-		case err := <-ack.Err():
-			<-turn
+		ok, err := b.insist(ack, again)
+		<-turn
+		if err != nil {
 			a.err <- err
+		} else {
+			a.ok <- ok
 		}
 	}()
 	return a, nil
+}
+
+// insist waits for the ack of a message, which it sends again while the stream is busy
+// with the one before.
+func (b *Bus) insist(ack acked, m nats.Msg) (*jetstream.PubAck, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), b.cfg.PublishTimeout)
+	defer cancel()
+	for n := 0; ; n++ {
+		var err error
+		select {
+		case ok := <-ack.Ok():
+			return ok, nil
+		case err = <-ack.Err():
+		}
+		var api *jetstream.APIError
+		if !errors.As(err, &api) || api.ErrorCode != codeFenceBusy || !sleep(ctx, busyBackoff.Delay(n, random)) {
+			return nil, err
+		}
+		next := m // nats.go writes into it
+		if ack, err = b.send(ctx, &next); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // answer is an acked that was looked at by somebody else first.
