@@ -72,6 +72,38 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+// TestOtherFormat: a store of another version of keys and values is refused.
+func TestOtherFormat(t *testing.T) {
+	t.Parallel()
+	fs := vfs.NewMem()
+	s, err := Open(Config{Dir: "store", FS: fs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := s.db.NewBatch()
+	if err := errors.Join(setNumber(b, metaKey(metaFormat), format-1), s.write(b), b.Close(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(Config{Dir: "store", FS: fs}); crawl.KindOf(err) != crawl.Precondition || !strings.Contains(err.Error(), "use the version that made it") {
+		t.Errorf("opened another format: %v", err)
+	}
+}
+
+// TestNoQuotas: one process has all partitions, and so all pages of a limit.
+func TestNoQuotas(t *testing.T) {
+	t.Parallel()
+	s, err := Open(Config{Dir: "store", FS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Grant(t.Context(), 0, 1, 1); n != 0 || crawl.KindOf(err) != crawl.Precondition {
+		t.Errorf("granted %d, %v", n, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestDiskFull: whatever Pebble does about it, the caller gets an error that says
 // what to do, from the call at hand and all later ones, and the process lives.
 func TestDiskFull(t *testing.T) {

@@ -128,8 +128,7 @@ func (t *transaction) try(ctx context.Context) error {
 	}
 	tag, err := conn.Exec(ctx, "COMMIT")
 	if err != nil {
-		_, refused := errors.AsType[*pgconn.PgError](err)
-		t.sent = !refused
+		t.sent = true // even a server that says why may have said it too late
 		return err
 	}
 	if tag.String() != "COMMIT" {

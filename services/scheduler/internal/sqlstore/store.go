@@ -77,7 +77,8 @@ var _ frontier.Store = (*Store)(nil)
 // maxPartitions bounds the partitions of a store.
 const maxPartitions = 1 << 16
 
-// Open connects to a store, and makes it when there is none.
+// Open connects to a store, and makes it when there is none. It waits, with
+// patience, for a server that is not up yet.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	def := DefaultConfig()
 	if cfg.Partitions == 0 {
@@ -147,6 +148,9 @@ func isPostgres(c *pgx.Conn) bool { return c.PgConn().ParameterStatus("crdb_vers
 
 // prepare makes what is missing and checks the rest.
 func (s *Store) prepare(ctx context.Context) error {
+	if err := s.retry(ctx, "connect", s.pool.Ping); err != nil {
+		return err
+	}
 	if err := s.migrate(ctx); err != nil {
 		if _, ours := errors.AsType[*crawl.Error](err); ours {
 			return err
