@@ -65,6 +65,11 @@ type expression struct {
 // compileExpression compiles an expression that is a condition or a number. The
 // error is one line that says what is wrong, where, and what would be right.
 func compileExpression(text string, condition bool) (*expression, error) {
+	return compileIn(facts{}, factNames(), text, condition)
+}
+
+// compileIn compiles an expression over the names of an environment.
+func compileIn(env any, names []string, text string, condition bool) (*expression, error) {
 	if len(text) > maxExpression {
 		return nil, fmt.Errorf("must not be longer than %d bytes, not %d", maxExpression, len(text))
 	}
@@ -73,18 +78,18 @@ func compileExpression(text string, condition bool) (*expression, error) {
 		want = expr.AsBool()
 	}
 	guard := &expressionGuard{}
-	program, err := expr.Compile(text, expr.Env(facts{}), want, expr.WarnOnAny(), expr.MaxNodes(maxExpressionNodes), expr.Patch(guard))
+	program, err := expr.Compile(text, expr.Env(env), want, expr.WarnOnAny(), expr.MaxNodes(maxExpressionNodes), expr.Patch(guard))
 	if guard.problem != nil {
 		err = guard.problem.Bind(file.NewSource(text))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%q cannot be used: %s", text, expressionProblem(text, err, condition))
+		return nil, fmt.Errorf("%q cannot be used: %s", text, expressionProblem(text, err, names, condition))
 	}
 	return &expression{program, guard.uses["domain"], guard.uses["segments"]}, nil
 }
 
 // expressionProblem puts a compiler's error into one line.
-func expressionProblem(text string, err error, condition bool) string {
+func expressionProblem(text string, err error, names []string, condition bool) string {
 	e, ok := errors.AsType[*file.Error](err)
 	if !ok {
 		return resultProblem(err, condition)
@@ -95,7 +100,7 @@ func expressionProblem(text string, err error, condition bool) string {
 	}
 	hint := ""
 	if name, ok := strings.CutPrefix(e.Message, "unknown name "); ok {
-		hint = "; " + didYouMean(name, factNames())
+		hint = "; " + didYouMean(name, names)
 	}
 	return where + ": " + strings.Join(strings.Fields(e.Message), " ") + hint
 }

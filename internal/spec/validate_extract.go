@@ -44,6 +44,7 @@ func (c *checker) extract(rules []*crawlv1.ExtractRule) {
 		}
 		c.each(path+".each", r.GetEach())
 		c.length(path+".script", r.GetScript())
+		c.condition(path+".when", r.GetWhen(), false)
 		if len(r.GetFields()) == 0 {
 			c.addf(path+".fields", "needs at least one field")
 		}
@@ -77,6 +78,15 @@ func (c *checker) each(path, each string) {
 	c.length(path, each)
 }
 
+func (c *checker) condition(path, text string, ofField bool) {
+	if text == "" {
+		return
+	}
+	if _, err := CompileCondition(text, ofField); err != nil {
+		c.addf(path, "%s", err)
+	}
+}
+
 func (c *checker) length(path, text string) {
 	if len(text) > maxSelector {
 		c.addf(path, "is longer than %d bytes", maxSelector)
@@ -96,6 +106,7 @@ func (c *checker) field(path, name string, f *crawlv1.FieldRule, depth int) {
 	case strings.HasPrefix(name, "_"):
 		c.addf(path, "must not begin with _: such names are Weir's own")
 	}
+	c.condition(path+".when", f.GetWhen(), true)
 	c.enum(fmt.Sprintf("%s.type", path), int32(f.GetType()), crawlv1.FieldType_name)
 	given := sourcesOf(f)
 	switch {

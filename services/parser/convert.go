@@ -72,6 +72,15 @@ func resultOf(out *page.Output) *crawlv1.ParseResult {
 			r.RejectedLinks[string(reason)] = n
 		}
 	}
+	for _, c := range out.Items.Counts {
+		counts := &crawlv1.RuleCounts{Rule: c.Rule, Items: c.Items, Rejected: c.Rejected, Fields: make([]*crawlv1.FieldCounts, len(c.Fields))}
+		block := make([]crawlv1.FieldCounts, len(c.Fields))
+		for i, f := range c.Fields {
+			counts.Fields[i] = &block[i]
+			block[i].Field, block[i].Filled, block[i].Empty, block[i].Invalid = c.Names[i], f.Filled, f.Empty, f.Invalid
+		}
+		r.Rules = append(r.Rules, counts)
+	}
 	if n := len(out.Items.Items); n > 0 {
 		block := make([]crawlv1.Item, n)
 		r.Items = make([]*crawlv1.Item, n)

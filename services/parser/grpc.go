@@ -60,6 +60,7 @@ func (s *Service) jobOf(req *parserv1.ParseRequest) (*job, error) {
 		return ""
 	}
 	return &job{
+		trial: true,
 		crawl: ready(c, s.cfg.MaxOutlinks),
 		in: page.Input{
 			URL: u, FetchedAt: s.deps.Now(), Status: 200, ContentType: req.GetContentType(),

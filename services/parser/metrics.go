@@ -24,6 +24,8 @@ type metrics struct {
 	items    prometheus.Counter
 	rejected prometheus.Counter
 	stuck    prometheus.Gauge
+	fields   *prometheus.CounterVec
+	fallen   prometheus.Gauge
 	cut      *prometheus.CounterVec
 }
 
@@ -55,6 +57,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		rejected: f.NewCounter(prometheus.CounterOpts{
 			Name: "weir_parser_rejected_items_total",
 			Help: "Items dropped for want of a required field. Many after a change of the site mean that selectors no longer fit.",
+		}),
+		fields: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_parser_fields_total",
+			Help: "Values of the fields of rules, by crawl, rule, field and outcome: filled, empty (the page has nothing for it), invalid (it has something that does not pass). Alarm when filled falls against its own past. Fields beyond the first 1000 count as other.",
+		}, []string{"crawl", "rule", "field", "outcome"}),
+		fallen: f.NewGauge(prometheus.GaugeOpts{
+			Name: "weir_parser_fallen_fields",
+			Help: "Fields that this parser finds far less often than it did over the last 2000 items. Above 0: see the log for which, then the site.",
 		}),
 		stuck: f.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_parser_stuck_pages",

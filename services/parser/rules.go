@@ -77,8 +77,35 @@ func rulesOf(c *spec.Compiled) (*extract.Set, error) {
 // ruleOf makes the core's form of a rule, but for its URL pattern.
 func ruleOf(i int, r *crawlv1.ExtractRule) (extract.Rule, error) {
 	path := fmt.Sprintf("extract[%d]", i) // as spec.Validate writes it
-	fields, err := fieldsOf(path+".fields", r.GetFields())
-	return extract.Rule{Path: path, Name: r.GetName(), Each: r.GetEach(), Script: r.GetScript(), Fields: fields}, err
+	out := extract.Rule{Path: path, Name: r.GetName(), Each: r.GetEach(), Script: r.GetScript()}
+	var err error
+	if out.When, err = conditionOf(path, r.GetWhen(), false); err != nil {
+		return out, err
+	}
+	out.Fields, err = fieldsOf(path+".fields", r.GetFields())
+	return out, err
+}
+
+// condition is one of a spec in the core's form.
+type condition struct{ *spec.Condition }
+
+// Holds implements extract.Condition.
+func (c condition) Holds(p *extract.Page, value string) bool {
+	return c.Condition.Holds(&spec.PageFacts{
+		URL: p.URL, Depth: int(p.Depth), Status: int(p.Status), ContentType: p.ContentType, Language: p.Language, Title: p.Title, Header: p.Header,
+	}, value)
+}
+
+// conditionOf compiles a condition; nil for none.
+func conditionOf(path, text string, ofField bool) (extract.Condition, error) {
+	if text == "" {
+		return nil, nil
+	}
+	c, err := spec.CompileCondition(text, ofField)
+	if err != nil {
+		return nil, &spec.Problem{Path: path + ".when", Text: err.Error()}
+	}
+	return condition{c}, nil
 }
 
 func fieldsOf(path string, rules map[string]*crawlv1.FieldRule) ([]extract.Field, error) {
@@ -103,6 +130,9 @@ func fieldOf(path, name string, r *crawlv1.FieldRule) (extract.Field, error) {
 		f.Decimal = d[0]
 	}
 	var err error
+	if f.When, err = conditionOf(path, r.GetWhen(), true); err != nil {
+		return f, err
+	}
 	if text := r.GetRegex(); text != "" {
 		if f.Regex, err = regexp.Compile(text); err != nil {
 			return f, &spec.Problem{Path: path + ".regex", Text: err.Error()}

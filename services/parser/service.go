@@ -18,6 +18,7 @@ import (
 	"github.com/weircrawl/weir/internal/crawl"
 	parserv1 "github.com/weircrawl/weir/proto/weir/parser/v1"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
+	"github.com/weircrawl/weir/services/parser/internal/drift"
 	"github.com/weircrawl/weir/services/parser/internal/page"
 )
 
@@ -58,6 +59,8 @@ type Service struct {
 	// join, so that none outlives Run.
 	pages   *semaphore.Weighted
 	stuck   atomic.Int64
+	series  fieldSeries
+	drift   drift.Watch
 	running atomic.Bool
 	// beforePage is called for each page by tests; nil otherwise.
 	beforePage func(*page.Input, *atomic.Bool)

@@ -25,6 +25,7 @@ type job struct {
 	crawl    *readyCrawl
 	in       page.Input
 	deflated []byte // empty for a plain body in in.Body, or none
+	trial    bool   // it is of no crawl: somebody tries rules
 }
 
 // outcome is what became of a job.
@@ -62,7 +63,7 @@ func (s *Service) read(ctx context.Context, j *job) (*crawlv1.ParseResult, error
 	defer watchdog.Stop()
 	select {
 	case o := <-done:
-		return s.finished(o), nil
+		return s.finished(j, o), nil
 	case <-ctx.Done():
 		v.stop.Store(true)
 		s.leave(v)
@@ -77,11 +78,11 @@ func (s *Service) read(ctx context.Context, j *job) (*crawlv1.ParseResult, error
 	case o := <-done:
 		o.label = outcomeTimeout
 		o.result.Warning = join(o.result.GetWarning(), s.timedOut())
-		return s.finished(o), nil
+		return s.finished(j, o), nil
 	case <-grace.C:
 	}
 	s.leave(v)
-	return s.finished(outcome{&crawlv1.ParseResult{Warning: s.timedOut()}, outcomeTimeout}), nil
+	return s.finished(j, outcome{&crawlv1.ParseResult{Warning: s.timedOut()}, outcomeTimeout}), nil
 }
 
 func (s *Service) timedOut() string {
@@ -122,7 +123,7 @@ func (s *Service) freeSlot(v *visit) {
 }
 
 // finished counts an outcome.
-func (s *Service) finished(o outcome) *crawlv1.ParseResult {
+func (s *Service) finished(j *job, o outcome) *crawlv1.ParseResult {
 	s.m.pages.WithLabelValues(o.label).Inc()
 	s.m.link("accepted", len(o.result.GetOutlinks()))
 	for reason, n := range o.result.GetRejectedLinks() {
@@ -130,6 +131,9 @@ func (s *Service) finished(o outcome) *crawlv1.ParseResult {
 	}
 	s.m.items.Add(float64(len(o.result.GetItems())))
 	s.m.rejected.Add(float64(o.result.GetRejectedItems()))
+	if !j.trial {
+		s.countRules(j.crawl, o.result.GetRules())
+	}
 	return o.result
 }
 

@@ -999,6 +999,8 @@ type ParseResult struct {
 	RejectedItems uint32 `protobuf:"varint,7,opt,name=rejected_items,json=rejectedItems,proto3" json:"rejected_items,omitempty"`
 	// What went wrong while reading the page, for people; the page is kept.
 	Warning string `protobuf:"bytes,8,opt,name=warning,proto3" json:"warning,omitempty"`
+	// How the rules that were for the page did, in the order of the spec.
+	Rules []*RuleCounts `protobuf:"bytes,9,rep,name=rules,proto3" json:"rules,omitempty"`
 	// The outlinks of a page with very many; outlinks is then empty.
 	PackedOutlinks *PackedOutlinks `protobuf:"bytes,20,opt,name=packed_outlinks,json=packedOutlinks,proto3" json:"packed_outlinks,omitempty"`
 	unknownFields  protoimpl.UnknownFields
@@ -1091,11 +1093,165 @@ func (x *ParseResult) GetWarning() string {
 	return ""
 }
 
+func (x *ParseResult) GetRules() []*RuleCounts {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
 func (x *ParseResult) GetPackedOutlinks() *PackedOutlinks {
 	if x != nil {
 		return x.PackedOutlinks
 	}
 	return nil
+}
+
+// RuleCounts say how a rule did on a page.
+type RuleCounts struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the rule.
+	Rule string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	// Items that it made.
+	Items uint32 `protobuf:"varint,2,opt,name=items,proto3" json:"items,omitempty"`
+	// Items that it dropped.
+	Rejected uint32 `protobuf:"varint,3,opt,name=rejected,proto3" json:"rejected,omitempty"`
+	// Its fields, by name; those inside an object after its name and a point.
+	Fields        []*FieldCounts `protobuf:"bytes,4,rep,name=fields,proto3" json:"fields,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RuleCounts) Reset() {
+	*x = RuleCounts{}
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RuleCounts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RuleCounts) ProtoMessage() {}
+
+func (x *RuleCounts) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RuleCounts.ProtoReflect.Descriptor instead.
+func (*RuleCounts) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *RuleCounts) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *RuleCounts) GetItems() uint32 {
+	if x != nil {
+		return x.Items
+	}
+	return 0
+}
+
+func (x *RuleCounts) GetRejected() uint32 {
+	if x != nil {
+		return x.Rejected
+	}
+	return 0
+}
+
+func (x *RuleCounts) GetFields() []*FieldCounts {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+// FieldCounts count the values of a field over the items and objects of a page.
+type FieldCounts struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the field.
+	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	// Times that it had a value.
+	Filled uint32 `protobuf:"varint,2,opt,name=filled,proto3" json:"filled,omitempty"`
+	// Times that the page had nothing for it.
+	Empty uint32 `protobuf:"varint,3,opt,name=empty,proto3" json:"empty,omitempty"`
+	// Times that the page had something that did not pass regex, transform, when or
+	// type.
+	Invalid       uint32 `protobuf:"varint,4,opt,name=invalid,proto3" json:"invalid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FieldCounts) Reset() {
+	*x = FieldCounts{}
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FieldCounts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FieldCounts) ProtoMessage() {}
+
+func (x *FieldCounts) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FieldCounts.ProtoReflect.Descriptor instead.
+func (*FieldCounts) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *FieldCounts) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *FieldCounts) GetFilled() uint32 {
+	if x != nil {
+		return x.Filled
+	}
+	return 0
+}
+
+func (x *FieldCounts) GetEmpty() uint32 {
+	if x != nil {
+		return x.Empty
+	}
+	return 0
+}
+
+func (x *FieldCounts) GetInvalid() uint32 {
+	if x != nil {
+		return x.Invalid
+	}
+	return 0
 }
 
 // Record is everything known of one attempt, on its way to storage. Subject
@@ -1117,7 +1273,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[10]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1129,7 +1285,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[10]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1142,7 +1298,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{10}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Record) GetRef() *TaskRef {
@@ -1221,7 +1377,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[11]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1233,7 +1389,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[11]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1246,7 +1402,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{11}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Result) GetRef() *TaskRef {
@@ -1401,7 +1557,7 @@ type Links struct {
 
 func (x *Links) Reset() {
 	*x = Links{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[12]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1413,7 +1569,7 @@ func (x *Links) String() string {
 func (*Links) ProtoMessage() {}
 
 func (x *Links) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[12]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1426,7 +1582,7 @@ func (x *Links) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Links.ProtoReflect.Descriptor instead.
 func (*Links) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{12}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Links) GetCrawlId() string {
@@ -1485,7 +1641,7 @@ type Link struct {
 
 func (x *Link) Reset() {
 	*x = Link{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[13]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1497,7 +1653,7 @@ func (x *Link) String() string {
 func (*Link) ProtoMessage() {}
 
 func (x *Link) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[13]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1510,7 +1666,7 @@ func (x *Link) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Link.ProtoReflect.Descriptor instead.
 func (*Link) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{13}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Link) GetUrl() string {
@@ -1586,7 +1742,7 @@ type FetchReport struct {
 
 func (x *FetchReport) Reset() {
 	*x = FetchReport{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[14]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1598,7 +1754,7 @@ func (x *FetchReport) String() string {
 func (*FetchReport) ProtoMessage() {}
 
 func (x *FetchReport) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[14]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1611,7 +1767,7 @@ func (x *FetchReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchReport.ProtoReflect.Descriptor instead.
 func (*FetchReport) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{14}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *FetchReport) GetCrawlId() string {
@@ -1697,7 +1853,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[15]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1709,7 +1865,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[15]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1722,7 +1878,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{15}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DeadLetter) GetStream() string {
@@ -1827,7 +1983,7 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\x04Item\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x12\x12\n" +
-	"\x04json\x18\x03 \x01(\fR\x04json\"\xe0\x03\n" +
+	"\x04json\x18\x03 \x01(\fR\x04json\"\x91\x04\n" +
 	"\vParseResult\x12\x14\n" +
 	"\x05title\x18\x01 \x01(\tR\x05title\x12!\n" +
 	"\fcontent_type\x18\x02 \x01(\tR\vcontentType\x12\x18\n" +
@@ -1836,11 +1992,23 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\x0erejected_links\x18\x05 \x03(\v2-.weir.crawl.v1.ParseResult.RejectedLinksEntryR\rrejectedLinks\x12)\n" +
 	"\x05items\x18\x06 \x03(\v2\x13.weir.crawl.v1.ItemR\x05items\x12%\n" +
 	"\x0erejected_items\x18\a \x01(\rR\rrejectedItems\x12\x18\n" +
-	"\awarning\x18\b \x01(\tR\awarning\x12F\n" +
+	"\awarning\x18\b \x01(\tR\awarning\x12/\n" +
+	"\x05rules\x18\t \x03(\v2\x19.weir.crawl.v1.RuleCountsR\x05rules\x12F\n" +
 	"\x0fpacked_outlinks\x18\x14 \x01(\v2\x1d.weir.crawl.v1.PackedOutlinksR\x0epackedOutlinks\x1a@\n" +
 	"\x12RejectedLinksEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\xc1\x01\n" +
+	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\x86\x01\n" +
+	"\n" +
+	"RuleCounts\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x14\n" +
+	"\x05items\x18\x02 \x01(\rR\x05items\x12\x1a\n" +
+	"\brejected\x18\x03 \x01(\rR\brejected\x122\n" +
+	"\x06fields\x18\x04 \x03(\v2\x1a.weir.crawl.v1.FieldCountsR\x06fields\"k\n" +
+	"\vFieldCounts\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12\x16\n" +
+	"\x06filled\x18\x02 \x01(\rR\x06filled\x12\x14\n" +
+	"\x05empty\x18\x03 \x01(\rR\x05empty\x12\x18\n" +
+	"\ainvalid\x18\x04 \x01(\rR\ainvalid\"\xc1\x01\n" +
 	"\x06Record\x12(\n" +
 	"\x03ref\x18\x01 \x01(\v2\x16.weir.crawl.v1.TaskRefR\x03ref\x120\n" +
 	"\x05fetch\x18\x02 \x01(\v2\x1a.weir.crawl.v1.FetchResultR\x05fetch\x12'\n" +
@@ -1945,7 +2113,7 @@ func file_weir_crawl_v1_bus_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_crawl_v1_bus_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_weir_crawl_v1_bus_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_weir_crawl_v1_bus_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_weir_crawl_v1_bus_proto_goTypes = []any{
 	(TaskKind)(0),                 // 0: weir.crawl.v1.TaskKind
 	(ErrorClass)(0),               // 1: weir.crawl.v1.ErrorClass
@@ -1959,57 +2127,61 @@ var file_weir_crawl_v1_bus_proto_goTypes = []any{
 	(*PackedOutlinks)(nil),        // 9: weir.crawl.v1.PackedOutlinks
 	(*Item)(nil),                  // 10: weir.crawl.v1.Item
 	(*ParseResult)(nil),           // 11: weir.crawl.v1.ParseResult
-	(*Record)(nil),                // 12: weir.crawl.v1.Record
-	(*Result)(nil),                // 13: weir.crawl.v1.Result
-	(*Links)(nil),                 // 14: weir.crawl.v1.Links
-	(*Link)(nil),                  // 15: weir.crawl.v1.Link
-	(*FetchReport)(nil),           // 16: weir.crawl.v1.FetchReport
-	(*DeadLetter)(nil),            // 17: weir.crawl.v1.DeadLetter
-	nil,                           // 18: weir.crawl.v1.ParseResult.RejectedLinksEntry
-	nil,                           // 19: weir.crawl.v1.Result.RejectedLinksEntry
-	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
+	(*RuleCounts)(nil),            // 12: weir.crawl.v1.RuleCounts
+	(*FieldCounts)(nil),           // 13: weir.crawl.v1.FieldCounts
+	(*Record)(nil),                // 14: weir.crawl.v1.Record
+	(*Result)(nil),                // 15: weir.crawl.v1.Result
+	(*Links)(nil),                 // 16: weir.crawl.v1.Links
+	(*Link)(nil),                  // 17: weir.crawl.v1.Link
+	(*FetchReport)(nil),           // 18: weir.crawl.v1.FetchReport
+	(*DeadLetter)(nil),            // 19: weir.crawl.v1.DeadLetter
+	nil,                           // 20: weir.crawl.v1.ParseResult.RejectedLinksEntry
+	nil,                           // 21: weir.crawl.v1.Result.RejectedLinksEntry
+	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 23: google.protobuf.Duration
 }
 var file_weir_crawl_v1_bus_proto_depIdxs = []int32{
 	0,  // 0: weir.crawl.v1.TaskRef.kind:type_name -> weir.crawl.v1.TaskKind
 	2,  // 1: weir.crawl.v1.FetchTask.ref:type_name -> weir.crawl.v1.TaskRef
-	20, // 2: weir.crawl.v1.FetchTask.start_before:type_name -> google.protobuf.Timestamp
-	20, // 3: weir.crawl.v1.FetchResult.started_at:type_name -> google.protobuf.Timestamp
-	21, // 4: weir.crawl.v1.FetchResult.duration:type_name -> google.protobuf.Duration
+	22, // 2: weir.crawl.v1.FetchTask.start_before:type_name -> google.protobuf.Timestamp
+	22, // 3: weir.crawl.v1.FetchResult.started_at:type_name -> google.protobuf.Timestamp
+	23, // 4: weir.crawl.v1.FetchResult.duration:type_name -> google.protobuf.Duration
 	1,  // 5: weir.crawl.v1.FetchResult.error:type_name -> weir.crawl.v1.ErrorClass
 	4,  // 6: weir.crawl.v1.FetchResult.request_headers:type_name -> weir.crawl.v1.Header
 	4,  // 7: weir.crawl.v1.FetchResult.response_headers:type_name -> weir.crawl.v1.Header
-	21, // 8: weir.crawl.v1.FetchResult.retry_after:type_name -> google.protobuf.Duration
+	23, // 8: weir.crawl.v1.FetchResult.retry_after:type_name -> google.protobuf.Duration
 	2,  // 9: weir.crawl.v1.Page.ref:type_name -> weir.crawl.v1.TaskRef
 	5,  // 10: weir.crawl.v1.Page.fetch:type_name -> weir.crawl.v1.FetchResult
 	6,  // 11: weir.crawl.v1.Page.body:type_name -> weir.crawl.v1.Body
 	8,  // 12: weir.crawl.v1.ParseResult.outlinks:type_name -> weir.crawl.v1.Outlink
-	18, // 13: weir.crawl.v1.ParseResult.rejected_links:type_name -> weir.crawl.v1.ParseResult.RejectedLinksEntry
+	20, // 13: weir.crawl.v1.ParseResult.rejected_links:type_name -> weir.crawl.v1.ParseResult.RejectedLinksEntry
 	10, // 14: weir.crawl.v1.ParseResult.items:type_name -> weir.crawl.v1.Item
-	9,  // 15: weir.crawl.v1.ParseResult.packed_outlinks:type_name -> weir.crawl.v1.PackedOutlinks
-	2,  // 16: weir.crawl.v1.Record.ref:type_name -> weir.crawl.v1.TaskRef
-	5,  // 17: weir.crawl.v1.Record.fetch:type_name -> weir.crawl.v1.FetchResult
-	6,  // 18: weir.crawl.v1.Record.body:type_name -> weir.crawl.v1.Body
-	11, // 19: weir.crawl.v1.Record.parsed:type_name -> weir.crawl.v1.ParseResult
-	2,  // 20: weir.crawl.v1.Result.ref:type_name -> weir.crawl.v1.TaskRef
-	20, // 21: weir.crawl.v1.Result.ended_at:type_name -> google.protobuf.Timestamp
-	21, // 22: weir.crawl.v1.Result.duration:type_name -> google.protobuf.Duration
-	1,  // 23: weir.crawl.v1.Result.error:type_name -> weir.crawl.v1.ErrorClass
-	21, // 24: weir.crawl.v1.Result.retry_after:type_name -> google.protobuf.Duration
-	8,  // 25: weir.crawl.v1.Result.outlinks:type_name -> weir.crawl.v1.Outlink
-	19, // 26: weir.crawl.v1.Result.rejected_links:type_name -> weir.crawl.v1.Result.RejectedLinksEntry
-	9,  // 27: weir.crawl.v1.Result.packed_outlinks:type_name -> weir.crawl.v1.PackedOutlinks
-	15, // 28: weir.crawl.v1.Links.links:type_name -> weir.crawl.v1.Link
-	20, // 29: weir.crawl.v1.Link.not_before:type_name -> google.protobuf.Timestamp
-	1,  // 30: weir.crawl.v1.FetchReport.error:type_name -> weir.crawl.v1.ErrorClass
-	21, // 31: weir.crawl.v1.FetchReport.duration:type_name -> google.protobuf.Duration
-	21, // 32: weir.crawl.v1.FetchReport.retry_after:type_name -> google.protobuf.Duration
-	20, // 33: weir.crawl.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	12, // 15: weir.crawl.v1.ParseResult.rules:type_name -> weir.crawl.v1.RuleCounts
+	9,  // 16: weir.crawl.v1.ParseResult.packed_outlinks:type_name -> weir.crawl.v1.PackedOutlinks
+	13, // 17: weir.crawl.v1.RuleCounts.fields:type_name -> weir.crawl.v1.FieldCounts
+	2,  // 18: weir.crawl.v1.Record.ref:type_name -> weir.crawl.v1.TaskRef
+	5,  // 19: weir.crawl.v1.Record.fetch:type_name -> weir.crawl.v1.FetchResult
+	6,  // 20: weir.crawl.v1.Record.body:type_name -> weir.crawl.v1.Body
+	11, // 21: weir.crawl.v1.Record.parsed:type_name -> weir.crawl.v1.ParseResult
+	2,  // 22: weir.crawl.v1.Result.ref:type_name -> weir.crawl.v1.TaskRef
+	22, // 23: weir.crawl.v1.Result.ended_at:type_name -> google.protobuf.Timestamp
+	23, // 24: weir.crawl.v1.Result.duration:type_name -> google.protobuf.Duration
+	1,  // 25: weir.crawl.v1.Result.error:type_name -> weir.crawl.v1.ErrorClass
+	23, // 26: weir.crawl.v1.Result.retry_after:type_name -> google.protobuf.Duration
+	8,  // 27: weir.crawl.v1.Result.outlinks:type_name -> weir.crawl.v1.Outlink
+	21, // 28: weir.crawl.v1.Result.rejected_links:type_name -> weir.crawl.v1.Result.RejectedLinksEntry
+	9,  // 29: weir.crawl.v1.Result.packed_outlinks:type_name -> weir.crawl.v1.PackedOutlinks
+	17, // 30: weir.crawl.v1.Links.links:type_name -> weir.crawl.v1.Link
+	22, // 31: weir.crawl.v1.Link.not_before:type_name -> google.protobuf.Timestamp
+	1,  // 32: weir.crawl.v1.FetchReport.error:type_name -> weir.crawl.v1.ErrorClass
+	23, // 33: weir.crawl.v1.FetchReport.duration:type_name -> google.protobuf.Duration
+	23, // 34: weir.crawl.v1.FetchReport.retry_after:type_name -> google.protobuf.Duration
+	22, // 35: weir.crawl.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_weir_crawl_v1_bus_proto_init() }
@@ -2027,7 +2199,7 @@ func file_weir_crawl_v1_bus_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_crawl_v1_bus_proto_rawDesc), len(file_weir_crawl_v1_bus_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

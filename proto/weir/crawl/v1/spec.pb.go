@@ -1431,7 +1431,11 @@ type ExtractRule struct {
 	Fields map[string]*FieldRule `protobuf:"bytes,4,rep,name=fields,proto3" json:"fields,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// CSS selector of the script element that holds the JSON which "json:" in each
 	// and json in fields read. Default: the page itself, where it is JSON.
-	Script        string `protobuf:"bytes,5,opt,name=script,proto3" json:"script,omitempty"`
+	Script string `protobuf:"bytes,5,opt,name=script,proto3" json:"script,omitempty"`
+	// An expression, as in PriorityRule, that says whether the rule is for a page. It
+	// also knows status, content_type, language, title and header("X-Name"):
+	// 'status == 200 and title contains "Offer"'. Default: true.
+	When          string `protobuf:"bytes,6,opt,name=when,proto3" json:"when,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1501,6 +1505,13 @@ func (x *ExtractRule) GetScript() string {
 	return ""
 }
 
+func (x *ExtractRule) GetWhen() string {
+	if x != nil {
+		return x.When
+	}
+	return ""
+}
+
 // FieldRule finds the value of one field. Exactly one source (css, xpath, json,
 // json_ld, microdata, open_graph, value or constant) is given, or fields for an
 // object. A source may find several texts; the first that passes regex, transform
@@ -1558,7 +1569,11 @@ type FieldRule struct {
 	Decimal string `protobuf:"bytes,19,opt,name=decimal,proto3" json:"decimal,omitempty"`
 	// Forms of dates, as layouts of Go's time package: "02.01.2006 15:04". Default:
 	// those of ISO 8601, HTTP and mail.
-	Layouts       []string `protobuf:"bytes,20,rep,name=layouts,proto3" json:"layouts,omitempty"`
+	Layouts []string `protobuf:"bytes,20,rep,name=layouts,proto3" json:"layouts,omitempty"`
+	// An expression, as in the rule's when, that says whether a text may be the value.
+	// It knows the text, before type, as value: 'value != "n/a"'. An object of fields
+	// has no value when it is false. Default: true.
+	When          string `protobuf:"bytes,21,opt,name=when,proto3" json:"when,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1731,6 +1746,13 @@ func (x *FieldRule) GetLayouts() []string {
 		return x.Layouts
 	}
 	return nil
+}
+
+func (x *FieldRule) GetWhen() string {
+	if x != nil {
+		return x.When
+	}
+	return ""
 }
 
 // Transform is one step in what is done with a text. A step without arguments may
@@ -2097,16 +2119,17 @@ const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\bsitemaps\x18\x04 \x01(\bH\x02R\bsitemaps\x88\x01\x01B\x0f\n" +
 	"\r_follow_linksB\x10\n" +
 	"\x0e_obey_nofollowB\v\n" +
-	"\t_sitemaps\"\xf8\x01\n" +
+	"\t_sitemaps\"\x8c\x02\n" +
 	"\vExtractRule\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05match\x18\x02 \x01(\tR\x05match\x12\x12\n" +
 	"\x04each\x18\x03 \x01(\tR\x04each\x12>\n" +
 	"\x06fields\x18\x04 \x03(\v2&.weir.crawl.v1.ExtractRule.FieldsEntryR\x06fields\x12\x16\n" +
-	"\x06script\x18\x05 \x01(\tR\x06script\x1aS\n" +
+	"\x06script\x18\x05 \x01(\tR\x06script\x12\x12\n" +
+	"\x04when\x18\x06 \x01(\tR\x04when\x1aS\n" +
 	"\vFieldsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12.\n" +
-	"\x05value\x18\x02 \x01(\v2\x18.weir.crawl.v1.FieldRuleR\x05value:\x028\x01\"\xad\x05\n" +
+	"\x05value\x18\x02 \x01(\v2\x18.weir.crawl.v1.FieldRuleR\x05value:\x028\x01\"\xc1\x05\n" +
 	"\tFieldRule\x12\x10\n" +
 	"\x03css\x18\x01 \x01(\tR\x03css\x12\x12\n" +
 	"\x04attr\x18\x02 \x01(\tR\x04attr\x12\x14\n" +
@@ -2129,7 +2152,8 @@ const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\x06fields\x18\x11 \x03(\v2$.weir.crawl.v1.FieldRule.FieldsEntryR\x06fields\x12\x12\n" +
 	"\x04each\x18\x12 \x01(\tR\x04each\x12\x18\n" +
 	"\adecimal\x18\x13 \x01(\tR\adecimal\x12\x18\n" +
-	"\alayouts\x18\x14 \x03(\tR\alayouts\x1aS\n" +
+	"\alayouts\x18\x14 \x03(\tR\alayouts\x12\x12\n" +
+	"\x04when\x18\x15 \x01(\tR\x04when\x1aS\n" +
 	"\vFieldsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12.\n" +
 	"\x05value\x18\x02 \x01(\v2\x18.weir.crawl.v1.FieldRuleR\x05value:\x028\x01B\n" +

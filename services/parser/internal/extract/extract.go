@@ -117,7 +117,7 @@ func (x *Extractor) Run(s *Set, p *Page) Items {
 	x.visit = visit{page: p}
 	defer func() { x.visit = visit{} }()
 	for i := range s.rules {
-		if r := &s.rules[i]; r.matches(p.URL) {
+		if r := &s.rules[i]; r.matches(p.URL) && (r.When == nil || r.When.Holds(p, "")) {
 			x.rule(r)
 		}
 	}
@@ -214,6 +214,7 @@ func (x *Extractor) field(f *field, at place, start int) bool {
 	x.seen = false
 	ok := false
 	switch {
+	case f.source == nil && f.When != nil && !f.When.Holds(x.page, ""):
 	case f.source == nil && f.each == nil:
 		ok = x.object(f, at, start)
 	case f.source == nil:
@@ -282,6 +283,9 @@ func (x *Extractor) part(f *field, s string) (string, bool) {
 // write writes one value.
 func (x *Extractor) write(f *field, v value) bool {
 	var ok bool
+	if f.When != nil && !f.When.Holds(x.page, v.text) {
+		return false
+	}
 	if f.Kind == JSON && v.json != "" {
 		x.buf, ok = appendJSON(x.buf, v.json)
 		return ok

@@ -40,6 +40,12 @@ const (
 	JSON
 )
 
+// Condition is a condition of a rule or field.
+type Condition interface {
+	// Holds tells whether it is true of a page, and of a text that may be a value.
+	Holds(p *Page, value string) bool
+}
+
 // Rule describes a rule.
 type Rule struct {
 	// Path of the rule in the spec, for errors: extract[0].
@@ -48,6 +54,8 @@ type Rule struct {
 	Name string
 	// Match tells the pages that it is for; nil means all.
 	Match *crawl.Pattern
+	// When tells whether the rule is for a page that Match lets through; nil for all.
+	When Condition
 	// Each names what becomes an item each, with its kind before a colon: css, xpath,
 	// json, json_ld or microdata. Empty means one item a page.
 	Each string
@@ -85,6 +93,9 @@ type Field struct {
 	Regex *regexp.Regexp
 	// Steps change the texts after the regex.
 	Steps []transform.Step
+	// When tells whether a text may be the value, or whether the object is made; nil
+	// for all.
+	When Condition
 	// Kind of the value.
 	Kind Kind
 	// Decimal is the decimal mark of numbers, '.' or ','; 0 means '.'.

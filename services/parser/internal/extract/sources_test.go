@@ -227,6 +227,42 @@ func TestCounts(t *testing.T) {
 	})
 }
 
+// when is a condition that is true of texts with a word in them.
+type when string
+
+func (w when) Holds(p *Page, value string) bool { return strings.Contains(p.Title+value, string(w)) }
+
+func TestWhen(t *testing.T) {
+	t.Parallel()
+	object := []Field{{Name: "a", CSS: ".eu"}}
+	for _, c := range []struct {
+		name  string
+		field Field
+		want  string
+	}{
+		{"the text that it is true of", Field{CSS: "h2", When: when("Tw")}, `"Two"`},
+		{"after the steps", Field{CSS: "h2", When: when("TWO"), Steps: []transform.Step{transform.Upper()}, Many: true}, `["TWO"]`},
+		{"of none", Field{CSS: "h2", When: when("Three")}, `null`},
+		{"an object", Field{When: when("Shop"), Fields: object}, `{"a":"1.299,90"}`},
+		{"no object", Field{When: when("x"), Fields: object}, `null`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if got, _ := fieldOf(t, c.field, richPage(t)); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+	t.Run("a rule", func(t *testing.T) {
+		t.Parallel()
+		var x Extractor
+		set := mustCompile(t, Rule{Name: "a", When: when("Shop"), Fields: object}, Rule{Name: "b", When: when("x"), Fields: object})
+		if got := x.Run(set, richPage(t)); len(got.Items) != 1 || got.Items[0].Rule != "a" || len(got.Counts) != 1 {
+			t.Errorf("items %+v", got)
+		}
+	})
+}
+
 func TestDates(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ layout, text, want string }{
