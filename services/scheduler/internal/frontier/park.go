@@ -164,7 +164,7 @@ func (f *Frontier) Unpark(now time.Time, after HostRef, hosts []HostState) (sibl
 		k.host = st.Ready.Host
 		switch {
 		case st.Ready.Rows == 0 || f.queueOf(st.Ready.Host, after.Crawl) != nil:
-		case f.crowded(), f.tickOf(st.Host.NotBefore) > f.now+tick(longWait):
+		case len(f.hosts) >= f.cfg.MaxHosts, f.tickOf(st.Host.NotBefore) > f.now+tick(longWait):
 			f.noteParked(f.crawls[after.Crawl], st.Ready.Rows)
 		default:
 			if f.hosts[k.host] == nil {

@@ -45,7 +45,7 @@ func newWorld(t *rapid.T, tb testing.TB) *world {
 	cfg := frontier.DefaultConfig()
 	cfg.WindowSize, cfg.WindowLow = 4, 1
 	cfg.MaxItems = rapid.SampledFrom([]int{10, 1000}).Draw(t, "maxItems")
-	cfg.MaxHosts = rapid.SampledFrom([]int{1000}).Draw(t, "maxHosts")
+	cfg.MaxHosts = rapid.SampledFrom([]int{1, 2, 3, 1000}).Draw(t, "maxHosts")
 	cfg.LeaseTime = time.Minute
 	cfg.MaxVisits = 4
 	cfg.Retry = func(crawl.Class) crawl.Backoff { return crawl.Backoff{Base: 5 * time.Second, Max: time.Minute} }
