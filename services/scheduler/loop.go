@@ -166,6 +166,9 @@ func (l *loop) turn(ctx context.Context, now time.Time, reports []*crawlv1.Fetch
 	if err := l.write(ctx); err != nil {
 		return err
 	}
+	if err := l.unpark(ctx, now); err != nil {
+		return err
+	}
 	for range fillRounds {
 		wants := l.f.Wants()
 		if len(wants) == 0 {
@@ -184,6 +187,27 @@ func (l *loop) turn(ctx context.Context, now time.Time, reports []*crawlv1.Fetch
 		}
 	}
 	return nil
+}
+
+// unpark brings hosts back into memory that wait on disk, when there is room.
+func (l *loop) unpark(ctx context.Context, now time.Time) error {
+	after, n, ok := l.f.Parked()
+	if !ok {
+		return nil
+	}
+	hosts, err := l.store.ScanHosts(ctx, after, n)
+	if err != nil {
+		return err
+	}
+	siblings := l.f.Unpark(now, after, hosts)
+	if len(siblings) > 0 {
+		if hosts, err = l.store.Hosts(ctx, siblings); err != nil {
+			return err
+		}
+		l.f.Admit(now, hosts)
+	}
+	l.lease(now)
+	return l.write(ctx)
 }
 
 // wake queues the delayed URLs that are due.

@@ -117,8 +117,12 @@ func (f *Frontier) Forget(now time.Time, no CrawlNo) {
 func (f *Frontier) activate() {
 	active := make([]*crawlState, 0, len(f.active)+1)
 	for _, c := range f.order {
-		if c.State.Active() {
-			active = append(active, c)
+		if !c.State.Active() {
+			continue
+		}
+		active = append(active, c)
+		if c.parked && !slices.Contains(f.active, c) {
+			f.makeWhole(c)
 		}
 	}
 	f.active = active // a new slice: a loop over the old one may be running

@@ -19,7 +19,9 @@
 //  4. store.Apply(f.Flush()).
 //  5. For each of f.Wants(): store.Window, f.Fill. When f.DueAt() has come:
 //     store.Due, f.Missing, f.Admit, f.Wake. If either found anything: 3 again.
-//  6. Wait for an event or f.WakeAt.
+//  6. When f.Parked says so: store.ScanHosts, f.Unpark, store.Hosts and f.Admit for
+//     what it returns; 3 and 4 again.
+//  7. Wait for an event or f.WakeAt.
 //
 // Owns: crawls and their counters, host queues, leases, politeness, robots rules.
 //

@@ -26,6 +26,7 @@ type parking struct {
 	crawl   CrawlNo // this one or the next that is active
 	host    HostID
 	next    tick    // no round begins before
+	looked  tick    // when stalled hosts were last looked for
 	surplus []*host // to be put on disk as soon as they are not in use
 }
 
@@ -79,7 +80,7 @@ func (f *Frontier) parksAt() tick {
 	switch {
 	case k.some && f.roomy():
 		return max(f.now, k.next)
-	case len(k.surplus) > 0 || k.some && len(f.idle) > 0:
+	case len(k.surplus) > 0 || k.some:
 		return f.now + tick(crowdWait)
 	}
 	return never
@@ -95,6 +96,37 @@ func (f *Frontier) inUse(h *host) bool {
 	waits := h.nextAt > f.now && h.nextAt > h.pace.snoozeUntil // a snooze is written
 	return h.dirty || h.leases > 0 || waits || h.robots.loading != loadIdle ||
 		slices.ContainsFunc(h.queues, func(q *queue) bool { return q.dirty || q.log != nil || q.wanted || q.reserved > 0 })
+}
+
+// makeWhole has the hosts leave that are in memory without the queues of a crawl that
+// goes on, since its delay binds them too; they come back with all their queues.
+func (f *Frontier) makeWhole(c *crawlState) {
+	for id, h := range f.hosts {
+		if f.queueOf(id, c.No) == nil {
+			f.leave(h)
+		}
+	}
+}
+
+// unstall has hosts leave that hold memory while others wait on disk, and cannot be
+// served for long: snoozed, blocked, or of crawls that may not go on.
+func (f *Frontier) unstall() {
+	k := &f.parking
+	if !k.some || f.roomy() || f.now < k.looked+tick(longWait) {
+		return
+	}
+	k.looked = f.now
+	for _, h := range f.hosts {
+		if !h.leaving && !f.inUse(h) && !slices.ContainsFunc(h.queues, f.soon) {
+			f.leave(h)
+		}
+	}
+}
+
+// soon reports whether a queue may be served soon.
+func (f *Frontier) soon(q *queue) bool {
+	at, ok := f.readyAt(q)
+	return ok && at <= f.now+tick(longWait) && f.dispatchable(q.c)
 }
 
 // longWait is a snooze after which a host leaves memory when others wait.
@@ -124,6 +156,7 @@ func (f *Frontier) siblings(dst []HostRef, r HostRef) []HostRef {
 // Lister.ScanHosts with n, and whether there is room for any. Answer with Unpark.
 func (f *Frontier) Parked() (after HostRef, n int, ok bool) {
 	k := &f.parking
+	f.unstall()
 	if !k.some || !f.roomy() || f.now < k.next {
 		return after, 0, false
 	}
