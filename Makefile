@@ -136,7 +136,7 @@ $(TOOLS)/staticcheck: tools/go.mod
 	GOWORK=off $(GO) -C tools build -o ../$@ honnef.co/go/tools/cmd/staticcheck
 
 .PHONY: install-deps
-install-deps: ## fetch modules and build the pinned tools (Debian packages of the long e2e: python3-doc, wget)
+install-deps: ## fetch modules and build the pinned tools (Debian packages of the tests: postgresql; of the long e2e: python3-doc, wget)
 	@for dir in $(MODULE_DIRS); do GOWORK=off $(GO) -C $$dir mod download; done
 	@$(MAKE) protoc-tools $(TOOLS)/staticcheck
 

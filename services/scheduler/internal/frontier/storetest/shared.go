@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
 )
@@ -44,6 +45,49 @@ func testFenced(t *testing.T, s *fixture) {
 	// Giving up what was lost does not touch the new owner.
 	check(t, s.Release(t.Context(), 1))
 	apply(t, other, &frontier.Batch{Leases: []frontier.LeaseRow{{Partition: 1, ID: 1}}, Sync: true})
+}
+
+// testFencedWriting: a partition that is taken from an owner in full swing comes with
+// all that this one was told is written, and with nothing that comes after.
+func testFencedWriting(t *testing.T, s *fixture) {
+	owner, next := s.Store, s.other()
+	written := int64(0)
+	for range 6 {
+		begun := make(chan struct{})
+		var once sync.Once
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			defer once.Do(func() { close(begun) })
+			for {
+				// Two partitions, so that the other one's rows are at stake too.
+				at := time.UnixMilli(written + 1)
+				_, err := owner.Apply(&frontier.Batch{
+					Leases: []frontier.LeaseRow{{Partition: 1, ID: 1, Deadline: at}, {Partition: 2, ID: 2, Deadline: at}}, Sync: written%2 == 0,
+				})
+				if errors.Is(err, frontier.ErrFenced) {
+					return
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				written++
+				once.Do(func() { close(begun) })
+			}
+		})
+		<-begun
+		var deadlines []time.Time
+		for p := uint32(1); p <= 2; p++ {
+			snap, err := next.Acquire(t.Context(), p)
+			if err != nil || len(snap.Leases) != 1 {
+				t.Fatalf("partition %d: %v, %v", p, snap, err)
+			}
+			deadlines = append(deadlines, snap.Leases[0].Deadline)
+		}
+		wg.Wait()
+		same(t, deadlines, []time.Time{time.UnixMilli(written).UTC(), time.UnixMilli(written).UTC()})
+		owner, next = next, owner
+	}
 }
 
 // testReleasedFenced: after a partition came and went, the first owner is as fenced

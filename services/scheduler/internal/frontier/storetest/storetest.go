@@ -107,6 +107,7 @@ func Run(t *testing.T, factory func(t *testing.T) Factory) {
 func RunShared(t *testing.T, factory func(t *testing.T) Factory) {
 	run(t, factory, []test{
 		{"fenced", testFenced},
+		{"fenced while it writes", testFencedWriting},
 		{"released is fenced", testReleasedFenced},
 		{"rows of others", testRowsOfOthers},
 		{"runs at a time", testRunsShared},
