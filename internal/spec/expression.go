@@ -83,9 +83,18 @@ func compileIn(env any, names []string, text string, condition bool) (*expressio
 		err = guard.problem.Bind(file.NewSource(text))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%q cannot be used: %s", text, expressionProblem(text, err, names, condition))
+		return nil, fmt.Errorf("%q cannot be used: %s", shorten(text), expressionProblem(text, err, names, condition))
 	}
 	return &expression{program, guard.uses["domain"], guard.uses["segments"]}, nil
+}
+
+// shorten cuts a long expression for an error.
+func shorten(text string) string {
+	const most = 80
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 // expressionProblem puts a compiler's error into one line.
@@ -171,6 +180,18 @@ func (g *expressionGuard) function(n *ast.BuiltinNode) {
 		})
 		if inner != nil {
 			g.refuse(inner, "a list cannot be gone through for each entry of another one")
+		}
+		if _, ok := arg.(*ast.PredicateNode); !ok {
+			continue
+		}
+		// The segments are together as long as the path; a whole URL for each of them
+		// would be its square.
+		fact := ast.Find(arg, func(x ast.Node) bool {
+			id, ok := x.(*ast.IdentifierNode)
+			return ok && id.Value != "depth" && id.Value != "scheme"
+		})
+		if fact != nil {
+			g.refuse(fact, fmt.Sprintf("inside %s, # (the entry), depth and scheme are known", n.Name))
 		}
 	}
 }

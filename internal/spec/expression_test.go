@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -55,6 +56,7 @@ func TestPriority(t *testing.T) {
 		{"the words of the manual", `[{when: 'depth > 3 and path startsWith "/archive"', priority: 1}]`, page, 4, 1},
 		{"expression of RE2", `[{when: 'path matches "^/[a-z]+/[0-9]{4}/"', priority: 1}]`, page, 0, 1},
 		{"one of several", `[{when: 'segments[0] in ["archive", "old"]', priority: 1}]`, page, 0, 1},
+		{"loop with depth", `[{when: 'count(segments, len(#) > depth) == 2', priority: 1}]`, page, 4, 1},
 		{"any segment", `[{when: 'any(segments, # startsWith "hat")', priority: 1}]`, page, 0, 1},
 
 		{"score", "[{score: depth * 10 + len(segments)}]", page, 2, 23},
@@ -128,6 +130,7 @@ func TestExpressionProblems(t *testing.T) {
 		{"range", "1 in 1..1000000", "column 7: a range cannot be used here"},
 		{"loop in a loop", "all(segments, all(segments, true))", "column 15: a list cannot be gone through for each entry of another one"},
 		{"loop in the list of a loop", "all([count(segments, true)], # > 1)", "column 6: a list cannot be gone through for each entry of another one"},
+		{"URL in a loop", `count(segments, url contains #) > 1`, "column 17: inside count, # (the entry), depth and scheme are known"},
 		{"variable", "let x = url + url; x == url", "column 5: let cannot be used here"},
 		{"environment", `$env["url"] == ""`, `column 1: unknown name $env; known: url, scheme, host, domain, path, query, segments, depth`},
 		{"text that grows", `repeat(url, 1000) == ""`, "column 1: the function repeat cannot be used here; known: " + functions},
@@ -146,6 +149,22 @@ func TestExpressionProblems(t *testing.T) {
 			}
 		})
 	}
+	t.Run("too many", func(t *testing.T) {
+		t.Parallel()
+		rule := &crawlv1.PriorityRule{When: "depth > 1"}
+		s := &crawlv1.CrawlSpec{Priorities: slices.Repeat([]*crawlv1.PriorityRule{rule}, maxExpressions)}
+		if err := Validate(s); err != nil {
+			t.Error(err)
+		}
+		s.Priorities = slices.Repeat([]*crawlv1.PriorityRule{rule}, maxExpressions+2)
+		if err := Validate(s); err == nil || err.Error() != "priorities[64]: is one rule too many with when or score; the most is 64" {
+			t.Error(err)
+		}
+		s.Priorities = slices.Repeat([]*crawlv1.PriorityRule{{Match: "*"}}, maxRules+1)
+		if err := Validate(s); err == nil || err.Error() != "priorities: must not have more than 1000 rules, not 1001" {
+			t.Error(err)
+		}
+	})
 	t.Run("field and place in the file", func(t *testing.T) {
 		t.Parallel()
 		_, err := Decode("shop.yaml", []byte("priorities:\n  - match: '*'\n    score: depht * 10\n"), nil)

@@ -6,8 +6,12 @@ import (
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 )
 
-// maxRules bounds the priority rules: each is tried on every link.
-const maxRules = 1000
+// maxRules bounds the priority rules, since each is tried on every link, and
+// maxExpressions those that take more time than a pattern.
+const (
+	maxRules       = 1000
+	maxExpressions = 64
+)
 
 // maxRecrawl bounds the time between two visits; ten years are never.
 const maxRecrawl = 10 * 365 * 24 * time.Hour
@@ -17,8 +21,14 @@ func (c *checker) priorities(rules []*crawlv1.PriorityRule) {
 		c.addf("priorities", "must not have more than %d rules, not %d", maxRules, len(rules))
 		return
 	}
+	expressions := 0
 	for i, r := range rules {
 		path := index("priorities", i)
+		if r.GetWhen() != "" || r.GetScore() != "" {
+			if expressions++; expressions == maxExpressions+1 {
+				c.addf(path, "is one rule too many with when or score; the most is %d", maxExpressions)
+			}
+		}
 		if r.GetMatch() != "" {
 			c.pattern(path+".match", r.GetMatch())
 		}
