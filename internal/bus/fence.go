@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -39,6 +40,9 @@ func (b *Bus) fence(ctx context.Context, subject, owner string) (uint64, error) 
 		// the partition.
 		return 0, crawl.Errorf(crawl.Unavailable, "publish %s: %w", subject, nats.ErrDisconnected)
 	}
+	// Asked again soon when the connection breaks and the answer is lost.
+	ctx, cancel := context.WithTimeout(ctx, fenceTimeout)
+	defer cancel()
 	ack, err := b.js.PublishMsg(ctx, &nats.Msg{
 		Subject: subject,
 		Header: nats.Header{
@@ -51,6 +55,9 @@ func (b *Bus) fence(ctx context.Context, subject, owner string) (uint64, error) 
 	}
 	return ack.Sequence, nil
 }
+
+// fenceTimeout bounds one try.
+const fenceTimeout = 3 * time.Second
 
 func fenceSubject(partition uint32) string {
 	return subjectFence + strconv.FormatUint(uint64(partition), 10)

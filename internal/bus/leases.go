@@ -14,7 +14,7 @@ import (
 
 // Leases are keys that vanish when their holder does not renew them within
 // Config.LeaseTTL: who owns a partition, and which replicas there are. It is safe for
-// concurrent use.
+// concurrent use. No call takes longer than half of LeaseTTL.
 //
 // A key says who should own a partition; what keeps two from owning it are the fences
 // of the bus and of the store. So a lease needs no clock that is right.
@@ -35,6 +35,8 @@ func (b *Bus) Leases() *Leases { return &Leases{b: b} }
 // The value names the holder and is different for every one, down to the process: a
 // key that has the same value is the caller's own, by a call whose answer was lost.
 func (l *Leases) Claim(ctx context.Context, key string, value []byte) (uint64, error) {
+	ctx, cancel := l.timely(ctx)
+	defer cancel()
 	kv, err := l.bucket(ctx)
 	if err != nil {
 		return 0, err
@@ -59,6 +61,8 @@ func (l *Leases) Claim(ctx context.Context, key string, value []byte) (uint64, e
 // that the holder has lost it, an error of kind Unavailable that it may have been
 // renewed or not: then the old revision is good for another try.
 func (l *Leases) Renew(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	ctx, cancel := l.timely(ctx)
+	defer cancel()
 	kv, err := l.bucket(ctx)
 	if err != nil {
 		return 0, err
@@ -100,6 +104,8 @@ func (l *Leases) own(ctx context.Context, kv jetstream.KeyValue, key string, val
 
 // Release gives a key back at once. It is no error when it was lost already.
 func (l *Leases) Release(ctx context.Context, key string, revision uint64) error {
+	ctx, cancel := l.timely(ctx)
+	defer cancel()
 	kv, err := l.bucket(ctx)
 	if err != nil {
 		return err
@@ -109,6 +115,12 @@ func (l *Leases) Release(ctx context.Context, key string, revision uint64) error
 		return nil
 	}
 	return unavailable("release "+key, err)
+}
+
+// timely bounds a call, so that one whose answer is lost can be made again before the
+// key runs out.
+func (l *Leases) timely(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, l.b.cfg.LeaseTTL/2)
 }
 
 // bucket opens the bucket; a call to a server that is away would wait in the
