@@ -7,6 +7,8 @@ import (
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/weburl"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	parserv1 "github.com/weircrawl/weir/proto/weir/parser/v1"
+	"github.com/weircrawl/weir/services/parser/internal/link"
 	"github.com/weircrawl/weir/services/parser/internal/page"
 )
 
@@ -20,7 +22,12 @@ func inputOf(p *crawlv1.Page) (page.Input, error) {
 		URL: u, Depth: p.GetRef().GetDepth(), FetchedAt: p.GetFetch().GetStartedAt().AsTime(),
 		Status: p.GetFetch().GetStatus(), Size: p.GetBody().GetSize(),
 	}
-	headers := p.GetFetch().GetResponseHeaders()
+	readHeaders(&in, p.GetFetch().GetResponseHeaders())
+	return in, nil
+}
+
+// readHeaders takes what headers say of a page and its links.
+func readHeaders(in *page.Input, headers []*crawlv1.Header) {
 	in.Header = func(name string) string {
 		for _, h := range headers {
 			if strings.EqualFold(h.GetName(), name) {
@@ -47,7 +54,18 @@ func inputOf(p *crawlv1.Page) (page.Input, error) {
 			in.Links = append(in.Links, string(h.GetValue()))
 		}
 	}
-	return in, nil
+}
+
+// linksOf makes messages of a page's links and what was decided on them.
+func linksOf(found []link.Found) []*parserv1.FoundLink {
+	out := make([]*parserv1.FoundLink, len(found))
+	for i, f := range found {
+		out[i] = &parserv1.FoundLink{
+			Url: strings.ToValidUTF8(f.URL, "\ufffd"), Kind: crawlv1.LinkKind(f.Kind), Text: f.Text, Nofollow: f.NoFollow,
+			Reason: string(f.Reason), Rule: f.Rule, Depth: f.Depth, Priority: f.Priority,
+		}
+	}
+	return out
 }
 
 // resultOf makes the message of what was found. It copies what the parser reuses.

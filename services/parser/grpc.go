@@ -3,7 +3,9 @@ package parser
 import (
 	"context"
 	"fmt"
-	"strings"
+	"slices"
+
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/rpc"
@@ -11,23 +13,32 @@ import (
 	"github.com/weircrawl/weir/internal/weburl"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	parserv1 "github.com/weircrawl/weir/proto/weir/parser/v1"
+	"github.com/weircrawl/weir/services/parser/internal/link"
 	"github.com/weircrawl/weir/services/parser/internal/page"
 )
 
 // maxRequestBody is the longest body that Parse takes.
 const maxRequestBody = 10 << 20
 
-// Parse reads one page under a spec. It publishes and keeps nothing.
+// Parse reads one page under a spec and explains its links. It publishes and keeps nothing.
 func (s *Service) Parse(ctx context.Context, req *parserv1.ParseRequest) (*parserv1.ParseResponse, error) {
 	j, err := s.jobOf(req)
 	if err != nil {
 		return nil, rpc.Status(err)
 	}
+	j.found = make(chan []link.Found, 1)
+	start := s.deps.Now()
 	result, err := s.read(ctx, j)
 	if err != nil {
 		return nil, rpc.Status(err)
 	}
-	return &parserv1.ParseResponse{Result: result}, nil
+	resp := &parserv1.ParseResponse{Result: result, Duration: durationpb.New(s.deps.Now().Sub(start))}
+	select {
+	case found := <-j.found:
+		resp.Links = linksOf(found)
+	default: // the page was given up
+	}
+	return resp, nil
 }
 
 // jobOf checks a request.
@@ -53,18 +64,16 @@ func (s *Service) jobOf(req *parserv1.ParseRequest) (*job, error) {
 	if u, err = c.Canon.Parse(req.GetUrl()); err != nil {
 		return nil, crawl.Errorf(crawl.Invalid, "url: %w", err)
 	}
-	header := func(name string) string {
-		if strings.EqualFold(name, "Content-Type") {
-			return req.GetContentType()
-		}
-		return ""
+	r := ready(c, s.cfg.MaxOutlinks)
+	r.crawl.Links.Explain = true
+	in := page.Input{
+		URL: u, Depth: req.GetDepth(), FetchedAt: s.deps.Now(), Status: 200,
+		Body: req.GetBody(), Size: uint64(len(req.GetBody())),
 	}
-	return &job{
-		trial: true,
-		crawl: ready(c, s.cfg.MaxOutlinks),
-		in: page.Input{
-			URL: u, FetchedAt: s.deps.Now(), Status: 200, ContentType: req.GetContentType(),
-			Header: header, Body: req.GetBody(), Size: uint64(len(req.GetBody())),
-		},
-	}, nil
+	headers := req.GetHeaders()
+	if t := req.GetContentType(); t != "" {
+		headers = append(slices.Clone(headers), &crawlv1.Header{Name: "Content-Type", Value: []byte(t)})
+	}
+	readHeaders(&in, headers)
+	return &job{trial: true, crawl: r, in: in}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	"github.com/weircrawl/weir/services/parser/internal/link"
 	"github.com/weircrawl/weir/services/parser/internal/page"
 )
 
@@ -22,8 +23,11 @@ const keptBuffer = 1 << 20
 
 // job is one page to read: its compressed or plain body and its facts.
 type job struct {
-	crawl    *readyCrawl
-	in       page.Input
+	crawl *readyCrawl
+	in    page.Input
+	// found takes what was decided on the page's links, where somebody asks; it has
+	// room for it.
+	found    chan []link.Found
 	deflated []byte // empty for a plain body in in.Body, or none
 	trial    bool   // it is of no crawl: somebody tries rules
 }
@@ -176,6 +180,9 @@ func (s *Service) inLane(l *lane, j *job, stop *atomic.Bool) outcome {
 	}
 	s.m.bytes.Add(float64(len(j.in.Body)))
 	out := l.parser.Parse(&j.in, &j.crawl.crawl, stop)
+	if j.found != nil {
+		j.found <- out.Links.Found
+	}
 	result := resultOf(&out)
 	result.Warning = join(warning, result.GetWarning())
 	return outcome{result, outcomeParsed}

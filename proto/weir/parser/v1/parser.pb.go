@@ -12,6 +12,7 @@ import (
 	v1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -34,7 +35,12 @@ type ParseRequest struct {
 	// The body, at most 10 MiB.
 	Body []byte `protobuf:"bytes,3,opt,name=body,proto3" json:"body,omitempty"`
 	// The rules; seeds are not needed, the page's host is the default scope.
-	Spec          *v1.CrawlSpec `protobuf:"bytes,4,opt,name=spec,proto3" json:"spec,omitempty"`
+	Spec *v1.CrawlSpec `protobuf:"bytes,4,opt,name=spec,proto3" json:"spec,omitempty"`
+	// Response headers: Link, Refresh and X-Robots-Tag have links or say of them;
+	// rules may ask for any.
+	Headers []*v1.Header `protobuf:"bytes,5,rep,name=headers,proto3" json:"headers,omitempty"`
+	// Links from a seed of the page. Default: 0.
+	Depth         uint32 `protobuf:"varint,6,opt,name=depth,proto3" json:"depth,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -97,11 +103,29 @@ func (x *ParseRequest) GetSpec() *v1.CrawlSpec {
 	return nil
 }
 
+func (x *ParseRequest) GetHeaders() []*v1.Header {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+func (x *ParseRequest) GetDepth() uint32 {
+	if x != nil {
+		return x.Depth
+	}
+	return 0
+}
+
 // ParseResponse is what was found.
 type ParseResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Links, items and facts.
-	Result        *v1.ParseResult `protobuf:"bytes,1,opt,name=result,proto3" json:"result,omitempty"`
+	Result *v1.ParseResult `protobuf:"bytes,1,opt,name=result,proto3" json:"result,omitempty"`
+	// Every link that the page has, with what was decided on it and why.
+	Links []*FoundLink `protobuf:"bytes,2,rep,name=links,proto3" json:"links,omitempty"`
+	// How long reading the page took.
+	Duration      *durationpb.Duration `protobuf:"bytes,3,opt,name=duration,proto3" json:"duration,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -143,18 +167,155 @@ func (x *ParseResponse) GetResult() *v1.ParseResult {
 	return nil
 }
 
+func (x *ParseResponse) GetLinks() []*FoundLink {
+	if x != nil {
+		return x.Links
+	}
+	return nil
+}
+
+func (x *ParseResponse) GetDuration() *durationpb.Duration {
+	if x != nil {
+		return x.Duration
+	}
+	return nil
+}
+
+// FoundLink is a link of a page and what was decided on it.
+type FoundLink struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Canonical URL; what the page has where that is no URL.
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// What it is in the page.
+	Kind v1.LinkKind `protobuf:"varint,2,opt,name=kind,proto3,enum=weir.crawl.v1.LinkKind" json:"kind,omitempty"`
+	// Text of an anchor, at most 256 bytes.
+	Text string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	// The link asks not to be followed.
+	Nofollow bool `protobuf:"varint,4,opt,name=nofollow,proto3" json:"nofollow,omitempty"`
+	// Why it is not followed: host, rule, depth, length, nofollow, kind, scheme,
+	// invalid, limit, follow_links; empty when it is.
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The rule of the spec that decided, if one did.
+	Rule string `protobuf:"bytes,6,opt,name=rule,proto3" json:"rule,omitempty"`
+	// Links from a seed.
+	Depth uint32 `protobuf:"varint,7,opt,name=depth,proto3" json:"depth,omitempty"`
+	// Priority by the spec's rules; 0 for a link that is not followed.
+	Priority      int32 `protobuf:"zigzag32,8,opt,name=priority,proto3" json:"priority,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FoundLink) Reset() {
+	*x = FoundLink{}
+	mi := &file_weir_parser_v1_parser_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FoundLink) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FoundLink) ProtoMessage() {}
+
+func (x *FoundLink) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_parser_v1_parser_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FoundLink.ProtoReflect.Descriptor instead.
+func (*FoundLink) Descriptor() ([]byte, []int) {
+	return file_weir_parser_v1_parser_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *FoundLink) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *FoundLink) GetKind() v1.LinkKind {
+	if x != nil {
+		return x.Kind
+	}
+	return v1.LinkKind(0)
+}
+
+func (x *FoundLink) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *FoundLink) GetNofollow() bool {
+	if x != nil {
+		return x.Nofollow
+	}
+	return false
+}
+
+func (x *FoundLink) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *FoundLink) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *FoundLink) GetDepth() uint32 {
+	if x != nil {
+		return x.Depth
+	}
+	return 0
+}
+
+func (x *FoundLink) GetPriority() int32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
 var File_weir_parser_v1_parser_proto protoreflect.FileDescriptor
 
 const file_weir_parser_v1_parser_proto_rawDesc = "" +
 	"\n" +
-	"\x1bweir/parser/v1/parser.proto\x12\x0eweir.parser.v1\x1a\x17weir/crawl/v1/bus.proto\x1a\x18weir/crawl/v1/spec.proto\"\x85\x01\n" +
+	"\x1bweir/parser/v1/parser.proto\x12\x0eweir.parser.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17weir/crawl/v1/bus.proto\x1a\x18weir/crawl/v1/spec.proto\"\xcc\x01\n" +
 	"\fParseRequest\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12!\n" +
 	"\fcontent_type\x18\x02 \x01(\tR\vcontentType\x12\x12\n" +
 	"\x04body\x18\x03 \x01(\fR\x04body\x12,\n" +
-	"\x04spec\x18\x04 \x01(\v2\x18.weir.crawl.v1.CrawlSpecR\x04spec\"C\n" +
+	"\x04spec\x18\x04 \x01(\v2\x18.weir.crawl.v1.CrawlSpecR\x04spec\x12/\n" +
+	"\aheaders\x18\x05 \x03(\v2\x15.weir.crawl.v1.HeaderR\aheaders\x12\x14\n" +
+	"\x05depth\x18\x06 \x01(\rR\x05depth\"\xab\x01\n" +
 	"\rParseResponse\x122\n" +
-	"\x06result\x18\x01 \x01(\v2\x1a.weir.crawl.v1.ParseResultR\x06result2U\n" +
+	"\x06result\x18\x01 \x01(\v2\x1a.weir.crawl.v1.ParseResultR\x06result\x12/\n" +
+	"\x05links\x18\x02 \x03(\v2\x19.weir.parser.v1.FoundLinkR\x05links\x125\n" +
+	"\bduration\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\bduration\"\xd8\x01\n" +
+	"\tFoundLink\x12\x10\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x12+\n" +
+	"\x04kind\x18\x02 \x01(\x0e2\x17.weir.crawl.v1.LinkKindR\x04kind\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\x12\x1a\n" +
+	"\bnofollow\x18\x04 \x01(\bR\bnofollow\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04rule\x18\x06 \x01(\tR\x04rule\x12\x14\n" +
+	"\x05depth\x18\a \x01(\rR\x05depth\x12\x1a\n" +
+	"\bpriority\x18\b \x01(\x11R\bpriority2U\n" +
 	"\rParserService\x12D\n" +
 	"\x05Parse\x12\x1c.weir.parser.v1.ParseRequest\x1a\x1d.weir.parser.v1.ParseResponseB9Z7github.com/weircrawl/weir/proto/weir/parser/v1;parserv1b\x06proto3"
 
@@ -170,23 +331,31 @@ func file_weir_parser_v1_parser_proto_rawDescGZIP() []byte {
 	return file_weir_parser_v1_parser_proto_rawDescData
 }
 
-var file_weir_parser_v1_parser_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_weir_parser_v1_parser_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_weir_parser_v1_parser_proto_goTypes = []any{
-	(*ParseRequest)(nil),   // 0: weir.parser.v1.ParseRequest
-	(*ParseResponse)(nil),  // 1: weir.parser.v1.ParseResponse
-	(*v1.CrawlSpec)(nil),   // 2: weir.crawl.v1.CrawlSpec
-	(*v1.ParseResult)(nil), // 3: weir.crawl.v1.ParseResult
+	(*ParseRequest)(nil),        // 0: weir.parser.v1.ParseRequest
+	(*ParseResponse)(nil),       // 1: weir.parser.v1.ParseResponse
+	(*FoundLink)(nil),           // 2: weir.parser.v1.FoundLink
+	(*v1.CrawlSpec)(nil),        // 3: weir.crawl.v1.CrawlSpec
+	(*v1.Header)(nil),           // 4: weir.crawl.v1.Header
+	(*v1.ParseResult)(nil),      // 5: weir.crawl.v1.ParseResult
+	(*durationpb.Duration)(nil), // 6: google.protobuf.Duration
+	(v1.LinkKind)(0),            // 7: weir.crawl.v1.LinkKind
 }
 var file_weir_parser_v1_parser_proto_depIdxs = []int32{
-	2, // 0: weir.parser.v1.ParseRequest.spec:type_name -> weir.crawl.v1.CrawlSpec
-	3, // 1: weir.parser.v1.ParseResponse.result:type_name -> weir.crawl.v1.ParseResult
-	0, // 2: weir.parser.v1.ParserService.Parse:input_type -> weir.parser.v1.ParseRequest
-	1, // 3: weir.parser.v1.ParserService.Parse:output_type -> weir.parser.v1.ParseResponse
-	3, // [3:4] is the sub-list for method output_type
-	2, // [2:3] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	3, // 0: weir.parser.v1.ParseRequest.spec:type_name -> weir.crawl.v1.CrawlSpec
+	4, // 1: weir.parser.v1.ParseRequest.headers:type_name -> weir.crawl.v1.Header
+	5, // 2: weir.parser.v1.ParseResponse.result:type_name -> weir.crawl.v1.ParseResult
+	2, // 3: weir.parser.v1.ParseResponse.links:type_name -> weir.parser.v1.FoundLink
+	6, // 4: weir.parser.v1.ParseResponse.duration:type_name -> google.protobuf.Duration
+	7, // 5: weir.parser.v1.FoundLink.kind:type_name -> weir.crawl.v1.LinkKind
+	0, // 6: weir.parser.v1.ParserService.Parse:input_type -> weir.parser.v1.ParseRequest
+	1, // 7: weir.parser.v1.ParserService.Parse:output_type -> weir.parser.v1.ParseResponse
+	7, // [7:8] is the sub-list for method output_type
+	6, // [6:7] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_weir_parser_v1_parser_proto_init() }
@@ -200,7 +369,7 @@ func file_weir_parser_v1_parser_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_parser_v1_parser_proto_rawDesc), len(file_weir_parser_v1_parser_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
