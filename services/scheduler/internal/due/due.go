@@ -43,6 +43,13 @@ func (d *Times) Drop(p uint32) {
 	delete(d.first, p)
 }
 
+// Clear forgets all partitions.
+func (d *Times) Clear() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	clear(d.first)
+}
+
 // Wrote takes rows that were applied. It runs after they are visible: a read that
 // missed them is over then, since reads hold mu, and cannot raise the bound again.
 func (d *Times) Wrote(dues []frontier.DueRow) {

@@ -36,7 +36,8 @@ type Store interface {
 
 // Owner hands partitions to the one process that may write them.
 type Owner interface {
-	// Begin starts a run: call it once, before all else.
+	// Begin starts a run, with no partition held: call it before all else, and again
+	// to start over in the same process, when no Apply runs.
 	Begin(ctx context.Context) (*Start, error)
 	// Acquire makes this store the only writer of a partition, under a new epoch, and
 	// reads what a frontier takes it up with. Whoever had it before cannot write any

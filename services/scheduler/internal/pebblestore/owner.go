@@ -24,8 +24,12 @@ func (s *Store) Grant(context.Context, uint32, frontier.CrawlNo, int64) (int64, 
 	return 0, crawl.Errorf(crawl.Precondition, "frontier store %s: there are no quotas, since one process has all partitions", s.cfg.Dir)
 }
 
-// Begin starts a run, durably.
+// Begin starts a run, durably, with no partition held.
 func (s *Store) Begin(ctx context.Context) (*frontier.Start, error) {
+	for p := range s.held {
+		s.held[p].Store(false)
+	}
+	s.due.Clear()
 	run, err := s.next(metaRun)
 	if err != nil {
 		return nil, s.fatal.wrap("begin a run", err)

@@ -142,6 +142,7 @@ type proxy struct {
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
 	plan  []string // for the commits to come
+	down  bool     // takes no connections
 }
 
 // What happens to a commit.
@@ -177,6 +178,14 @@ func newProxy(t *testing.T, dsn string) (*proxy, string) {
 	return p, at.String()
 }
 
+// refuse ends all connections and takes no more, or takes them again.
+func (p *proxy) refuse(yes bool) {
+	p.mu.Lock()
+	p.down = yes
+	p.mu.Unlock()
+	p.cut()
+}
+
 // cut closes all connections.
 func (p *proxy) cut() {
 	p.mu.Lock()
@@ -200,7 +209,11 @@ func (p *proxy) accept() {
 		}
 		p.mu.Lock()
 		p.conns[client], p.conns[server] = struct{}{}, struct{}{}
+		down := p.down
 		p.mu.Unlock()
+		if down {
+			p.cut()
+		}
 		p.wg.Go(func() { p.forward(client, server) })
 		p.wg.Go(func() {
 			_, _ = io.Copy(client, server)
@@ -301,20 +314,34 @@ func TestConnectionsCut(t *testing.T) {
 	}
 }
 
-// TestImpatient: after a failure that leaves open what was written, no batch follows.
+// TestImpatient: after a failure that leaves open what was written, no batch
+// follows until another run is begun.
 func TestImpatient(t *testing.T) {
 	t.Parallel()
 	p, through := newProxy(t, pgtest.Database(t))
 	s := open(t, through)
 	s.cfg.Patience = 100 * time.Millisecond
 	b := &frontier.Batch{Leases: []frontier.LeaseRow{{Partition: 1, ID: 1}}, Sync: true}
-	_ = p.lis.Close()
-	p.cut()
+	p.refuse(true)
 	_, err := s.Apply(b)
-	if crawl.KindOf(err) != crawl.Unavailable || !strings.Contains(err.Error(), "is the server running") {
+	if crawl.KindOf(err) != crawl.Unavailable || !strings.Contains(err.Error(), "frontier store: write: ") {
 		t.Fatalf("without a server: %v", err)
 	}
 	if _, again := s.Apply(b); again == nil || again.Error() != err.Error() {
 		t.Errorf("the next batch: %v", again)
+	}
+	p.refuse(false)
+	s.cfg.Patience = DefaultConfig().Patience
+	if _, again := s.Apply(b); again == nil {
+		t.Error("a batch followed")
+	}
+	if _, err := s.Begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Acquire(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Apply(b); err != nil {
+		t.Errorf("in another run: %v", err)
 	}
 }

@@ -46,7 +46,8 @@ func (s *Store) within(ctx context.Context, doing string, do func(context.Contex
 	})
 }
 
-// Begin starts a run.
+// Begin starts a run, with no partition held, also after an error that ended the
+// run before.
 func (s *Store) Begin(ctx context.Context) (*frontier.Start, error) {
 	start := &frontier.Start{Partitions: s.cfg.Partitions}
 	var run int64
@@ -71,9 +72,11 @@ func (s *Store) Begin(ctx context.Context) (*frontier.Start, error) {
 		return nil, err
 	}
 	start.Run = uint32(run)
+	s.due.Clear()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.run = int32(run)
+	clear(s.held)
+	s.run, s.applied, s.broken = int32(run), 0, nil
 	return start, nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"sync"
 	"time"
 
@@ -118,7 +119,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 // an index, whatever the statistics say: a plan made while a table was small would
 // read all of it when it has grown. A replica that stopped inside a transaction
 // must not keep others from its partitions.
-var settings = []string{
+var settings = strings.Join([]string{
 	"SET statement_timeout = '30s'",
 	"SET idle_in_transaction_session_timeout = '3s'",
 	"SET plan_cache_mode = force_generic_plan",
@@ -128,17 +129,15 @@ var settings = []string{
 	"SET enable_material = off",
 	"SET max_parallel_workers_per_gather = 0",
 	"SET jit = off",
-}
+}, "; ")
 
 // settle prepares a new connection.
 func settle(ctx context.Context, c *pgx.Conn) error {
 	if !isPostgres(c) {
 		return nil
 	}
-	for _, s := range settings {
-		if _, err := c.Exec(ctx, s); err != nil {
-			return fmt.Errorf("%s: %w", s, err)
-		}
+	if _, err := c.Exec(ctx, settings); err != nil {
+		return fmt.Errorf("prepare a connection: %w", err)
 	}
 	return nil
 }

@@ -76,6 +76,18 @@ func testRuns(t *testing.T, s *fixture) {
 		check(t, err)
 		same(t, start, &frontier.Start{Run: run + 2, Partitions: Partitions})
 	}
+	// To start over the store need not be closed.
+	acquireAll(t, s)
+	b := &frontier.Batch{Leases: []frontier.LeaseRow{{Partition: 1, ID: 1}}, Sync: true}
+	for run := range uint32(2) {
+		apply(t, s, b)
+		start, err := s.Begin(t.Context())
+		check(t, err)
+		same(t, start.Run, run+5)
+		refused(t, s, b)
+		acquireAll(t, s)
+	}
+	apply(t, s, b)
 }
 
 // queueOf reads the items of a URL's host.
