@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -176,3 +177,6 @@ func (l *Leases) Watch(ctx context.Context, change func(key string, value []byte
 	})
 	return nil
 }
+
+// TTL is how long a key lives without being renewed.
+func (l *Leases) TTL() time.Duration { return l.b.cfg.LeaseTTL }

@@ -162,17 +162,45 @@ func (c Config) credentials() ([]grpc.ServerOption, error) {
 	}
 	t := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	if c.TLSClientCA != "" {
-		pem, err := os.ReadFile(c.TLSClientCA)
-		if err != nil {
-			return nil, fmt.Errorf("grpc: load client authority: %w", err)
-		}
-		t.ClientCAs = x509.NewCertPool()
-		if !t.ClientCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("grpc: %s holds no certificate", c.TLSClientCA)
+		if t.ClientCAs, err = readCA(c.TLSClientCA); err != nil {
+			return nil, err
 		}
 		t.ClientAuth = tls.RequireAndVerifyClientCert
 	}
 	return []grpc.ServerOption{grpc.Creds(credentials.NewTLS(t))}, nil
+}
+
+// PeerCredentials are for calls to servers that are configured alike: the own
+// certificate shows who calls, and TLSClientCA (or the system, without one) vouches
+// for who answers. Nil without TLS.
+func (c Config) PeerCredentials() (credentials.TransportCredentials, error) {
+	if c.TLSCert == "" {
+		return nil, nil
+	}
+	cert, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("grpc: load certificate: %w", err)
+	}
+	t := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	if c.TLSClientCA != "" {
+		if t.RootCAs, err = readCA(c.TLSClientCA); err != nil {
+			return nil, err
+		}
+	}
+	return credentials.NewTLS(t), nil
+}
+
+// readCA reads the certificates of an authority.
+func readCA(file string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("grpc: load client authority: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("grpc: %s holds no certificate", file)
+	}
+	return pool, nil
 }
 
 // RegisterService implements grpc.ServiceRegistrar.

@@ -10,26 +10,41 @@ import (
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/weburl"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
 )
 
-// consumeResults applies results in batches until ctx ends.
-func (s *Service) consumeResults(ctx context.Context) error {
-	consumers := bus.NewConsumerSet()
-	for p := range uint32(s.cfg.Partitions) {
-		consumers.Add(bus.ResultConsumer(p))
-	}
+// consumeResults applies results, and links from other partitions, in batches
+// until ctx ends.
+func (s *session) consumeResults(ctx context.Context) error {
 	opt := bus.BatchOptions{Max: s.cfg.Batch, Age: s.cfg.BatchAge}
-	return s.deps.Bus.ConsumeBatch(ctx, consumers, opt, s.takeResults)
+	return s.deps.Bus.ConsumeBatch(ctx, s.results, opt, s.takeResults)
 }
 
 // takeResults returns when the batch is durable, so that it may be acked.
-func (s *Service) takeResults(ctx context.Context, ds []bus.Delivery) error {
+func (s *session) takeResults(ctx context.Context, ds []bus.Delivery) error {
+	if err := s.outbox.room(ctx); err != nil {
+		return err
+	}
 	vs := make([]visit, 0, len(ds))
+	var links []arrival
 	for _, d := range ds {
+		if bus.IsLinks(d) {
+			a, ok, err := s.readLinks(ctx, d)
+			if err != nil {
+				return err
+			}
+			if ok {
+				links = append(links, a)
+			}
+			continue
+		}
 		m := new(crawlv1.Result)
 		if err := proto.Unmarshal(d.Data, m); err != nil {
 			return crawl.Errorf(crawl.Invalid, "read result: %w", err)
+		}
+		if _, err := s.await(ctx, m.GetRef().GetCrawlId()); err != nil {
+			return err
 		}
 		v, ok := s.crawls.readResult(m)
 		if !ok {
@@ -37,51 +52,69 @@ func (s *Service) takeResults(ctx context.Context, ds []bus.Delivery) error {
 			continue
 		}
 		if v.movedSeed(m.GetRef()) {
-			if _, err := s.widen(ctx, v.e, []string{v.redirect.String()}); err != nil {
+			if err := s.followSeed(ctx, &v, m); err != nil {
 				return err
 			}
-			v, _ = s.crawls.readResult(m)
 		}
 		vs = append(vs, v)
 	}
-	if len(vs) == 0 {
+	if len(vs)+len(links) == 0 {
 		return nil
 	}
-	return s.do(ctx, func(l *loop, now time.Time) error { return l.complete(ctx, now, vs) })
+	return s.do(ctx, func(l *loop, now time.Time) error {
+		if err := l.mine(vs, links); err != nil {
+			return err
+		}
+		for i := range links {
+			if err := l.arrive(ctx, now, &links[i]); err != nil {
+				return err
+			}
+		}
+		return l.complete(ctx, now, vs)
+	})
 }
 
-// partitions are all there are.
-func (s *Service) partitions() *bus.PartitionSet {
-	set := bus.NewPartitionSet()
-	for p := range uint32(s.cfg.Partitions) {
-		set.Add(p)
+// followSeed makes the host that a seed moved to part of its crawl.
+func (s *session) followSeed(ctx context.Context, v *visit, m *crawlv1.Result) error {
+	_, err := s.widen(ctx, v.e, []string{v.redirect.String()})
+	if crawl.KindOf(err) == crawl.Conflict {
+		// The owner of the crawl's home takes the target as a seed.
+		return s.addAtHome(ctx, v.e, []string{v.redirect.String()}, &schedulerv1.AddURLsResponse{})
 	}
-	return set
+	if err == nil {
+		*v, _ = s.crawls.readResult(m)
+	}
+	return err
 }
 
-// takeReport hands reports to the loop; it waits while the loop is busy.
-func (s *Service) takeReport(ctx context.Context) func(*crawlv1.FetchReport) {
-	return func(r *crawlv1.FetchReport) {
-		select {
-		case s.loop.reports <- r:
-		case <-ctx.Done():
+// mine refuses what is about partitions that are not ours (any more).
+func (l *loop) mine(vs []visit, links []arrival) error {
+	for i := range vs {
+		if !l.f.Owns(vs[i].partition) {
+			return bus.ErrFenced
 		}
 	}
+	for i := range links {
+		if !l.f.Owns(links[i].partition) {
+			return bus.ErrFenced
+		}
+	}
+	return nil
 }
 
 // takeDeadLetter fails the URL that a dead letter is about.
-func (s *Service) takeDeadLetter(ctx context.Context, d *crawlv1.DeadLetter) error {
+func (s *session) takeDeadLetter(ctx context.Context, d *crawlv1.DeadLetter) error {
 	ref := refOf(d)
 	s.deps.Log.Warn("dead letter", "stream", d.GetStream(), "reason", d.GetReason(), "url", ref.GetUrl())
-	if ref == nil {
+	if ref == nil || s.crawls.id(ref.GetCrawlId()) == nil {
 		return nil
 	}
-	v, ok := s.crawls.readResult(&crawlv1.Result{Ref: ref, Error: crawlv1.ErrorClass_ERROR_CLASS_DEAD_LETTER})
-	if !ok {
-		return nil
-	}
-	v.c.EndedAt = s.deps.Now()
-	return s.do(ctx, func(l *loop, now time.Time) error { return l.complete(ctx, now, []visit{v}) })
+	// The owner of the URL's partition fails it, whoever that is.
+	m := bus.Result(&crawlv1.Result{
+		Ref: ref, Error: crawlv1.ErrorClass_ERROR_CLASS_DEAD_LETTER, EndedAt: timestamp(s.deps.Now()),
+	})
+	m.ID = "dead-" + m.ID // it may be the result itself that was given up
+	return s.deps.Bus.PublishAll(ctx, m)
 }
 
 // refOf reads what visit a dead letter is about, nil when that cannot be known.
@@ -138,7 +171,11 @@ func (l *loop) add(ctx context.Context, now time.Time, e *entry, urls []weburl.U
 	if len(urls) == 0 {
 		return 0, nil
 	}
-	cs := l.candidates(e, urls)
+	return l.addAll(ctx, now, e.no, l.candidates(e, urls))
+}
+
+// addAll queues candidates and returns how many were new.
+func (l *loop) addAll(ctx context.Context, now time.Time, no frontier.CrawlNo, cs []frontier.Candidate) (int, error) {
 	refs := l.scratch.refs[:0]
 	for _, c := range cs {
 		refs = append(refs, c.Ref)
@@ -151,5 +188,5 @@ func (l *loop) add(ctx context.Context, now time.Time, e *entry, urls []weburl.U
 	if err := l.store.Known(ctx, refs, known); err != nil {
 		return 0, err
 	}
-	return l.f.Add(now, e.no, cs, known), nil
+	return l.f.Add(now, no, cs, known), nil
 }

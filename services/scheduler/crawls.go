@@ -39,6 +39,14 @@ func (r *roster) put(e *entry) {
 	r.byNo[e.no], r.byID[e.meta.GetId()] = e, e
 }
 
+// remove forgets a crawl that was deleted.
+func (r *roster) remove(e *entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.byNo, e.no)
+	delete(r.byID, e.meta.GetId())
+}
+
 // number returns the crawl with a number, nil without one.
 func (r *roster) number(no frontier.CrawlNo) *entry {
 	r.mu.RLock()
@@ -221,7 +229,7 @@ func (e *entry) view(c frontier.Crawl, s frontier.Stats) *crawlv1.Crawl {
 	out.State = crawlv1.CrawlState(c.State)
 	out.Reason = c.Reason
 	out.EndedAt = timestamp(c.EndedAt)
-	out.Version = c.Version
+	out.Version, out.Closed = c.Version, c.Closed
 	out.Stats = statsToProto(s)
 	return out
 }

@@ -42,7 +42,7 @@ func (s *Service) AddURLs(stream grpc.BidiStreamingServer[schedulerv1.AddURLsReq
 			return err
 		}
 		if e == nil {
-			if e, err = s.crawl(req.GetCrawl()); err != nil {
+			if e, err = s.crawl(ctx, req.GetCrawl()); err != nil {
 				return err
 			}
 		}
@@ -62,10 +62,14 @@ func (s *Service) AddURLs(stream grpc.BidiStreamingServer[schedulerv1.AddURLsReq
 
 // addBatch adds one message's URLs to a crawl and to the totals.
 func (s *Service) addBatch(ctx context.Context, e *entry, raw []string, total *schedulerv1.AddURLsResponse) error {
-	e, err := s.widen(ctx, e, raw)
+	wider, err := s.widen(ctx, e, raw)
+	if crawl.KindOf(err) == crawl.Conflict {
+		return s.addAtHome(ctx, e, raw, total)
+	}
 	if err != nil {
 		return err
 	}
+	e = wider
 	urls := make([]weburl.URL, 0, len(raw))
 	for _, r := range raw {
 		u, reason := e.judge(r)
@@ -77,6 +81,9 @@ func (s *Service) addBatch(ctx context.Context, e *entry, raw []string, total *s
 	}
 	added := 0
 	err = s.do(ctx, func(l *loop, now time.Time) error {
+		if len(l.f.Owned()) == 0 {
+			return errNobody // nothing here could keep the URLs until they are elsewhere
+		}
 		c, _, _ := l.f.Crawl(e.no)
 		if c.State.Final() || c.Closed || c.State == frontier.Closing {
 			return crawl.Errorf(crawl.Precondition, "crawl %s is %s and takes no more URLs", e.meta.GetId(), closedState(c))
@@ -90,6 +97,42 @@ func (s *Service) addBatch(ctx context.Context, e *entry, raw []string, total *s
 	return err
 }
 
+// addAtHome has the owner of the crawl's home add URLs: they are on hosts that are
+// not in the crawl's scope yet, and only it may change that.
+func (s *Service) addAtHome(ctx context.Context, e *entry, raw []string, total *schedulerv1.AddURLsResponse) error {
+	add := func(c schedulerv1.CrawlServiceClient, ctx context.Context, req *schedulerv1.AddURLsRequest, _ ...grpc.CallOption) (*schedulerv1.AddURLsResponse, error) {
+		stream, err := c.AddURLs(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := stream.Send(req); err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		if err := stream.CloseSend(); err != nil {
+			return nil, err
+		}
+		return stream.Recv()
+	}
+	local := func(ctx context.Context, req *schedulerv1.AddURLsRequest) (*schedulerv1.AddURLsResponse, error) {
+		out := &schedulerv1.AddURLsResponse{}
+		if _, err := s.widen(ctx, e, raw); err != nil {
+			return nil, err // moved away again
+		}
+		return out, s.addBatch(ctx, e, req.GetUrls(), out)
+	}
+	// The stream ends with this call, also when its answer is not waited for.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	out, err := route(ctx, s, atHome(e), &schedulerv1.AddURLsRequest{Crawl: e.meta.GetId(), Urls: raw}, add, local)
+	if err != nil {
+		return err
+	}
+	total.Added += out.GetAdded()
+	total.Known += out.GetKnown()
+	total.Refused = append(total.Refused, out.GetRefused()...)
+	return nil
+}
+
 func closedState(c frontier.Crawl) string {
 	if c.State.Final() {
 		return c.State.String()
@@ -98,7 +141,8 @@ func closedState(c frontier.Crawl) string {
 }
 
 // widen makes the hosts of new seeds part of a crawl whose scope is its seeds'
-// hosts. The other services learn of it before any task on such a host exists.
+// hosts. errMoved says that there are such hosts and that the crawl's home is
+// elsewhere. The other services learn of it before any task on such a host exists.
 func (s *Service) widen(ctx context.Context, e *entry, raw []string) (*entry, error) {
 	hosts := make([]string, 0, len(raw))
 	for _, r := range raw {
@@ -113,15 +157,19 @@ func (s *Service) widen(ctx context.Context, e *entry, raw []string) (*entry, er
 	if err != nil || wider == e {
 		return e, err
 	}
+	err = s.read(ctx, func(l *loop, _ time.Time) error { return l.homeHere(e) })
+	if err != nil {
+		return nil, err
+	}
 	if err := s.deps.Bus.PutCrawl(ctx, wider.meta); err != nil {
 		return nil, err
 	}
 	err = s.do(ctx, func(l *loop, now time.Time) error {
-		c, _, ok := l.f.Crawl(e.no)
-		if !ok {
-			return crawl.Errorf(crawl.NotFound, "crawl %s is gone", e.meta.GetId())
+		if err := l.homeHere(e); err != nil {
+			return err
 		}
-		core, err := wider.core(uint32(s.cfg.Partitions), c.State)
+		c, _, _ := l.f.Crawl(e.no)
+		core, err := wider.core(l.partitions, c.State)
 		if err != nil {
 			return err
 		}
@@ -135,7 +183,8 @@ func (s *Service) widen(ctx context.Context, e *entry, raw []string) (*entry, er
 
 // WatchCrawl implements schedulerv1.CrawlServiceServer.
 func (s *Service) WatchCrawl(req *schedulerv1.WatchCrawlRequest, stream grpc.ServerStreamingServer[schedulerv1.WatchCrawlResponse]) error {
-	e, err := s.crawl(req.GetCrawl())
+	ctx := stream.Context()
+	e, err := s.crawl(ctx, req.GetCrawl())
 	if err != nil {
 		return err
 	}
@@ -143,7 +192,6 @@ func (s *Service) WatchCrawl(req *schedulerv1.WatchCrawlRequest, stream grpc.Ser
 	if req.GetInterval() != nil {
 		interval = max(req.GetInterval().AsDuration(), leastInterval)
 	}
-	ctx := stream.Context()
 	var last *schedulerv1.WatchCrawlResponse
 	for {
 		changed := s.changes.wait()
@@ -171,15 +219,15 @@ func (s *Service) WatchCrawl(req *schedulerv1.WatchCrawlRequest, stream grpc.Ser
 	}
 }
 
-// watch reads what WatchCrawl sends.
+// watch reads what WatchCrawl sends. The busiest hosts are those of the partitions
+// that are owned here.
 func (s *Service) watch(ctx context.Context, e *entry) (*schedulerv1.WatchCrawlResponse, error) {
-	out := &schedulerv1.WatchCrawlResponse{}
-	err := s.read(ctx, func(l *loop, _ time.Time) error {
-		c, stats, ok := l.f.Crawl(e.no)
-		if !ok {
-			return crawl.Errorf(crawl.NotFound, "crawl %s is gone", e.meta.GetId())
-		}
-		out.Crawl = e.view(c, stats)
+	c, err := s.view(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	out := &schedulerv1.WatchCrawlResponse{Crawl: c}
+	err = s.read(ctx, func(l *loop, _ time.Time) error {
 		for _, h := range l.f.Busiest(e.no, busiest) {
 			out.BusiestHosts = append(out.BusiestHosts, &schedulerv1.HostActivity{
 				Host: h.Origin, Leased: uint32(h.Leased), Queued: h.Queued,
@@ -192,7 +240,7 @@ func (s *Service) watch(ctx context.Context, e *entry) (*schedulerv1.WatchCrawlR
 
 // WaitCrawl implements schedulerv1.CrawlServiceServer.
 func (s *Service) WaitCrawl(ctx context.Context, req *schedulerv1.WaitCrawlRequest) (*schedulerv1.WaitCrawlResponse, error) {
-	e, err := s.crawl(req.GetCrawl())
+	e, err := s.crawl(ctx, req.GetCrawl())
 	if err != nil {
 		return nil, err
 	}

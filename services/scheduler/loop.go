@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
@@ -20,6 +21,11 @@ const (
 	// refusedPause is how long nothing is handed out after the tasks stream was
 	// full: until fetchers have taken some.
 	refusedPause = 20 * time.Millisecond
+	// stalePause is how long nothing is handed out when the leases of the partitions
+	// are too old, before they are looked at again.
+	stalePause = 50 * time.Millisecond
+	// grantPause is the least time between two looks at the grants of pages.
+	grantPause = 20 * time.Millisecond
 )
 
 // request is something for the loop to do in its next turn.
@@ -35,11 +41,12 @@ type request struct {
 
 // loop is the goroutine that owns the frontier and writes its store.
 type loop struct {
-	f      *frontier.Frontier
-	store  frontier.Store
-	crawls *roster
-	m      *metrics
-	now    func() time.Time
+	f          *frontier.Frontier
+	partitions uint32 // of the store
+	store      frontier.Store
+	crawls     *roster
+	m          *metrics
+	now        func() time.Time
 
 	requests chan *request             // capacity: the most API calls and batches that wait at once
 	reports  chan *crawlv1.FetchReport // capacity: about a second of reports; when full the receiver waits
@@ -47,7 +54,19 @@ type loop struct {
 	tasks    chan frontier.Lease       // capacity: as many as there may be at once
 	expired  chan []frontier.LeaseID   // capacity 1: the reaper works on one list at a time
 
+	// fresh returns until when leases may be handed out; nil for ever.
+	fresh func() time.Time
+	// epoch returns that of a partition that is owned, for its outbox.
+	epoch func(p uint32) uint64
+	// grants and quiet wake those who look after crawls that others work on too; nil
+	// when there are no others. Capacity 1.
+	grants  chan []frontier.GrantWant
+	quiet   chan struct{}
+	grantAt time.Time // no grants are asked for before
+	asking  bool      // grants are being asked for
+
 	window    int
+	seen      int64 // reports taken, for the window
 	draining  bool
 	holdUntil time.Time // no leases before this time
 	reaping   bool
@@ -64,34 +83,23 @@ type pendingCommit struct {
 	waiting []*request
 	changed []frontier.CrawlNo
 	leases  []frontier.Lease
+	outbox  []outgoing
 }
 
-// do runs fn in the loop's next turn and waits until what it changed is durable.
-// An error of fn is returned as it is.
-func (s *Service) do(ctx context.Context, fn func(l *loop, now time.Time) error) error {
-	return s.ask(ctx, &request{run: fn, done: make(chan error, 1)})
-}
-
-// read runs fn in the loop's next turn; fn must change nothing.
-func (s *Service) read(ctx context.Context, fn func(l *loop, now time.Time) error) error {
-	return s.ask(ctx, &request{run: fn, read: true, done: make(chan error, 1)})
-}
-
-func (s *Service) ask(ctx context.Context, r *request) error {
-	select {
-	case s.loop.requests <- r:
-	case <-s.stopped:
-		return errStopped
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	select {
-	case err := <-r.done:
-		return err
-	case <-s.stopped:
-		return errStopped
-	case <-ctx.Done():
-		return context.Cause(ctx)
+func newLoop(s *session, f *frontier.Frontier, partitions uint32) *loop {
+	return &loop{
+		f:          f,
+		partitions: partitions,
+		store:      s.store,
+		crawls:     s.crawls,
+		m:          s.m,
+		now:        s.deps.Now,
+		window:     s.cfg.startWindow(),
+		requests:   make(chan *request, 256),
+		reports:    make(chan *crawlv1.FetchReport, 4096),
+		commits:    make(chan pendingCommit, 64),
+		tasks:      make(chan frontier.Lease, s.cfg.MaxLeases),
+		expired:    make(chan []frontier.LeaseID, 1),
 	}
 }
 
@@ -151,6 +159,7 @@ func (l *loop) turn(ctx context.Context, now time.Time, reports []*crawlv1.Fetch
 		l.f.Report(now, frontier.LeaseID(r.GetLease()), exchangeFrom(r))
 	}
 	l.m.reports.Add(float64(len(reports)))
+	l.seen += int64(len(reports))
 	for _, r := range requests {
 		if err := r.run(l, now); err != nil || r.read {
 			r.done <- err
@@ -186,6 +195,7 @@ func (l *loop) turn(ctx context.Context, now time.Time, reports []*crawlv1.Fetch
 			return err
 		}
 	}
+	l.consult(now)
 	return nil
 }
 
@@ -208,6 +218,34 @@ func (l *loop) unpark(ctx context.Context, now time.Time) error {
 	}
 	l.lease(now)
 	return l.write(ctx)
+}
+
+// consult wakes those who look after shared crawls.
+func (l *loop) consult(now time.Time) {
+	if l.quiet == nil {
+		return
+	}
+	if len(l.f.Quiet()) > 0 {
+		select {
+		case l.quiet <- struct{}{}:
+		default:
+		}
+	}
+	if l.asking || now.Before(l.grantAt) {
+		return
+	}
+	l.grantAt = now.Add(grantPause)
+	wants := l.f.Grants()
+	for _, w := range wants {
+		if w.N < 0 {
+			// Before the store has them: they must not be used meanwhile.
+			l.f.Granted(now, w.Partition, w.No, w.N)
+		}
+	}
+	if len(wants) > 0 {
+		l.asking = true
+		l.grants <- wants // has room: nobody else is asking
+	}
 }
 
 // wake queues the delayed URLs that are due.
@@ -250,9 +288,14 @@ func (l *loop) reap(now time.Time) {
 
 // lease takes what may be fetched now; write hands it to the publisher.
 func (l *loop) lease(now time.Time) {
-	if !l.draining && !now.Before(l.holdUntil) {
-		l.leases = append(l.leases, l.f.Next(now, l.window)...)
+	if l.draining || now.Before(l.holdUntil) {
+		return
 	}
+	if l.fresh != nil && !now.Before(l.fresh()) {
+		l.holdUntil = now.Add(stalePause)
+		return
+	}
+	l.leases = append(l.leases, l.f.Next(now, l.window)...)
 }
 
 // write makes everything that changed visible and sends it on its way to the
@@ -272,6 +315,7 @@ func (l *loop) write(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		p.outbox = l.outgoing(batch)
 		p.leases = l.handOver(sync)
 		if !sync && len(p.waiting) == 0 && len(changed) == 0 {
 			// Nobody waits for it. Under load there are many of these for one fsync,
@@ -286,6 +330,20 @@ func (l *loop) write(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	}
+}
+
+// outgoing copies the links for others that a batch puts into the outbox.
+func (l *loop) outgoing(b *frontier.Batch) (rows []outgoing) {
+	if l.epoch == nil {
+		return nil
+	}
+	for _, r := range b.Outbox {
+		if !r.Delete {
+			r.Links = slices.Clone(r.Links)
+			rows = append(rows, outgoing{r, l.epoch(r.Partition)})
+		}
+	}
+	return rows
 }
 
 // handOver gives the new leases to the publisher and returns those that must be
@@ -337,8 +395,8 @@ func (l *loop) send(lease frontier.Lease) bool {
 
 // finish waits for the commits in order and answers those who wait for them. After
 // a failure nothing would ever be durable again: its error ends the loop, and those
-// who still wait learn that from s.stopped.
-func (l *loop) finish(notify func([]frontier.CrawlNo)) error {
+// who still wait learn that from session.over.
+func (l *loop) finish(notify func(pendingCommit)) error {
 	for p := range l.commits {
 		var failed error
 		if p.commit != nil {
@@ -355,9 +413,7 @@ func (l *loop) finish(notify func([]frontier.CrawlNo)) error {
 			// One that cannot be sent is on no stream, and returns when its time is up.
 			_ = l.send(lease)
 		}
-		if len(p.changed) > 0 {
-			notify(p.changed)
-		}
+		notify(p)
 	}
 	return nil
 }

@@ -15,6 +15,14 @@ type metrics struct {
 	batch      prometheus.Histogram
 	turn       prometheus.Histogram
 	commit     prometheus.Histogram
+	sessions   prometheus.Counter
+	owned      prometheus.Gauge
+	moves      *prometheus.CounterVec
+	links      *prometheus.CounterVec
+	window     prometheus.Gauge
+	backlog    *prometheus.GaugeVec
+	hosts      *prometheus.GaugeVec
+	urls       *prometheus.GaugeVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -55,5 +63,37 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help:    "Time from a batch's write to its being durable. High values mean a slow disk.",
 			Buckets: prometheus.ExponentialBuckets(100e-6, 4, 9),
 		}),
+		sessions: f.NewCounter(prometheus.CounterOpts{
+			Name: "weir_scheduler_restarts_total",
+			Help: "Times that this replica began anew because a partition became another's or the store was away.",
+		}),
+		owned: f.NewGauge(prometheus.GaugeOpts{
+			Name: "weir_scheduler_partitions",
+			Help: "Partitions that this replica owns. Over all replicas they must add up to scheduler.partitions.",
+		}),
+		moves: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_scheduler_moves_total",
+			Help: "Partitions taken and given, by what. Many without replicas that come or go mean that leases are not renewed in time: look at NATS and at this process's CPU.",
+		}, []string{"what"}),
+		links: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_scheduler_links_total",
+			Help: "Links between replicas, by what: messages sent, URLs added.",
+		}, []string{"what"}),
+		window: f.NewGauge(prometheus.GaugeOpts{
+			Name: "weir_scheduler_window",
+			Help: "Tasks of this replica that may be with the fetchers, not yet reported.",
+		}),
+		backlog: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_scheduler_backlog",
+			Help: "Tasks of all replicas on the stream, by state: waiting for a fetcher, working. None waiting while hosts are ready means too few tasks; many, too few fetchers.",
+		}, []string{"state"}),
+		hosts: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_scheduler_crawl_hosts",
+			Help: "Hosts of an active crawl in this replica's partitions, by state: ready to be visited, waiting for politeness, a slot or robots.txt.",
+		}, []string{"crawl", "state"}),
+		urls: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_scheduler_crawl_urls",
+			Help: "URLs of an active crawl in this replica's partitions, by state: queued, leased (in flight).",
+		}, []string{"crawl", "state"}),
 	}
 }

@@ -22,7 +22,7 @@ type sent struct {
 
 // publish sends a task for each lease of the loop until ctx ends. Leases that it
 // could not send then are on no stream and return at the next start.
-func (s *Service) publish(ctx context.Context) error {
+func (s *session) publish(ctx context.Context) error {
 	// As many as may be unacked; sending stops when the server does not keep up.
 	acks := make(chan sent, 256)
 	done := make(chan struct{})
@@ -45,14 +45,19 @@ func (s *Service) publish(ctx context.Context) error {
 			if e == nil {
 				continue // its crawl was deleted meanwhile
 			}
+			held := s.held[lease.Ref.Partition].Load()
+			if held == nil {
+				continue // given away meanwhile; its new owner finds the lease
+			}
 			m := bus.Task(Pool, taskFromLease(lease, e.meta.GetId(), s.deps.Now()))
+			m.Partition, m.Fence = lease.Ref.Partition, held.fence
 			acks <- sent{lease, m, s.deps.Bus.Publish(ctx, m)}
 		}
 	}
 }
 
 // awaitAck sees a task safely onto the stream, or gives the lease back.
-func (s *Service) awaitAck(ctx context.Context, t sent) {
+func (s *session) awaitAck(ctx context.Context, t sent) {
 	err := t.pending.Wait(ctx)
 	if err == nil {
 		s.m.dispatched.Inc()
@@ -71,6 +76,12 @@ func (s *Service) awaitAck(ctx context.Context, t sent) {
 	if ctx.Err() != nil {
 		return
 	}
+	if errors.Is(err, bus.ErrFenced) {
+		if h := s.held[t.message.Partition].Load(); h != nil && h.fence == t.message.Fence {
+			s.fail(err)
+		}
+		return
+	}
 	if !errors.Is(err, bus.ErrFull) {
 		s.deps.Log.Warn("publish task", "url", t.lease.Item.URL.String(), "err", err)
 	}
@@ -86,7 +97,7 @@ func (s *Service) awaitAck(ctx context.Context, t sent) {
 // reaper asks the bus about leases past their time: those whose messages are
 // still on a stream are extended, since a slow stage is no reason to fetch
 // twice; the others return to their queues.
-func (s *Service) reaper(ctx context.Context) error {
+func (s *session) reaper(ctx context.Context) error {
 	for {
 		var ids []frontier.LeaseID
 		select {
@@ -94,7 +105,7 @@ func (s *Service) reaper(ctx context.Context) error {
 			return nil
 		case ids = <-s.loop.expired:
 		}
-		inFlight, err := s.deps.Bus.InFlight(ctx)
+		inFlight, err := s.scans.inFlight(ctx, s.deps.Bus)
 		if err != nil {
 			s.deps.Log.Warn("look for overdue leases on the bus", "leases", len(ids), "err", err)
 		}
@@ -115,11 +126,11 @@ func (s *Service) reaper(ctx context.Context) error {
 
 // releaseCancelled frees what the leases of a cancelled crawl still hold, once its
 // tasks were purged: hosts' slots, and pages under a limit.
-func (s *Service) releaseCancelled(ctx context.Context, e *entry) error {
+func (s *session) releaseCancelled(ctx context.Context, e *entry) error {
 	if err := s.deps.Bus.PurgeCrawl(ctx, e.meta.GetId()); err != nil {
 		return err
 	}
-	inFlight, err := s.deps.Bus.InFlight(ctx)
+	inFlight, err := s.scans.inFlight(ctx, s.deps.Bus)
 	if err != nil {
 		return err
 	}
@@ -134,7 +145,7 @@ func (s *Service) releaseCancelled(ctx context.Context, e *entry) error {
 }
 
 // announce writes the public state of changed crawls to the KV until ctx ends.
-func (s *Service) announce(ctx context.Context) error {
+func (s *session) announce(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -156,7 +167,7 @@ func (s *Service) announce(ctx context.Context) error {
 	}
 }
 
-func (s *Service) announceCrawl(ctx context.Context, no frontier.CrawlNo) error {
+func (s *session) announceCrawl(ctx context.Context, no frontier.CrawlNo) error {
 	// Lest an older revision be written over one that widen has just shared.
 	s.widening.Lock()
 	defer s.widening.Unlock()
@@ -164,9 +175,15 @@ func (s *Service) announceCrawl(ctx context.Context, no frontier.CrawlNo) error 
 	if e == nil {
 		return nil
 	}
-	c, err := s.view(ctx, e)
-	if err != nil {
-		return err
+	var c *crawlv1.Crawl
+	err := s.read(ctx, func(l *loop, _ time.Time) error {
+		if fc, stats, ok := l.f.Crawl(no); ok && l.f.Owns(fc.Home) {
+			c = e.view(fc, stats)
+		}
+		return nil
+	})
+	if err != nil || c == nil {
+		return err // c is nil when somebody else announces it
 	}
 	return s.deps.Bus.PutCrawl(ctx, public(c))
 }

@@ -24,6 +24,8 @@ type scratch struct {
 type visit struct {
 	c frontier.Completion
 	e *entry
+	// partition that the result came to, which is the URL's.
+	partition uint32
 	// links and redirect as URLs; the loop makes them into candidates.
 	robots   bool
 	body     []byte
@@ -42,7 +44,7 @@ func (r *roster) readResult(m *crawlv1.Result) (v visit, ok bool) {
 	if err != nil {
 		return visit{}, false
 	}
-	v = visit{e: e, body: m.GetRobots(), robots: ref.GetKind() == crawlv1.TaskKind_TASK_KIND_ROBOTS}
+	v = visit{e: e, partition: ref.GetPartition(), body: m.GetRobots(), robots: ref.GetKind() == crawlv1.TaskKind_TASK_KIND_ROBOTS}
 	v.c = frontier.Completion{
 		URL:        u,
 		Lease:      frontier.LeaseID(ref.GetLease()),

@@ -2,21 +2,23 @@ package scheduler
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 
 	"github.com/weircrawl/weir/internal/bus"
-	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	"github.com/weircrawl/weir/internal/crawl"
 	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
 	"github.com/weircrawl/weir/services/scheduler/internal/pebblestore"
+	"github.com/weircrawl/weir/services/scheduler/internal/sqlstore"
 )
 
 // Pool is the pool of fetchers that tasks go to.
@@ -32,21 +34,24 @@ type Deps struct {
 	Registry prometheus.Registerer
 	// Now is the wall clock. Default: time.Now.
 	Now func() time.Time
+	// PeerCredentials are for calls to other replicas. Default: plain text.
+	PeerCredentials credentials.TransportCredentials
 }
 
-// Service schedules fetches: it owns the frontier and hands out leased tasks.
+// Service schedules fetches: it owns partitions of the frontier and hands out
+// leased tasks.
 type Service struct {
 	schedulerv1.UnimplementedCrawlServiceServer
 
 	cfg     Config
 	deps    Deps
 	m       *metrics
-	store   frontier.Store
+	shared  bool           // other processes may own partitions of the store
+	store   frontier.Store // of the session to begin; nil when it is to be opened
 	crawls  *roster
-	loop    *loop
+	peers   *peers
 	changes *broadcast
-	// dirty names the crawls whose public state is to be written to the KV.
-	dirty *dirtySet
+	session atomic.Pointer[session] // nil while there is none
 
 	// lifecycle lets a cancel end before a crawl is resumed: what the cancel purges
 	// from the bus must not be the tasks of the resume.
@@ -55,14 +60,13 @@ type Service struct {
 	// the KV.
 	widening sync.Mutex
 
-	ready   chan struct{} // closed when calls can be served
-	stopped chan struct{} // closed when the loop has ended
+	ready   chan struct{} // closed when calls can be served for the first time
+	stopped chan struct{} // closed when they cannot any more
 	closing sync.Once
 }
 
-// New opens the store under cfg.Dir and reads what a frontier starts from. It
-// starts nothing; Run does, and closes the store at its end. A service that is
-// never run must be closed with Close.
+// New opens the store that cfg names. It starts nothing; Run does, and closes the
+// store at its end. A service that is never run must be closed with Close.
 func New(cfg Config, deps Deps) (*Service, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -70,33 +74,39 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}
-	sc := pebblestore.DefaultConfig()
-	sc.Dir, sc.Partitions, sc.CacheBytes = cfg.Dir, uint32(cfg.Partitions), cfg.CacheSize
-	store, err := pebblestore.Open(sc)
+	if cfg.Replica == "" {
+		cfg.Replica = defaultReplica()
+	}
+	if cfg.Store != "" && cfg.Advertise == "" {
+		return nil, crawl.Errorf(crawl.Invalid, "scheduler: other schedulers must be able to reach this one: give it a gRPC address, or advertise one")
+	}
+	store, err := openStore(context.Background(), cfg)
 	if err != nil {
 		return nil, err
 	}
 	return &Service{
 		cfg:     cfg,
+		shared:  store.Shared(),
 		deps:    deps,
 		m:       newMetrics(deps.Registry),
 		store:   store,
 		crawls:  newRoster(),
+		peers:   newPeers(deps.PeerCredentials),
 		changes: newBroadcast(),
-		dirty:   newDirtySet(),
 		ready:   make(chan struct{}),
 		stopped: make(chan struct{}),
-		loop: &loop{
-			store:    store,
-			now:      deps.Now,
-			window:   cfg.Window,
-			requests: make(chan *request, 256),
-			reports:  make(chan *crawlv1.FetchReport, 4096),
-			commits:  make(chan pendingCommit, 64),
-			tasks:    make(chan frontier.Lease, cfg.MaxLeases),
-			expired:  make(chan []frontier.LeaseID, 1),
-		},
 	}, nil
+}
+
+func openStore(ctx context.Context, cfg Config) (frontier.Store, error) {
+	if cfg.Store != "" {
+		sc := sqlstore.DefaultConfig()
+		sc.DSN, sc.Partitions = cfg.Store, uint32(cfg.Partitions)
+		return sqlstore.Open(ctx, sc)
+	}
+	sc := pebblestore.DefaultConfig()
+	sc.Dir, sc.Partitions, sc.CacheBytes = cfg.Dir, uint32(cfg.Partitions), cfg.CacheSize
+	return pebblestore.Open(sc)
 }
 
 // RegisterGRPC adds CrawlService to a server.
@@ -106,158 +116,108 @@ func (s *Service) RegisterGRPC(r grpc.ServiceRegistrar) {
 
 // Ready returns nil while calls can be served.
 func (s *Service) Ready(context.Context) error {
+	if _, err := s.current(); err != nil {
+		return err
+	}
+	return s.deps.Bus.Healthy()
+}
+
+// current returns the session, or why there is none.
+func (s *Service) current() (*session, error) {
+	if ses := s.session.Load(); ses != nil {
+		return ses, nil
+	}
 	select {
 	case <-s.stopped:
-		return errStopped
-	case <-s.ready:
-		return s.deps.Bus.Healthy()
+		return nil, errStopped
 	default:
-		return errStarting
+		return nil, errStarting
 	}
+}
+
+// do runs fn in the loop's next turn and waits until what it changed is durable.
+// An error of fn is returned as it is.
+func (s *Service) do(ctx context.Context, fn func(l *loop, now time.Time) error) error {
+	ses, err := s.current()
+	if err != nil {
+		return err
+	}
+	return ses.do(ctx, fn)
+}
+
+// read runs fn in the loop's next turn; fn must change nothing.
+func (s *Service) read(ctx context.Context, fn func(l *loop, now time.Time) error) error {
+	ses, err := s.current()
+	if err != nil {
+		return err
+	}
+	return ses.read(ctx, fn)
 }
 
 // Close closes the store of a service that was not run.
 func (s *Service) Close() error {
 	var err error
-	s.closing.Do(func() { err = s.store.Close() })
+	s.closing.Do(func() {
+		err = s.peers.close()
+		if s.store != nil {
+			err = errors.Join(err, s.store.Close())
+		}
+	})
 	return err
 }
 
 // Run declares the topology of the bus, takes up the work where it was left and
 // schedules until ctx ends; then it returns nil. Another error means that the
-// process must start anew: what the store has is consistent.
+// process must start anew: what the store has is consistent. With a shared store
+// the loss of a partition to another replica, or of the store for a while, only
+// ends a session, and the next begins at once.
 func (s *Service) Run(ctx context.Context) (err error) {
-	defer func() {
-		if cerr := s.Close(); err == nil && cerr != nil {
-			err = fmt.Errorf("close the frontier store: %w", cerr)
-		}
-	}()
-	if err := s.start(ctx); err != nil {
-		close(s.stopped)
-		if ctx.Err() != nil {
+	defer func() { err = errors.Join(err, s.Close()) }()
+	defer close(s.stopped)
+	for n := 0; ; n++ {
+		began := s.deps.Now()
+		err := s.runSession(ctx)
+		if err == nil || ctx.Err() != nil && s.again(err) {
 			return nil
 		}
-		return err
-	}
-	// Two groups: what brings work in ends first, and its handlers in hand still
-	// need the loop.
-	loopCtx, stopLoop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopLoop()
-	inner, ictx := errgroup.WithContext(loopCtx)
-	inner.Go(func() error { defer close(s.stopped); return s.loop.run(ictx) })
-	inner.Go(func() error { return s.loop.finish(s.crawlsChanged) })
-	inner.Go(func() error { return s.publish(ictx) })
-	outer, octx := errgroup.WithContext(ctx)
-	outer.Go(func() error { return s.reaper(octx) })
-	outer.Go(func() error { return s.announce(octx) })
-	outer.Go(func() error { return s.deps.Bus.Reconnected(octx, s.restoreBus) })
-	outer.Go(func() error { return s.deps.Bus.Reports(octx, s.partitions(), s.takeReport(octx)) })
-	outer.Go(func() error { return s.consumeResults(octx) })
-	outer.Go(func() error { return s.deps.Bus.DeadLetters(octx, s.takeDeadLetter) })
-	outer.Go(func() error {
-		select {
-		case <-octx.Done():
+		if !s.again(err) {
+			return err
+		}
+		if s.deps.Now().Sub(began) > time.Minute {
+			n = 0
+		}
+		s.m.sessions.Inc()
+		s.deps.Log.Warn("lost the partitions, beginning anew", "err", err)
+		if !pause(ctx, min(time.Second<<min(n, 4), 10*time.Second)/2) {
 			return nil
-		case <-ictx.Done():
-			return context.Cause(ictx)
 		}
-	})
-	close(s.ready)
-	err = outer.Wait()
-	stopLoop()
-	if ierr := inner.Wait(); ierr != nil {
-		return ierr
 	}
-	return err
 }
 
-// start brings memory, store and bus together.
-func (s *Service) start(ctx context.Context) error {
-	begin, err := s.store.Begin(ctx)
-	if err != nil {
-		return fmt.Errorf("begin a run of the frontier: %w", err)
-	}
-	now := s.deps.Now()
-	f := frontier.New(s.frontierConfig(), begin, now)
-	for p := range begin.Partitions {
-		snapshot, err := s.store.Acquire(ctx, p)
-		if err != nil {
-			return fmt.Errorf("take up partition %d of the frontier: %w", p, err)
-		}
-		f.Own(now, snapshot)
-	}
-	for _, no := range f.Crawls() {
-		c, _, _ := f.Crawl(no)
-		e, err := loadEntry(c)
-		if err != nil {
-			return err
-		}
-		s.crawls.put(e)
-	}
-	// Lest a server that lost its disk gives out work whose crawl nobody knows.
-	if err := s.deps.Bus.EnsureBuckets(ctx); err != nil {
-		return err
-	}
-	for _, e := range s.crawls.all() {
-		c, stats, _ := f.Crawl(e.no)
-		if err := s.deps.Bus.PutCrawl(ctx, public(e.view(c, stats))); err != nil {
-			return err
-		}
-	}
-	if err := s.deps.Bus.EnsureTopology(ctx, uint32(s.cfg.Partitions)); err != nil {
-		return err
-	}
-	if err := s.reconcile(ctx, f, now); err != nil {
-		return err
-	}
-	s.loop.f, s.loop.crawls, s.loop.m = f, s.crawls, s.m
-	return nil
+// again reports whether a new session mends what ended the last one.
+func (s *Service) again(err error) bool {
+	return s.shared && (errors.Is(err, frontier.ErrFenced) || errors.Is(err, bus.ErrFenced) ||
+		errors.Is(err, errLost) || crawl.KindOf(err) == crawl.Unavailable)
 }
 
-// restoreBus shares the crawls and declares the topology again: a server that was
-// away may have lost both with its disk. What it lost of the work comes back when
-// the leases' time is up.
-func (s *Service) restoreBus(ctx context.Context) error {
-	if err := s.deps.Bus.EnsureBuckets(ctx); err != nil {
-		return err
+// pause waits and reports whether ctx is still alive.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(time.Duration((0.5 + rand.Float64()) * float64(d)))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
 	}
-	for _, e := range s.crawls.all() {
-		if err := s.announceCrawl(ctx, e.no); err != nil {
-			return err
-		}
-	}
-	return s.deps.Bus.EnsureTopology(ctx, uint32(s.cfg.Partitions))
-}
-
-// reconcile returns the leases whose messages are on no stream: the process that
-// made them died before it could publish them, or the bus lost them.
-func (s *Service) reconcile(ctx context.Context, f *frontier.Frontier, now time.Time) error {
-	leases := f.Leases()
-	if len(leases) == 0 {
-		return nil
-	}
-	inFlight, err := s.deps.Bus.InFlight(ctx)
-	if err != nil {
-		return err
-	}
-	lost := 0
-	for _, l := range leases {
-		if _, ok := inFlight[uint64(l.ID)]; !ok {
-			f.Return(now, l.ID)
-			lost++
-		}
-	}
-	s.m.returned.WithLabelValues("lost").Add(float64(lost))
-	s.deps.Log.Info("took up the frontier", "leases", len(leases), "lost", lost)
-	return nil
 }
 
 func (s *Service) frontierConfig() frontier.Config {
 	c := frontier.DefaultConfig()
 	c.LeaseTime = s.cfg.LeaseTime
 	c.MaxLeases = s.cfg.MaxLeases
-	c.MaxUnreported = s.cfg.Window
-	c.Shared = s.store.Shared()
+	c.MaxUnreported = s.cfg.startWindow()
+	c.Shared = s.shared
 	c.Rand = rand.Float64
 	return c
 }
@@ -284,10 +244,4 @@ func (s *Service) Drain(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
-}
-
-// crawlsChanged is called when crawls changed state, durably.
-func (s *Service) crawlsChanged(nos []frontier.CrawlNo) {
-	s.dirty.add(nos)
-	s.changes.send()
 }

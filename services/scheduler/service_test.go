@@ -398,7 +398,7 @@ func TestFailedCommitEndsTheScheduler(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	svc.loop.store = brokenStore{svc.store}
+	svc.store = brokenStore{svc.store}
 	ended := make(chan error, 1)
 	go func() { ended <- svc.Run(t.Context()) }()
 	<-svc.ready

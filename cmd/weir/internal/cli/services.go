@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
+	"os"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,6 +37,7 @@ type service interface {
 type parts struct {
 	settings *settings.Settings
 	bus      *bus.Bus
+	addr     string // of the gRPC server, empty for none
 	storage  storagev1.StorageServiceClient
 	log      *slog.Logger
 	registry *prometheus.Registry
@@ -43,8 +46,33 @@ type parts struct {
 
 func (a *app) schedulerCmd() *cobra.Command {
 	return a.serviceCmd(settings.Scheduler, "Run the scheduler of a cluster: the frontier and the crawl API", func(p parts) (service, error) {
-		return scheduler.New(p.settings.Scheduler, scheduler.Deps{Bus: p.bus, Log: p.log, Registry: p.registry})
-	}, "data", "nats", "listen", "admin-listen", "config", "log.level", "log.format")
+		peers, err := p.settings.GRPC.PeerCredentials()
+		if err != nil {
+			return nil, err
+		}
+		cfg := p.settings.Scheduler
+		if cfg.Advertise == "" {
+			cfg.Advertise = reachable(p.addr)
+		}
+		return scheduler.New(cfg, scheduler.Deps{Bus: p.bus, Log: p.log, Registry: p.registry, PeerCredentials: peers})
+	}, "data", "store", "nats", "listen", "admin-listen", "config", "log.level", "log.format")
+}
+
+// reachable turns the address that a server listens on into one that other machines
+// may call: where it listens on all, that of the host's name.
+func reachable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return ""
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsUnspecified() {
+		return addr
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return addr
+	}
+	return net.JoinHostPort(name, port)
 }
 
 func (a *app) storageCmd() *cobra.Command {
@@ -75,7 +103,7 @@ func (a *app) serviceCmd(mode settings.Mode, short string, build func(parts) (se
 			if err := s.Load(a.Environ, cmd.Flags().Changed); err != nil {
 				return err
 			}
-			keeps := mode == settings.Scheduler || mode == settings.Storage
+			keeps := mode == settings.Scheduler && s.Scheduler.Store == "" || mode == settings.Storage
 			if s.Data == "" && keeps {
 				return crawl.Errorf(crawl.Invalid, "weir %s keeps state: name its directory with --data", mode)
 			}
@@ -114,6 +142,9 @@ func (a *app) serve(ctx context.Context, mode settings.Mode, s *settings.Setting
 		if server, err = rpc.NewServer(s.GRPC, rpc.Deps{Log: log, Registry: p.registry}); err != nil {
 			return err
 		}
+	}
+	if server != nil {
+		p.addr = server.Addr()
 	}
 	if p.bus, err = bus.Connect(ctx, s.Bus, bus.Deps{Name: string(mode), Log: log, Registry: p.registry}); err != nil {
 		return err

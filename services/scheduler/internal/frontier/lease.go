@@ -65,6 +65,12 @@ func (f *Frontier) room() int {
 	return min(f.cfg.MaxLeases-len(f.leases), f.cfg.MaxUnreported-f.unreported)
 }
 
+// SetWindow changes Config.MaxUnreported.
+func (f *Frontier) SetWindow(n int) { f.cfg.MaxUnreported = n }
+
+// Unreported is the number of leases whose exchange is not over.
+func (f *Frontier) Unreported() int { return f.unreported }
+
 // newLease makes a lease and takes a slot of the host.
 func (f *Frontier) newLease(q *queue, it Item, robots bool) *lease {
 	f.nextLease++

@@ -41,8 +41,8 @@ type node struct {
 	v       *View
 	session int
 	dead    bool
-	stopped time.Time // processes nothing before; zero when it runs
-	known   map[string]uint64
+	stopped time.Time            // processes nothing before; zero when it runs
+	known   map[string]uint64    // revisions of the own keys
 	last    map[string]time.Time // when the last news of a key arrive: they keep their order
 }
 
@@ -123,13 +123,7 @@ func (n *node) hear(name, owner string, rev uint64) {
 			n.v.SeeMember(name[len("member."):], owner != "")
 			return
 		}
-		if rev <= n.known[name] {
-			return
-		}
-		n.known[name] = rev
-		if n.v.SeeOwner(p, owner) {
-			n.restart()
-		}
+		n.v.SeeOwner(p, owner)
 	})
 }
 

@@ -147,19 +147,23 @@ func (v *View) SeeMember(replica string, alive bool) {
 	delete(v.members, replica)
 }
 
-// SeeOwner notes who a partition's key names, "" for nobody. It reports whether the
-// partition was ours and is not any more. News that are older than our own claim or
-// renewal must not come here: the caller compares revisions.
-func (v *View) SeeOwner(p uint32, owner string) (lost bool) {
+// SeeOwner notes who a partition's key names, "" for nobody. News may be old: when
+// they speak against what is ours, Next has the key renewed at once, which tells.
+func (v *View) SeeOwner(p uint32, owner string) {
 	if p >= v.cfg.Partitions {
-		return false
+		return
 	}
 	pt := &v.parts[p]
-	pt.owner = owner
-	if owner == v.cfg.Replica {
-		return false
+	if v.ours(pt) {
+		if owner != v.cfg.Replica {
+			pt.asked = time.Time{}
+		}
+		return
 	}
-	return v.Lost(p)
+	if owner == v.cfg.Replica {
+		owner = "" // our own, of a moment ago or of a life before: a claim tells
+	}
+	pt.owner = owner
 }
 
 // Leave makes Next give everything away and claim nothing any more.

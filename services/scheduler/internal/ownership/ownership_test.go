@@ -169,10 +169,16 @@ func TestFreshness(t *testing.T) {
 	if !v.Lost(2) || v.Lost(2) {
 		t.Error("a loss is news once")
 	}
-	if !v.SeeOwner(1, "b") {
-		t.Error("another owner is a loss")
+	if got := pick(v, now.Add(3*time.Second), Renew); len(got) != 0 {
+		t.Errorf("renews %v too soon", got)
 	}
-	if v.Owner(1) != "b" || v.Owner(99) != "" {
+	v.SeeOwner(1, "b")
+	v.SeeOwner(0, "a")
+	if got := pick(v, now.Add(3*time.Second), Renew); !slices.Equal(got, []uint32{1}) {
+		t.Errorf("renews %v after news that 1 is somebody else's", got)
+	}
+	v.SeeOwner(2, "b")
+	if v.Owner(2) != "b" || v.Owner(99) != "" {
 		t.Error("the owner is not known")
 	}
 }
@@ -209,6 +215,7 @@ func TestLeave(t *testing.T) {
 func TestFailedClaimWaits(t *testing.T) {
 	t.Parallel()
 	v, now := fixture(t)
+	v.Lost(3)
 	v.SeeOwner(3, "")
 	if got := pick(v, now, Take); !slices.Equal(got, []uint32{3}) {
 		t.Fatalf("takes %v", got)

@@ -1,0 +1,186 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/weircrawl/weir/internal/bus"
+	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
+)
+
+// strangeTime is how long a partition waits for crawls that it has rows of and that
+// are not known here yet: their owner announces them.
+const strangeTime = 5 * time.Second
+
+// takeUp makes a partition, whose key is held, part of the frontier. Each step shuts
+// the owner before out of something: first the store, then the stream of tasks; and
+// only when it cannot do anything more is looked at what it left.
+func (s *session) takeUp(ctx context.Context, p uint32) error {
+	snapshot, err := s.store.Acquire(ctx, p)
+	if err != nil {
+		return fmt.Errorf("take up partition %d: %w", p, err)
+	}
+	fence, err := s.deps.Bus.Fence(ctx, p, s.cfg.Replica)
+	if err != nil {
+		return fmt.Errorf("fence partition %d: %w", p, err)
+	}
+	for _, c := range snapshot.Crawls {
+		if err := s.learnEntry(c); err != nil {
+			return err
+		}
+	}
+	s.awaitCrawls(ctx, snapshot)
+	var ids []frontier.LeaseID
+	err = s.do(ctx, func(l *loop, now time.Time) error {
+		s.held[p].Store(&holding{epoch: snapshot.Epoch, fence: fence})
+		l.f.Own(now, snapshot)
+		for _, lease := range snapshot.Leases {
+			ids = append(ids, lease.ID)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	lost, err := s.returnLost(ctx, ids)
+	if err != nil {
+		return err
+	}
+	s.results.Add(bus.ResultConsumer(p))
+	s.results.Add(bus.LinksConsumer(p))
+	s.reports.Add(p)
+	rows := make([]outgoing, len(snapshot.Outbox))
+	for i, r := range snapshot.Outbox {
+		rows[i] = outgoing{r, snapshot.Epoch}
+	}
+	s.outbox.add(rows)
+	home := make([]frontier.CrawlNo, len(snapshot.Crawls))
+	for i, c := range snapshot.Crawls {
+		home[i] = c.No
+	}
+	s.dirty.add(home)
+	s.deps.Log.Info("took up partition", "partition", p, "epoch", snapshot.Epoch, "leases", len(ids), "lost", lost, "crawls", len(home))
+	return nil
+}
+
+// awaitCrawls waits until the crawls are known that a partition has rows of: without
+// them their counters would begin anew. Those that stay unknown were deleted.
+func (s *session) awaitCrawls(ctx context.Context, snapshot *frontier.Snapshot) {
+	ctx, cancel := context.WithTimeout(ctx, strangeTime)
+	defer cancel()
+	for _, row := range snapshot.Stats {
+		for {
+			changed := s.changes.wait()
+			if s.crawls.number(row.No) != nil {
+				break
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				s.deps.Log.Warn("a partition has URLs of a crawl that nobody knows", "partition", row.Partition, "crawl", row.No)
+				return
+			}
+		}
+	}
+}
+
+// returnLost gives the leases back whose messages are on no stream.
+func (s *session) returnLost(ctx context.Context, ids []frontier.LeaseID) (lost int, err error) {
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	inFlight, err := s.scans.inFlight(ctx, s.deps.Bus)
+	if err != nil {
+		return 0, err
+	}
+	err = s.do(ctx, func(l *loop, now time.Time) error {
+		for _, id := range ids {
+			if _, ok := inFlight[uint64(id)]; !ok {
+				l.f.Return(now, id)
+				lost++
+			}
+		}
+		return nil
+	})
+	s.m.returned.WithLabelValues("lost").Add(float64(lost))
+	return lost, err
+}
+
+// giveUp lets go of a partition so that nothing of it is in hand here any more.
+func (s *session) giveUp(ctx context.Context, p uint32) error {
+	err := s.do(ctx, func(l *loop, now time.Time) error {
+		l.f.Freeze(now, p)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.reports.Remove(p)
+	err = errors.Join(
+		s.results.Remove(ctx, bus.ResultConsumer(p)),
+		s.results.Remove(ctx, bus.LinksConsumer(p)))
+	if err != nil {
+		return err
+	}
+	// What was changed must be written while the store takes it.
+	err = s.do(ctx, func(l *loop, _ time.Time) error {
+		if err := l.write(ctx); err != nil {
+			s.fail(err)
+			return err
+		}
+		l.f.Disown(p)
+		s.held[p].Store(nil)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.store.Release(ctx, p); err != nil && !errors.Is(err, frontier.ErrFenced) {
+		return fmt.Errorf("release partition %d: %w", p, err)
+	}
+	s.deps.Log.Info("gave up partition", "partition", p)
+	return nil
+}
+
+// scans lets those who ask at the same time share one look at the streams.
+type scans struct {
+	mu      sync.Mutex
+	next    *scan
+	running sync.Mutex
+}
+
+// scan is one look at the streams.
+type scan struct {
+	done   chan struct{}
+	leases map[uint64]struct{}
+	err    error
+}
+
+// inFlight is Bus.InFlight, begun after the call.
+func (s *scans) inFlight(ctx context.Context, b *bus.Bus) (map[uint64]struct{}, error) {
+	s.mu.Lock()
+	mine, leads := s.next, false
+	if mine == nil {
+		mine, leads = &scan{done: make(chan struct{})}, true
+		s.next = mine
+	}
+	s.mu.Unlock()
+	if leads {
+		s.running.Lock()
+		s.mu.Lock()
+		s.next = nil // who comes from here on must look again
+		s.mu.Unlock()
+		mine.leases, mine.err = b.InFlight(ctx)
+		s.running.Unlock()
+		close(mine.done)
+	}
+	select {
+	case <-mine.done:
+		return mine.leases, mine.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
