@@ -97,6 +97,9 @@ func (f *Frontier) Own(now time.Time, s *Snapshot) {
 	}
 	f.dueAt = earlier(f.dueAt, s.DueAt)
 	for _, c := range f.order {
+		if c.State == Cancelled || c.State == Failed {
+			f.voidLeases(c) // its last owner may not have heard of the end
+		}
 		f.know(c)
 	}
 	f.placePartition(p)

@@ -1,7 +1,6 @@
 package frontier_test
 
 import (
-	"errors"
 	"maps"
 	"slices"
 	"testing"
@@ -13,225 +12,93 @@ import (
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
 )
 
-// cluster is a world of several frontiers over one store. Everything is written
-// after each action, so that what a replica loses with its memory is nothing; what
-// the test is about is who may write, and what is under way between them.
-type cluster struct {
-	*world
-	nodes  []*node
-	owner  map[uint32]*node  // by the store
-	epoch  map[uint32]uint64 // of the owner
-	run    uint32
-	seq    uint64
-	defs   map[frontier.CrawlNo]frontier.Crawl // as they were last written
-	quota  map[grant]int64
-	links  []frontier.OutboxRow // published, maybe delivered, not yet taken out
-	fenced int
-	saved  struct {
-		m    *model
-		out  []frontier.Lease
-		done []frontier.Completion
-	}
+// TestModelReplicas is TestModel with several owners: partitions move in good order,
+// are taken from owners that stand still, owners die, links travel late and twice.
+func TestModelReplicas(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		c := newCluster(rt, t)
+		act := func(f func()) func(*rapid.T) { return func(t *rapid.T) { c.t = t; f() } }
+		rt.Repeat(map[string]func(*rapid.T){
+			"":         c.checkAll,
+			"crawl":    act(c.actPut),
+			"tell":     act(c.actTell),
+			"add":      act(c.actAddSome),
+			"deliver":  act(c.actDeliver),
+			"deliver2": act(c.actDeliver),
+			"work":     act(c.actWork),
+			"work2":    act(c.actWork),
+			"report":   act(c.actReportSome),
+			"finish":   act(c.actFinish),
+			"finish2":  act(c.actFinish),
+			"again":    act(c.actAgainSome),
+			"time":     act(c.actPass),
+			"state":    act(c.actLife),
+			"settle":   act(c.actSettle),
+			"expire":   act(c.actExpireSome),
+			"move":     act(c.actMove),
+			"steal":    act(c.actSteal),
+			"die":      act(c.actDie),
+		})
+		c.t = rt
+		c.runOut()
+	})
 }
 
-// node is a replica. One whose partitions were taken without its knowledge goes on
-// until it writes.
-type node struct {
-	f     *frontier.Frontier
-	epoch map[uint32]uint64 // of the partitions that it believes to own
-}
-
-// grant names a partition's part of a crawl's pages.
-type grant struct {
-	p  uint32
-	no frontier.CrawlNo
-}
-
-// errStale is what a node's action ends with when somebody else has its partition.
-var errStale = errors.New("stale")
-
-func newCluster(t *rapid.T, tb testing.TB) *cluster {
-	w := newWorld(t, tb)
-	w.cfg.Shared = true
-	c := &cluster{
-		world: w, owner: map[uint32]*node{}, epoch: map[uint32]uint64{}, run: 10,
-		defs: map[frontier.CrawlNo]frontier.Crawl{}, quota: map[grant]int64{},
-	}
-	for range rapid.IntRange(2, 3).Draw(t, "replicas") {
-		c.nodes = append(c.nodes, c.newNode())
-	}
-	for p := range uint32(partitions) {
-		c.take(c.nodes[int(p)%len(c.nodes)], p)
-	}
-	return c
-}
-
-// newNode begins a run.
-func (c *cluster) newNode() *node {
-	c.run++
-	start := &frontier.Start{Run: c.run, Partitions: partitions}
-	for _, no := range sorted(c.defs) {
-		start.Crawls = append(start.Crawls, c.defs[no])
-	}
-	return &node{f: frontier.New(c.cfg, start, c.now), epoch: map[uint32]uint64{}}
-}
-
-// use makes a node the one that acts.
-func (c *cluster) use(n *node) {
-	c.f = n.f
-	c.apply = func(b *frontier.Batch) (frontier.Commit, error) { return c.applyOf(n, b) }
-	c.mine = func(r frontier.Ref) bool { return n.f.Owns(r.Partition) }
-}
-
-// applyOf writes a batch of a node as a shared store does.
-func (c *cluster) applyOf(n *node, b *frontier.Batch) (frontier.Commit, error) {
-	for p := range touched(b) {
-		if c.owner[p] != n || c.epoch[p] != n.epoch[p] {
-			return nil, frontier.ErrFenced
+// runOut lets every crawl come to its end: nothing may be lost on the way.
+func (c *cluster) runOut() {
+	for range 3000 {
+		for p := range uint32(partitions) {
+			c.ownerOf(p)
 		}
-	}
-	commit, err := c.store.Apply(b)
-	if err != nil {
-		return nil, err
-	}
-	c.seq = max(c.seq, b.Seq)
-	for _, d := range b.Crawls {
-		c.defs[d.No] = d
-	}
-	for _, row := range b.Outbox {
-		if row.Delete {
-			c.links = slices.DeleteFunc(c.links, func(o frontier.OutboxRow) bool { return o.Partition == row.Partition && o.Seq == row.Seq })
-			continue
+		for _, no := range sorted(c.m.crawls) {
+			c.by(c.ownerOf(c.defs[no].Home), func() { // again and again: an owner may turn out to be stale
+				if d := c.defs[no]; d.State != frontier.Closing && (d.State != frontier.Finished || d.Reason == "") {
+					_ = c.f.SetState(c.now, no, frontier.Running, "")
+					_ = c.f.SetState(c.now, no, frontier.Closing, "")
+				}
+			})
 		}
-		row.Links = slices.Clone(row.Links)
-		c.links = append(c.links, row)
-	}
-	return commit, nil
-}
-
-// touched are the partitions that a batch writes to.
-func touched(b *frontier.Batch) map[uint32]bool {
-	ps := map[uint32]bool{}
-	for _, r := range b.URLs {
-		ps[r.Ref.Partition] = true
-	}
-	for _, r := range b.Queue {
-		ps[r.Ref.Partition] = true
-	}
-	for _, r := range b.Due {
-		ps[r.Ref.Partition] = true
-	}
-	for _, r := range b.Ready {
-		ps[r.Partition] = true
-	}
-	for _, r := range b.Hosts {
-		ps[r.Partition] = true
-	}
-	for _, r := range b.Robots {
-		ps[r.Partition] = true
-	}
-	for _, r := range b.Crawls {
-		ps[r.Home] = true
-	}
-	for _, r := range b.Stats {
-		ps[r.Partition] = true
-	}
-	for _, r := range b.Leases {
-		ps[r.Partition] = true
-	}
-	for _, r := range b.Outbox {
-		ps[r.Partition] = true
-	}
-	return ps
-}
-
-// take makes a node the owner of a partition.
-func (c *cluster) take(n *node, p uint32) {
-	snap, err := c.store.Acquire(c.tb.Context(), p)
-	c.must(err)
-	c.owner[p], c.epoch[p], n.epoch[p] = n, snap.Epoch, snap.Epoch
-	for i := range snap.Stats {
-		snap.Stats[i].Quota = c.quota[grant{p, snap.Stats[i].No}]
-	}
-	snap.Seq = c.seq
-	snap.Crawls = nil
-	for _, no := range sorted(c.defs) {
-		if c.defs[no].Home == p {
-			snap.Crawls = append(snap.Crawls, c.defs[no])
+		for len(c.links) > 0 {
+			row := c.links[0]
+			c.deliver(row)
+			c.by(c.ownerOf(row.Partition), func() { c.f.Sent(c.now, row.Partition, row.Seq) })
 		}
-	}
-	n.f.Own(c.now, snap)
-	// What the last owner published is published again.
-	c.links = slices.DeleteFunc(c.links, func(o frontier.OutboxRow) bool { return o.Partition == p })
-	c.links = append(c.links, snap.Outbox...)
-	c.by(n, func() {})
-}
-
-// by lets a node act and write. When it is not the owner any more, what it has not
-// written has not happened, and it begins anew.
-func (c *cluster) by(n *node, act func()) {
-	if !slices.Contains(c.nodes, n) {
-		return // it began anew meanwhile
-	}
-	c.save()
-	c.use(n)
-	defer func() {
-		r := recover()
-		if r == nil {
+		for _, n := range slices.Clone(c.nodes) {
+			c.tell(n)
+			c.by(n, func() { c.work(100) })
+		}
+		for len(c.out) > 0 {
+			c.actFinish()
+		}
+		c.checkAll(c.t)
+		c.actSettle()
+		open := slices.ContainsFunc(slices.Collect(maps.Values(c.defs)), func(d frontier.Crawl) bool { return d.State.Active() })
+		if !open {
+			c.must(c.store.Close())
 			return
 		}
-		if err, ok := r.(error); !ok || !errors.Is(err, errStale) {
-			panic(r)
-		}
-		c.fenced++
-		c.m, c.out, c.done = c.saved.m, c.saved.out, c.saved.done
-		c.replace(n)
-	}()
-	act()
-	c.flush()
-}
-
-// flush writes what the node at hand has; see by.
-func (c *cluster) flush() {
-	b := c.f.Flush()
-	if b == nil {
-		return
-	}
-	c.learn(b)
-	commit, err := c.apply(b)
-	if errors.Is(err, frontier.ErrFenced) {
-		panic(errStale)
-	}
-	c.must(err)
-	c.must(commit.Wait())
-	c.save()
-}
-
-// save remembers what is written; without the writing of the next batch the world is
-// as it was here.
-func (c *cluster) save() {
-	c.saved.m = c.m.clone()
-	c.saved.m.hosts = c.m.cloneHosts()
-	c.saved.out, c.saved.done = slices.Clone(c.out), slices.Clone(c.done)
-}
-
-// replace lets a node that was fenced begin anew; what it still owns is free.
-func (c *cluster) replace(n *node) {
-	i := slices.Index(c.nodes, n)
-	c.nodes[i] = c.newNode()
-	for p, o := range c.owner {
-		if o == n {
-			delete(c.owner, p)
+		c.now = c.now.Add(10 * time.Second)
+		c.wakeAll()
+		for _, n := range slices.Clone(c.nodes) {
+			c.by(n, func() {
+				for _, id := range c.f.Expired(c.now) {
+					c.lost(id)
+				}
+			})
 		}
 	}
-}
-
-// ownerOf returns the owner of a partition; a free one is taken by some node.
-func (c *cluster) ownerOf(p uint32) *node {
-	if c.owner[p] == nil {
-		c.take(c.someNode(), p)
+	for _, no := range sorted(c.m.crawls) {
+		totals, _ := c.store.Totals(c.tb.Context(), []frontier.CrawlNo{no})
+		c.t.Logf("crawl %d: outbox %d", no, totals[0].Outbox)
+		for _, r := range totals[0].Parts {
+			c.t.Logf("%+v", r)
+		}
 	}
-	return c.owner[p]
+	for p, n := range c.owner {
+		c.t.Logf("partition %d: owner %p, owned there %v, leases %+v, wants %+v, quota %v", p, n, n.f.Owned(), n.f.Leases(), n.f.Grants(), c.quota)
+	}
+	c.t.Fatalf("does not come to an end: %+v", c.defs)
 }
 
 func (c *cluster) someNode() *node { return rapid.SampledFrom(c.nodes).Draw(c.t, "node") }
@@ -251,6 +118,7 @@ func (c *cluster) tell(n *node) {
 		for _, no := range sorted(c.defs) {
 			n.f.Learn(c.now, c.defs[no])
 		}
+		c.voided()
 	})
 }
 
@@ -481,12 +349,47 @@ func (c *cluster) actLife() {
 	if no == 0 {
 		return
 	}
-	s := rapid.SampledFrom([]frontier.State{frontier.Running, frontier.Running, frontier.Paused, frontier.Closing}).Draw(c.t, "state")
+	s := rapid.SampledFrom([]frontier.State{
+		frontier.Running, frontier.Running, frontier.Paused, frontier.Closing, frontier.Cancelled,
+	}).Draw(c.t, "state")
 	c.by(c.ownerOf(c.defs[no].Home), func() {
 		if err := c.f.SetState(c.now, no, s, ""); err != nil && crawl.KindOf(err) != crawl.Precondition {
 			c.t.Fatal(err)
 		}
+		c.voided()
 	})
+}
+
+// voided takes the leases of cancelled crawls from the model, where the node at hand
+// knows that they are cancelled.
+func (c *cluster) voided() {
+	for no, mc := range c.m.crawls {
+		if d, _, ok := c.f.Crawl(no); !ok || d.State != frontier.Cancelled {
+			continue
+		}
+		for _, u := range mc.urls {
+			if c.mine(c.ref(no, u.url)) {
+				u.lease = 0
+			}
+		}
+	}
+}
+
+// actExpireSome lets leases run out; some are extended, the others are lost.
+func (c *cluster) actExpireSome() {
+	c.now = c.now.Add(time.Minute)
+	for _, n := range slices.Clone(c.nodes) {
+		c.by(n, func() {
+			for _, id := range c.f.Expired(c.now) {
+				if rapid.Bool().Draw(c.t, "extend") || c.delivered(id) {
+					c.f.Extend(c.now, id)
+					continue
+				}
+				c.out = deleteLease(c.out, id)
+				c.lost(id)
+			}
+		})
+	}
 }
 
 // actSettle lets the home of each crawl look whether it is over.
@@ -548,92 +451,4 @@ func (c *cluster) checkAll(t *rapid.T) {
 			t.Fatalf("crawl %d has %d pages, limit %d", no, c.m.crawls[no].pages, l)
 		}
 	}
-}
-
-// TestModelReplicas is TestModel with several owners: partitions move in good order,
-// are taken from owners that stand still, owners die, links travel late and twice.
-func TestModelReplicas(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(rt *rapid.T) {
-		c := newCluster(rt, t)
-		act := func(f func()) func(*rapid.T) { return func(t *rapid.T) { c.t = t; f() } }
-		rt.Repeat(map[string]func(*rapid.T){
-			"":         c.checkAll,
-			"crawl":    act(c.actPut),
-			"tell":     act(c.actTell),
-			"add":      act(c.actAddSome),
-			"deliver":  act(c.actDeliver),
-			"deliver2": act(c.actDeliver),
-			"work":     act(c.actWork),
-			"work2":    act(c.actWork),
-			"report":   act(c.actReportSome),
-			"finish":   act(c.actFinish),
-			"finish2":  act(c.actFinish),
-			"again":    act(c.actAgainSome),
-			"time":     act(c.actPass),
-			"state":    act(c.actLife),
-			"settle":   act(c.actSettle),
-			"move":     act(c.actMove),
-			"steal":    act(c.actSteal),
-			"die":      act(c.actDie),
-		})
-		c.t = rt
-		c.runOut()
-	})
-}
-
-// runOut lets every crawl come to its end: nothing may be lost on the way.
-func (c *cluster) runOut() {
-	for range 3000 {
-		for p := range uint32(partitions) {
-			c.ownerOf(p)
-		}
-		for _, no := range sorted(c.m.crawls) {
-			c.by(c.ownerOf(c.defs[no].Home), func() { // again and again: an owner may turn out to be stale
-				if d := c.defs[no]; d.State != frontier.Closing && (d.State != frontier.Finished || d.Reason == "") {
-					_ = c.f.SetState(c.now, no, frontier.Running, "")
-					_ = c.f.SetState(c.now, no, frontier.Closing, "")
-				}
-			})
-		}
-		for len(c.links) > 0 {
-			row := c.links[0]
-			c.deliver(row)
-			c.by(c.ownerOf(row.Partition), func() { c.f.Sent(c.now, row.Partition, row.Seq) })
-		}
-		for _, n := range slices.Clone(c.nodes) {
-			c.tell(n)
-			c.by(n, func() { c.work(100) })
-		}
-		for len(c.out) > 0 {
-			c.actFinish()
-		}
-		c.checkAll(c.t)
-		c.actSettle()
-		open := slices.ContainsFunc(slices.Collect(maps.Values(c.defs)), func(d frontier.Crawl) bool { return d.State.Active() })
-		if !open {
-			c.must(c.store.Close())
-			return
-		}
-		c.now = c.now.Add(10 * time.Second)
-		c.wakeAll()
-		for _, n := range slices.Clone(c.nodes) {
-			c.by(n, func() {
-				for _, id := range c.f.Expired(c.now) {
-					c.lost(id)
-				}
-			})
-		}
-	}
-	for _, no := range sorted(c.m.crawls) {
-		totals, _ := c.store.Totals(c.tb.Context(), []frontier.CrawlNo{no})
-		c.t.Logf("crawl %d: outbox %d", no, totals[0].Outbox)
-		for _, r := range totals[0].Parts {
-			c.t.Logf("%+v", r)
-		}
-	}
-	for p, n := range c.owner {
-		c.t.Logf("partition %d: owner %p, owned there %v, leases %+v, wants %+v, quota %v", p, n, n.f.Owned(), n.f.Leases(), n.f.Grants(), c.quota)
-	}
-	c.t.Fatalf("does not come to an end: %+v", c.defs)
 }

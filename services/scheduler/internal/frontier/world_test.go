@@ -252,6 +252,13 @@ func (w *world) active(no frontier.CrawlNo) bool {
 	return c.State.Active()
 }
 
+// ref finds a URL of the model.
+func (w *world) ref(no frontier.CrawlNo, raw string) frontier.Ref {
+	u, err := weburl.FromCanonical(raw)
+	w.must(err)
+	return w.f.Ref(no, u)
+}
+
 // exchange draws what happened to a fetch.
 func (w *world) exchange() frontier.Exchange {
 	x := rapid.SampledFrom([]frontier.Exchange{
