@@ -49,9 +49,11 @@ func Defaults() *crawlv1.CrawlSpec {
 			Retries:      proto.Uint32(2),
 		},
 		Parse: &crawlv1.Parse{
-			FollowLinks:  proto.Bool(true),
-			ObeyNofollow: proto.Bool(true),
-			Sitemaps:     proto.Bool(true),
+			FollowLinks:    proto.Bool(true),
+			ObeyNofollow:   proto.Bool(true),
+			StructuredData: proto.Bool(false),
+			Text:           crawlv1.TextForm_TEXT_FORM_NONE,
+			Sitemaps:       proto.Bool(true),
 			Follow: []crawlv1.LinkKind{
 				crawlv1.LinkKind_LINK_KIND_ANCHOR, crawlv1.LinkKind_LINK_KIND_FRAME, crawlv1.LinkKind_LINK_KIND_CANONICAL,
 				crawlv1.LinkKind_LINK_KIND_ALTERNATE, crawlv1.LinkKind_LINK_KIND_NEXT, crawlv1.LinkKind_LINK_KIND_REFRESH,

@@ -53,6 +53,7 @@ func TestFieldRules(t *testing.T) {
 		{"no layout", "{css: a, type: date, layouts: [dd.mm.yyyy]}", `layouts[0]: must write the date 2 January 2006`},
 		{"fact as a list", "{value: url, many: true}", "many: needs another source"},
 		{"parts of a fact", "{value: url, many: true, transform: [{split: /}]}", ""},
+		{"text that is not looked for", "{value: word_count}", "value: needs parse.text"},
 		{"long selector", "{css: '" + strings.Repeat("a", maxSelector+1) + "'}", "css: is longer than 4096 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -50,7 +50,10 @@ func Validate(s *crawlv1.CrawlSpec) error {
 }
 
 // checker gathers problems.
-type checker struct{ problems []*Problem }
+type checker struct {
+	problems []*Problem
+	noText   bool // the spec looks for no text
+}
 
 func (c *checker) addf(path, format string, args ...any) {
 	c.problems = append(c.problems, &Problem{Path: path, Text: fmt.Sprintf(format, args...)})
@@ -78,7 +81,7 @@ func check(s *crawlv1.CrawlSpec) []*Problem {
 	c.politeness(s.GetPoliteness())
 	c.fetch(s.GetFetch())
 	c.parse(s.GetParse())
-	c.extract(s.GetExtract())
+	c.extract(s.GetExtract(), s.GetParse())
 	c.recrawl(s.GetRecrawl())
 	if s.Weight != nil {
 		c.between("weight", uint64(s.GetWeight()), 1, 1000)

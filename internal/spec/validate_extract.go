@@ -23,10 +23,19 @@ const headerFact = "header."
 
 // pageFacts are the values that a field may take from the page itself.
 func pageFacts() []string {
-	return []string{"url", "depth", "fetched_at", "status", "content_type", "title", "description", "language"}
+	return []string{
+		"url", "depth", "fetched_at", "status", "content_type", "title", "description", "language", "text", "word_count", "digest", "simhash",
+	}
 }
 
-func (c *checker) extract(rules []*crawlv1.ExtractRule) {
+// needsText tells the facts that only a page whose text is looked for has.
+func needsText(fact string) bool {
+	return fact == "text" || fact == "word_count" || fact == "digest" || fact == "simhash"
+}
+
+func (c *checker) extract(rules []*crawlv1.ExtractRule, p *crawlv1.Parse) {
+	c.enum("parse.text", int32(p.GetText()), crawlv1.TextForm_name)
+	c.noText = p.GetText() <= crawlv1.TextForm_TEXT_FORM_NONE
 	seen := map[string]bool{}
 	for i, r := range rules {
 		path := index("extract", i)
@@ -183,6 +192,8 @@ func (c *checker) source(path string, f *crawlv1.FieldRule) {
 			c.addf(path+".value", "%q is not the name of a header", h)
 		} else if !ok && !slices.Contains(pageFacts(), v) {
 			c.addf(path+".value", "must be %s, or header. and a name, not %q; %s", oneOf(pageFacts()), v, didYouMean(v, pageFacts()))
+		} else if c.noText && needsText(v) {
+			c.addf(path+".value", "needs parse.text: plain or markdown, for %s to be known", v)
 		}
 	}
 	if f.GetAttr() != "" && f.GetCss() == "" && f.GetXpath() == "" {

@@ -56,7 +56,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 		rejected: f.NewCounter(prometheus.CounterOpts{
 			Name: "weir_parser_rejected_items_total",
-			Help: "Items dropped for want of a required field. Many after a change of the site mean that selectors no longer fit.",
+			Help: "Items dropped for want of a required field, or kept apart because they do not fit their schema. Many after a change of the site mean that selectors no longer fit.",
 		}),
 		fields: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_parser_fields_total",
@@ -72,7 +72,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 		cut: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_parser_cut_records_total",
-			Help: "Records that did not fit a message, by what was done: body (moved to storage), packed (links compressed), links, items (dropped). Raise the server's max_payload if items or links are.",
+			Help: "Records that did not fit a message, by what was done: body (moved to storage), packed (links compressed), rejects, links, items (dropped). Raise the server's max_payload if items or links are.",
 		}, []string{"what"}),
 		links: map[string]prometheus.Counter{"accepted": links.WithLabelValues("accepted")},
 	}

@@ -41,6 +41,11 @@ func (s *Service) fit(ctx context.Context, rec *crawlv1.Record, limit int) error
 		s.m.cut.WithLabelValues("body").Inc()
 	}
 	p := rec.GetParsed()
+	if n := len(p.GetRejects()); proto.Size(rec) > limit && n > 0 {
+		p.Rejects = shorten(p.GetRejects(), proto.Size(rec)-limit)
+		p.Warning = join(p.GetWarning(), "the page has more rejected items than fit a message")
+		s.m.cut.WithLabelValues("rejects").Inc()
+	}
 	if len(p.GetOutlinks()) > 0 && proto.Size(rec) > limit {
 		if err := s.packLinks(rec, limit); err != nil {
 			return err

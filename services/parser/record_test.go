@@ -31,7 +31,7 @@ func TestRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &crawlv1.Record{Ref: p.Ref, Fetch: p.Fetch, Body: p.Body, Parsed: &crawlv1.ParseResult{
-		Title: "A & B", ContentType: "text/html", Charset: "utf-8",
+		Title: "A & B", Language: "en", ContentType: "text/html", Charset: "utf-8",
 		Outlinks:      []*crawlv1.Outlink{{Url: "https://site.example/a", Depth: 2}},
 		RejectedLinks: map[string]uint32{"host": 1, "nofollow": 1},
 		Items: []*crawlv1.Item{{Rule: "page", Json: fmt.Appendf(nil, `{"status":200,"title":"A & B","description":"About","language":"en","content_type":"text/html","bytes":%d,"links":3,"depth":1,`+

@@ -14,6 +14,7 @@ import (
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	"github.com/weircrawl/weir/services/parser/internal/document"
 	"github.com/weircrawl/weir/services/parser/internal/extract"
+	"github.com/weircrawl/weir/services/parser/internal/itemschema"
 	"github.com/weircrawl/weir/services/parser/internal/link"
 	"github.com/weircrawl/weir/services/parser/internal/page"
 	"github.com/weircrawl/weir/services/parser/internal/transform"
@@ -82,8 +83,26 @@ func ruleOf(i int, r *crawlv1.ExtractRule) (extract.Rule, error) {
 	if out.When, err = conditionOf(path, r.GetWhen(), false); err != nil {
 		return out, err
 	}
+	if out.Check, err = checkOf(path, r.GetSchema()); err != nil {
+		return out, err
+	}
 	out.Fields, err = fieldsOf(path+".fields", r.GetFields())
 	return out, err
+}
+
+// checkOf compiles a schema; nil for none.
+func checkOf(path, text string) (func([]byte) string, error) {
+	if text == "" {
+		return nil, nil
+	}
+	if !strings.HasPrefix(text, "{") {
+		return nil, &spec.Problem{Path: path + ".schema", Text: fmt.Sprintf("%q is a file, which the client was to read; give the schema itself", text)}
+	}
+	s, err := itemschema.Compile(text)
+	if err != nil {
+		return nil, &spec.Problem{Path: path + ".schema", Text: err.Error()}
+	}
+	return s.Check, nil
 }
 
 // condition is one of a spec in the core's form.
@@ -204,6 +223,7 @@ type readyCrawl struct {
 func ready(c *spec.Compiled, maxOutlinks int) *readyCrawl {
 	parse := c.Spec.GetParse()
 	r := &readyCrawl{compiled: c, crawl: page.Crawl{
+		Structured: parse.GetStructuredData(), Text: textForm(parse.GetText()),
 		Agent: c.Agent, Sitemaps: parse.GetSitemaps(), NamedSitemaps: namedSitemaps(c),
 		Links: link.Config{
 			Canon: c.Canon, Scope: c.Scope, Priority: c.Priority, Max: maxOutlinks,
@@ -238,6 +258,16 @@ func kindsOf(list []crawlv1.LinkKind) document.Kinds {
 		set |= 1 << k
 	}
 	return set & document.All
+}
+
+func textForm(f crawlv1.TextForm) page.TextForm {
+	switch f {
+	case crawlv1.TextForm_TEXT_FORM_PLAIN:
+		return page.PlainText
+	case crawlv1.TextForm_TEXT_FORM_MARKDOWN:
+		return page.Markdown
+	}
+	return page.NoText
 }
 
 func firstLine(err error) string {

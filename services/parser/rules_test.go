@@ -62,6 +62,60 @@ func TestRulesOfSpec(t *testing.T) {
 	}
 }
 
+func TestSchema(t *testing.T) {
+	t.Parallel()
+	const rules = `extract: [{name: r, each: 'css:li', schema: '{"required":["n"],"properties":{"n":{"type":"integer"}}}', fields: {n: {css: li, type: json}}}]`
+	s := newService(t, nil)
+	rec, err := s.record(t.Context(), specsOf(t, ruleCrawl(t, rules)), newPage(t, "https://site.example/p", "<li>1<li>1.5<li>x<li>2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := rec.GetParsed()
+	if len(p.GetItems()) != 2 || p.GetItems()[1].GetIndex() != 1 || p.GetRejectedItems() != 2 || len(p.GetRejects()) != 2 {
+		t.Fatalf("parsed %v", p)
+	}
+	if r := p.GetRejects()[0]; r.GetRule() != "r" || string(r.GetJson()) != `{"n":1.5}` || r.GetReason() != "/n: got number, want integer" {
+		t.Errorf("reject %v", r)
+	}
+	for text, want := range map[string]string{
+		`'{"type": "strin"}'`: "r.yaml:1:21: extract[0].schema: is not a JSON Schema", "product.json": `extract[0].schema: "product.json" is a file`,
+	} {
+		_, err := spec.Decode("r.yaml", []byte("extract: [{name: r, schema: "+text+", fields: {n: {css: a}}}]"), nil, CheckSpec)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+func TestTextAndData(t *testing.T) {
+	t.Parallel()
+	const page = `<title>T</title><script type="application/ld+json">{"@type":"A"}</script><nav>menu</nav><article><p>The river rises in the hills and runs to the sea.
+and nobody who lives beside it would say that it belongs to anyone but to itself.<p>Every spring the water comes up to the <a href=/mill>old mill</a>, and every summer it goes down again, as it has always done.</article>`
+	for _, c := range []struct{ name, spec, want string }{
+		{"plain", "parse: {text: plain}", `"text":"`},
+		{"markdown", "parse: {text: markdown}", `[old mill](https://site.example/mill)`},
+		{"structured data", "parse: {structured_data: true}", `"structured":{"json_ld":[{"@type":"A"}],"microdata":[],"open_graph":{}}`},
+		{"text of a rule", "parse: {text: plain}\nextract: [{name: r, fields: {w: {value: word_count, type: integer}}}]", `{"w":49,`},
+		{"when of a text", "parse: {text: plain}\nextract: [{name: r, when: 'language == \"en\"', fields: {w: {value: language}}}]", `{"w":"en",`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newService(t, nil)
+			rec, err := s.record(t.Context(), specsOf(t, ruleCrawl(t, c.spec)), newPage(t, "https://site.example/p", page))
+			if err != nil || len(rec.GetParsed().GetItems()) != 1 {
+				t.Fatalf("record %v, %v", rec.GetParsed(), err)
+			}
+			p := rec.GetParsed()
+			if got := string(p.GetItems()[0].GetJson()); !strings.Contains(got, c.want) {
+				t.Errorf("item %s, want %s", got, c.want)
+			}
+			if withText := strings.Contains(c.spec, "text:"); withText != (p.GetText().GetWords() > 40) || withText != (p.GetLanguage() == "en") || withText != (len(p.GetText().GetSha256()) == 32) {
+				t.Errorf("language %q, text %v", p.GetLanguage(), p.GetText())
+			}
+		})
+	}
+}
+
 func TestRuleCounts(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer

@@ -70,6 +70,8 @@ func TestMistakes(t *testing.T) {
 		{"fetch http://127.0.0.1:1/ --allow-net 127.0.0.1", 1, "connect_refused: "},
 		{"spec validate DIR/noseeds.yaml --set order=x", 2, `--set order=x: order must be breadth_first, depth_first or best_first, not "x"`},
 		{"spec validate DIR/css.yaml", 2, "DIR/css.yaml:1:34: extract[0].fields.a.css: "},
+		{"spec validate DIR/noschema.yaml", 2, "DIR/noschema.yaml:1:21: extract[0].schema: cannot read DIR/none.json: no such file or directory"},
+		{"spec validate DIR/schema.yaml", 2, "DIR/schema.yaml:1:21: extract[0].schema: is not a JSON Schema: "},
 	}
 	for _, tt := range tests {
 		t.Run(tt.args, func(t *testing.T) {
@@ -79,6 +81,9 @@ func TestMistakes(t *testing.T) {
 			write(t, dir, "noseeds.yaml", "name: x\n")
 			write(t, dir, "nofile.yaml", "seeds: {files: [none.txt]}\n")
 			write(t, dir, "css.yaml", "extract: [{name: x, fields: {a: {css: 'p['}}}]\n")
+			write(t, dir, "noschema.yaml", "extract: [{name: x, schema: none.json, fields: {a: {css: p}}}]\n")
+			write(t, dir, "schema.yaml", "extract: [{name: x, schema: x.json, fields: {a: {css: p}}}]\n")
+			write(t, dir, "x.json", `{"type": "objec"}`)
 			got := weir(t, strings.Fields(strings.ReplaceAll(tt.args, "DIR", dir))...)
 			want := "weir: " + strings.ReplaceAll(tt.want, "DIR", dir)
 			if got.code != tt.code || !strings.HasPrefix(got.stderr, want) || got.stdout != "" {

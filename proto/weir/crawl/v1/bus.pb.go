@@ -995,12 +995,23 @@ type ParseResult struct {
 	RejectedLinks map[string]uint32 `protobuf:"bytes,5,rep,name=rejected_links,json=rejectedLinks,proto3" json:"rejected_links,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	// Items.
 	Items []*Item `protobuf:"bytes,6,rep,name=items,proto3" json:"items,omitempty"`
-	// Items dropped because a required field had no value.
+	// Items dropped because a required field had no value, or that did not fit the
+	// schema of their rule.
 	RejectedItems uint32 `protobuf:"varint,7,opt,name=rejected_items,json=rejectedItems,proto3" json:"rejected_items,omitempty"`
 	// What went wrong while reading the page, for people; the page is kept.
 	Warning string `protobuf:"bytes,8,opt,name=warning,proto3" json:"warning,omitempty"`
 	// How the rules that were for the page did, in the order of the spec.
 	Rules []*RuleCounts `protobuf:"bytes,9,rep,name=rules,proto3" json:"rules,omitempty"`
+	// Items that did not fit the schema of their rule, at most 100; all are counted in
+	// rejected_items.
+	Rejects []*RejectedItem `protobuf:"bytes,10,rep,name=rejects,proto3" json:"rejects,omitempty"`
+	// Language of the page as a BCP 47 tag; empty where it is not known.
+	Language string `protobuf:"bytes,11,opt,name=language,proto3" json:"language,omitempty"`
+	// Of the text of the page, where parse.text asks for it: the number of words, the
+	// SHA-256 of the plain text, and the 64-bit SimHash of its shingles of three words,
+	// which differs in few bits between pages that differ in few words. Absent without
+	// text.
+	Text *TextFacts `protobuf:"bytes,12,opt,name=text,proto3" json:"text,omitempty"`
 	// The outlinks of a page with very many; outlinks is then empty.
 	PackedOutlinks *PackedOutlinks `protobuf:"bytes,20,opt,name=packed_outlinks,json=packedOutlinks,proto3" json:"packed_outlinks,omitempty"`
 	unknownFields  protoimpl.UnknownFields
@@ -1100,11 +1111,160 @@ func (x *ParseResult) GetRules() []*RuleCounts {
 	return nil
 }
 
+func (x *ParseResult) GetRejects() []*RejectedItem {
+	if x != nil {
+		return x.Rejects
+	}
+	return nil
+}
+
+func (x *ParseResult) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+func (x *ParseResult) GetText() *TextFacts {
+	if x != nil {
+		return x.Text
+	}
+	return nil
+}
+
 func (x *ParseResult) GetPackedOutlinks() *PackedOutlinks {
 	if x != nil {
 		return x.PackedOutlinks
 	}
 	return nil
+}
+
+// RejectedItem is an item that is kept apart.
+type RejectedItem struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the rule.
+	Rule string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	// The fields of the item as one JSON object.
+	Json []byte `protobuf:"bytes,2,opt,name=json,proto3" json:"json,omitempty"`
+	// Why it was rejected, one line.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RejectedItem) Reset() {
+	*x = RejectedItem{}
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RejectedItem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RejectedItem) ProtoMessage() {}
+
+func (x *RejectedItem) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RejectedItem.ProtoReflect.Descriptor instead.
+func (*RejectedItem) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *RejectedItem) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *RejectedItem) GetJson() []byte {
+	if x != nil {
+		return x.Json
+	}
+	return nil
+}
+
+func (x *RejectedItem) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// TextFacts are those of the text of a page.
+type TextFacts struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Words; of scripts without blanks, characters.
+	Words uint32 `protobuf:"varint,1,opt,name=words,proto3" json:"words,omitempty"`
+	// SHA-256 of the plain text.
+	Sha256 []byte `protobuf:"bytes,2,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	// SimHash of its shingles of three words.
+	Simhash       uint64 `protobuf:"fixed64,3,opt,name=simhash,proto3" json:"simhash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TextFacts) Reset() {
+	*x = TextFacts{}
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TextFacts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TextFacts) ProtoMessage() {}
+
+func (x *TextFacts) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TextFacts.ProtoReflect.Descriptor instead.
+func (*TextFacts) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *TextFacts) GetWords() uint32 {
+	if x != nil {
+		return x.Words
+	}
+	return 0
+}
+
+func (x *TextFacts) GetSha256() []byte {
+	if x != nil {
+		return x.Sha256
+	}
+	return nil
+}
+
+func (x *TextFacts) GetSimhash() uint64 {
+	if x != nil {
+		return x.Simhash
+	}
+	return 0
 }
 
 // RuleCounts say how a rule did on a page.
@@ -1124,7 +1284,7 @@ type RuleCounts struct {
 
 func (x *RuleCounts) Reset() {
 	*x = RuleCounts{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[10]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1136,7 +1296,7 @@ func (x *RuleCounts) String() string {
 func (*RuleCounts) ProtoMessage() {}
 
 func (x *RuleCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[10]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1149,7 +1309,7 @@ func (x *RuleCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleCounts.ProtoReflect.Descriptor instead.
 func (*RuleCounts) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{10}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RuleCounts) GetRule() string {
@@ -1198,7 +1358,7 @@ type FieldCounts struct {
 
 func (x *FieldCounts) Reset() {
 	*x = FieldCounts{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[11]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1210,7 +1370,7 @@ func (x *FieldCounts) String() string {
 func (*FieldCounts) ProtoMessage() {}
 
 func (x *FieldCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[11]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1223,7 +1383,7 @@ func (x *FieldCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldCounts.ProtoReflect.Descriptor instead.
 func (*FieldCounts) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{11}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *FieldCounts) GetField() string {
@@ -1273,7 +1433,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[12]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1285,7 +1445,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[12]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1298,7 +1458,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{12}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Record) GetRef() *TaskRef {
@@ -1377,7 +1537,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[13]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1389,7 +1549,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[13]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1402,7 +1562,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{13}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Result) GetRef() *TaskRef {
@@ -1557,7 +1717,7 @@ type Links struct {
 
 func (x *Links) Reset() {
 	*x = Links{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[14]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1569,7 +1729,7 @@ func (x *Links) String() string {
 func (*Links) ProtoMessage() {}
 
 func (x *Links) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[14]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1582,7 +1742,7 @@ func (x *Links) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Links.ProtoReflect.Descriptor instead.
 func (*Links) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{14}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Links) GetCrawlId() string {
@@ -1641,7 +1801,7 @@ type Link struct {
 
 func (x *Link) Reset() {
 	*x = Link{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[15]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1653,7 +1813,7 @@ func (x *Link) String() string {
 func (*Link) ProtoMessage() {}
 
 func (x *Link) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[15]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1666,7 +1826,7 @@ func (x *Link) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Link.ProtoReflect.Descriptor instead.
 func (*Link) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{15}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Link) GetUrl() string {
@@ -1742,7 +1902,7 @@ type FetchReport struct {
 
 func (x *FetchReport) Reset() {
 	*x = FetchReport{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[16]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1754,7 +1914,7 @@ func (x *FetchReport) String() string {
 func (*FetchReport) ProtoMessage() {}
 
 func (x *FetchReport) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[16]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1767,7 +1927,7 @@ func (x *FetchReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchReport.ProtoReflect.Descriptor instead.
 func (*FetchReport) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{16}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *FetchReport) GetCrawlId() string {
@@ -1853,7 +2013,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[17]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1865,7 +2025,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[17]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1878,7 +2038,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{17}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DeadLetter) GetStream() string {
@@ -1983,7 +2143,7 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\x04Item\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x12\x12\n" +
-	"\x04json\x18\x03 \x01(\fR\x04json\"\x91\x04\n" +
+	"\x04json\x18\x03 \x01(\fR\x04json\"\x92\x05\n" +
 	"\vParseResult\x12\x14\n" +
 	"\x05title\x18\x01 \x01(\tR\x05title\x12!\n" +
 	"\fcontent_type\x18\x02 \x01(\tR\vcontentType\x12\x18\n" +
@@ -1993,11 +2153,23 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\x05items\x18\x06 \x03(\v2\x13.weir.crawl.v1.ItemR\x05items\x12%\n" +
 	"\x0erejected_items\x18\a \x01(\rR\rrejectedItems\x12\x18\n" +
 	"\awarning\x18\b \x01(\tR\awarning\x12/\n" +
-	"\x05rules\x18\t \x03(\v2\x19.weir.crawl.v1.RuleCountsR\x05rules\x12F\n" +
+	"\x05rules\x18\t \x03(\v2\x19.weir.crawl.v1.RuleCountsR\x05rules\x125\n" +
+	"\arejects\x18\n" +
+	" \x03(\v2\x1b.weir.crawl.v1.RejectedItemR\arejects\x12\x1a\n" +
+	"\blanguage\x18\v \x01(\tR\blanguage\x12,\n" +
+	"\x04text\x18\f \x01(\v2\x18.weir.crawl.v1.TextFactsR\x04text\x12F\n" +
 	"\x0fpacked_outlinks\x18\x14 \x01(\v2\x1d.weir.crawl.v1.PackedOutlinksR\x0epackedOutlinks\x1a@\n" +
 	"\x12RejectedLinksEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\x86\x01\n" +
+	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"N\n" +
+	"\fRejectedItem\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x12\n" +
+	"\x04json\x18\x02 \x01(\fR\x04json\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"S\n" +
+	"\tTextFacts\x12\x14\n" +
+	"\x05words\x18\x01 \x01(\rR\x05words\x12\x16\n" +
+	"\x06sha256\x18\x02 \x01(\fR\x06sha256\x12\x18\n" +
+	"\asimhash\x18\x03 \x01(\x06R\asimhash\"\x86\x01\n" +
 	"\n" +
 	"RuleCounts\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x14\n" +
@@ -2113,7 +2285,7 @@ func file_weir_crawl_v1_bus_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_crawl_v1_bus_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_weir_crawl_v1_bus_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_weir_crawl_v1_bus_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_weir_crawl_v1_bus_proto_goTypes = []any{
 	(TaskKind)(0),                 // 0: weir.crawl.v1.TaskKind
 	(ErrorClass)(0),               // 1: weir.crawl.v1.ErrorClass
@@ -2127,61 +2299,65 @@ var file_weir_crawl_v1_bus_proto_goTypes = []any{
 	(*PackedOutlinks)(nil),        // 9: weir.crawl.v1.PackedOutlinks
 	(*Item)(nil),                  // 10: weir.crawl.v1.Item
 	(*ParseResult)(nil),           // 11: weir.crawl.v1.ParseResult
-	(*RuleCounts)(nil),            // 12: weir.crawl.v1.RuleCounts
-	(*FieldCounts)(nil),           // 13: weir.crawl.v1.FieldCounts
-	(*Record)(nil),                // 14: weir.crawl.v1.Record
-	(*Result)(nil),                // 15: weir.crawl.v1.Result
-	(*Links)(nil),                 // 16: weir.crawl.v1.Links
-	(*Link)(nil),                  // 17: weir.crawl.v1.Link
-	(*FetchReport)(nil),           // 18: weir.crawl.v1.FetchReport
-	(*DeadLetter)(nil),            // 19: weir.crawl.v1.DeadLetter
-	nil,                           // 20: weir.crawl.v1.ParseResult.RejectedLinksEntry
-	nil,                           // 21: weir.crawl.v1.Result.RejectedLinksEntry
-	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 23: google.protobuf.Duration
+	(*RejectedItem)(nil),          // 12: weir.crawl.v1.RejectedItem
+	(*TextFacts)(nil),             // 13: weir.crawl.v1.TextFacts
+	(*RuleCounts)(nil),            // 14: weir.crawl.v1.RuleCounts
+	(*FieldCounts)(nil),           // 15: weir.crawl.v1.FieldCounts
+	(*Record)(nil),                // 16: weir.crawl.v1.Record
+	(*Result)(nil),                // 17: weir.crawl.v1.Result
+	(*Links)(nil),                 // 18: weir.crawl.v1.Links
+	(*Link)(nil),                  // 19: weir.crawl.v1.Link
+	(*FetchReport)(nil),           // 20: weir.crawl.v1.FetchReport
+	(*DeadLetter)(nil),            // 21: weir.crawl.v1.DeadLetter
+	nil,                           // 22: weir.crawl.v1.ParseResult.RejectedLinksEntry
+	nil,                           // 23: weir.crawl.v1.Result.RejectedLinksEntry
+	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
 }
 var file_weir_crawl_v1_bus_proto_depIdxs = []int32{
 	0,  // 0: weir.crawl.v1.TaskRef.kind:type_name -> weir.crawl.v1.TaskKind
 	2,  // 1: weir.crawl.v1.FetchTask.ref:type_name -> weir.crawl.v1.TaskRef
-	22, // 2: weir.crawl.v1.FetchTask.start_before:type_name -> google.protobuf.Timestamp
-	22, // 3: weir.crawl.v1.FetchResult.started_at:type_name -> google.protobuf.Timestamp
-	23, // 4: weir.crawl.v1.FetchResult.duration:type_name -> google.protobuf.Duration
+	24, // 2: weir.crawl.v1.FetchTask.start_before:type_name -> google.protobuf.Timestamp
+	24, // 3: weir.crawl.v1.FetchResult.started_at:type_name -> google.protobuf.Timestamp
+	25, // 4: weir.crawl.v1.FetchResult.duration:type_name -> google.protobuf.Duration
 	1,  // 5: weir.crawl.v1.FetchResult.error:type_name -> weir.crawl.v1.ErrorClass
 	4,  // 6: weir.crawl.v1.FetchResult.request_headers:type_name -> weir.crawl.v1.Header
 	4,  // 7: weir.crawl.v1.FetchResult.response_headers:type_name -> weir.crawl.v1.Header
-	23, // 8: weir.crawl.v1.FetchResult.retry_after:type_name -> google.protobuf.Duration
+	25, // 8: weir.crawl.v1.FetchResult.retry_after:type_name -> google.protobuf.Duration
 	2,  // 9: weir.crawl.v1.Page.ref:type_name -> weir.crawl.v1.TaskRef
 	5,  // 10: weir.crawl.v1.Page.fetch:type_name -> weir.crawl.v1.FetchResult
 	6,  // 11: weir.crawl.v1.Page.body:type_name -> weir.crawl.v1.Body
 	8,  // 12: weir.crawl.v1.ParseResult.outlinks:type_name -> weir.crawl.v1.Outlink
-	20, // 13: weir.crawl.v1.ParseResult.rejected_links:type_name -> weir.crawl.v1.ParseResult.RejectedLinksEntry
+	22, // 13: weir.crawl.v1.ParseResult.rejected_links:type_name -> weir.crawl.v1.ParseResult.RejectedLinksEntry
 	10, // 14: weir.crawl.v1.ParseResult.items:type_name -> weir.crawl.v1.Item
-	12, // 15: weir.crawl.v1.ParseResult.rules:type_name -> weir.crawl.v1.RuleCounts
-	9,  // 16: weir.crawl.v1.ParseResult.packed_outlinks:type_name -> weir.crawl.v1.PackedOutlinks
-	13, // 17: weir.crawl.v1.RuleCounts.fields:type_name -> weir.crawl.v1.FieldCounts
-	2,  // 18: weir.crawl.v1.Record.ref:type_name -> weir.crawl.v1.TaskRef
-	5,  // 19: weir.crawl.v1.Record.fetch:type_name -> weir.crawl.v1.FetchResult
-	6,  // 20: weir.crawl.v1.Record.body:type_name -> weir.crawl.v1.Body
-	11, // 21: weir.crawl.v1.Record.parsed:type_name -> weir.crawl.v1.ParseResult
-	2,  // 22: weir.crawl.v1.Result.ref:type_name -> weir.crawl.v1.TaskRef
-	22, // 23: weir.crawl.v1.Result.ended_at:type_name -> google.protobuf.Timestamp
-	23, // 24: weir.crawl.v1.Result.duration:type_name -> google.protobuf.Duration
-	1,  // 25: weir.crawl.v1.Result.error:type_name -> weir.crawl.v1.ErrorClass
-	23, // 26: weir.crawl.v1.Result.retry_after:type_name -> google.protobuf.Duration
-	8,  // 27: weir.crawl.v1.Result.outlinks:type_name -> weir.crawl.v1.Outlink
-	21, // 28: weir.crawl.v1.Result.rejected_links:type_name -> weir.crawl.v1.Result.RejectedLinksEntry
-	9,  // 29: weir.crawl.v1.Result.packed_outlinks:type_name -> weir.crawl.v1.PackedOutlinks
-	17, // 30: weir.crawl.v1.Links.links:type_name -> weir.crawl.v1.Link
-	22, // 31: weir.crawl.v1.Link.not_before:type_name -> google.protobuf.Timestamp
-	1,  // 32: weir.crawl.v1.FetchReport.error:type_name -> weir.crawl.v1.ErrorClass
-	23, // 33: weir.crawl.v1.FetchReport.duration:type_name -> google.protobuf.Duration
-	23, // 34: weir.crawl.v1.FetchReport.retry_after:type_name -> google.protobuf.Duration
-	22, // 35: weir.crawl.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	14, // 15: weir.crawl.v1.ParseResult.rules:type_name -> weir.crawl.v1.RuleCounts
+	12, // 16: weir.crawl.v1.ParseResult.rejects:type_name -> weir.crawl.v1.RejectedItem
+	13, // 17: weir.crawl.v1.ParseResult.text:type_name -> weir.crawl.v1.TextFacts
+	9,  // 18: weir.crawl.v1.ParseResult.packed_outlinks:type_name -> weir.crawl.v1.PackedOutlinks
+	15, // 19: weir.crawl.v1.RuleCounts.fields:type_name -> weir.crawl.v1.FieldCounts
+	2,  // 20: weir.crawl.v1.Record.ref:type_name -> weir.crawl.v1.TaskRef
+	5,  // 21: weir.crawl.v1.Record.fetch:type_name -> weir.crawl.v1.FetchResult
+	6,  // 22: weir.crawl.v1.Record.body:type_name -> weir.crawl.v1.Body
+	11, // 23: weir.crawl.v1.Record.parsed:type_name -> weir.crawl.v1.ParseResult
+	2,  // 24: weir.crawl.v1.Result.ref:type_name -> weir.crawl.v1.TaskRef
+	24, // 25: weir.crawl.v1.Result.ended_at:type_name -> google.protobuf.Timestamp
+	25, // 26: weir.crawl.v1.Result.duration:type_name -> google.protobuf.Duration
+	1,  // 27: weir.crawl.v1.Result.error:type_name -> weir.crawl.v1.ErrorClass
+	25, // 28: weir.crawl.v1.Result.retry_after:type_name -> google.protobuf.Duration
+	8,  // 29: weir.crawl.v1.Result.outlinks:type_name -> weir.crawl.v1.Outlink
+	23, // 30: weir.crawl.v1.Result.rejected_links:type_name -> weir.crawl.v1.Result.RejectedLinksEntry
+	9,  // 31: weir.crawl.v1.Result.packed_outlinks:type_name -> weir.crawl.v1.PackedOutlinks
+	19, // 32: weir.crawl.v1.Links.links:type_name -> weir.crawl.v1.Link
+	24, // 33: weir.crawl.v1.Link.not_before:type_name -> google.protobuf.Timestamp
+	1,  // 34: weir.crawl.v1.FetchReport.error:type_name -> weir.crawl.v1.ErrorClass
+	25, // 35: weir.crawl.v1.FetchReport.duration:type_name -> google.protobuf.Duration
+	25, // 36: weir.crawl.v1.FetchReport.retry_after:type_name -> google.protobuf.Duration
+	24, // 37: weir.crawl.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_weir_crawl_v1_bus_proto_init() }
@@ -2199,7 +2375,7 @@ func file_weir_crawl_v1_bus_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_crawl_v1_bus_proto_rawDesc), len(file_weir_crawl_v1_bus_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   20,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -83,6 +83,63 @@ func (Order) EnumDescriptor() ([]byte, []int) {
 	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{0}
 }
 
+// TextForm is how the text of an article is written.
+type TextForm int32
+
+const (
+	// The default: none.
+	TextForm_TEXT_FORM_UNSPECIFIED TextForm = 0
+	// No text is looked for.
+	TextForm_TEXT_FORM_NONE TextForm = 1
+	// Plain text, a line for each paragraph.
+	TextForm_TEXT_FORM_PLAIN TextForm = 2
+	// Markdown, with links made absolute.
+	TextForm_TEXT_FORM_MARKDOWN TextForm = 3
+)
+
+// Enum value maps for TextForm.
+var (
+	TextForm_name = map[int32]string{
+		0: "TEXT_FORM_UNSPECIFIED",
+		1: "TEXT_FORM_NONE",
+		2: "TEXT_FORM_PLAIN",
+		3: "TEXT_FORM_MARKDOWN",
+	}
+	TextForm_value = map[string]int32{
+		"TEXT_FORM_UNSPECIFIED": 0,
+		"TEXT_FORM_NONE":        1,
+		"TEXT_FORM_PLAIN":       2,
+		"TEXT_FORM_MARKDOWN":    3,
+	}
+)
+
+func (x TextForm) Enum() *TextForm {
+	p := new(TextForm)
+	*p = x
+	return p
+}
+
+func (x TextForm) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TextForm) Descriptor() protoreflect.EnumDescriptor {
+	return file_weir_crawl_v1_spec_proto_enumTypes[1].Descriptor()
+}
+
+func (TextForm) Type() protoreflect.EnumType {
+	return &file_weir_crawl_v1_spec_proto_enumTypes[1]
+}
+
+func (x TextForm) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TextForm.Descriptor instead.
+func (TextForm) EnumDescriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{1}
+}
+
 // LinkKind is what a link is in its page. Those from image on are parts of pages:
 // following them makes pages of the crawl of them.
 type LinkKind int32
@@ -169,11 +226,11 @@ func (x LinkKind) String() string {
 }
 
 func (LinkKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_weir_crawl_v1_spec_proto_enumTypes[1].Descriptor()
+	return file_weir_crawl_v1_spec_proto_enumTypes[2].Descriptor()
 }
 
 func (LinkKind) Type() protoreflect.EnumType {
-	return &file_weir_crawl_v1_spec_proto_enumTypes[1]
+	return &file_weir_crawl_v1_spec_proto_enumTypes[2]
 }
 
 func (x LinkKind) Number() protoreflect.EnumNumber {
@@ -182,7 +239,7 @@ func (x LinkKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use LinkKind.Descriptor instead.
 func (LinkKind) EnumDescriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{1}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{2}
 }
 
 // FieldType is what a field's text is turned into. A text that does not fit
@@ -245,11 +302,11 @@ func (x FieldType) String() string {
 }
 
 func (FieldType) Descriptor() protoreflect.EnumDescriptor {
-	return file_weir_crawl_v1_spec_proto_enumTypes[2].Descriptor()
+	return file_weir_crawl_v1_spec_proto_enumTypes[3].Descriptor()
 }
 
 func (FieldType) Type() protoreflect.EnumType {
-	return &file_weir_crawl_v1_spec_proto_enumTypes[2]
+	return &file_weir_crawl_v1_spec_proto_enumTypes[3]
 }
 
 func (x FieldType) Number() protoreflect.EnumNumber {
@@ -258,7 +315,7 @@ func (x FieldType) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FieldType.Descriptor instead.
 func (FieldType) EnumDescriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{2}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{3}
 }
 
 // CrawlSpec says what to crawl, how gently, and what to keep. Users write it as
@@ -1353,7 +1410,16 @@ type Parse struct {
 	// robots.txt names when it is fetched for the crawl, and any page that is one.
 	// What a sitemap lists has the depth of the sitemap itself; those of robots.txt
 	// have depth 0. Default: true.
-	Sitemaps      *bool `protobuf:"varint,4,opt,name=sitemaps,proto3,oneof" json:"sitemaps,omitempty"`
+	Sitemaps *bool `protobuf:"varint,4,opt,name=sitemaps,proto3,oneof" json:"sitemaps,omitempty"`
+	// Put what pages say about themselves to machines into the items of a crawl
+	// without rules: structured, with json_ld, microdata and open_graph. Default:
+	// false.
+	StructuredData *bool `protobuf:"varint,5,opt,name=structured_data,json=structuredData,proto3,oneof" json:"structured_data,omitempty"`
+	// Find the article of a page, without what surrounds it, and put its text into the
+	// items of a crawl without rules: text, word_count, digest (SHA-256 of the text)
+	// and simhash, all of them facts for the value of a field too. The language of a
+	// page that declares none is found from it. Default: none.
+	Text          TextForm `protobuf:"varint,6,opt,name=text,proto3,enum=weir.crawl.v1.TextForm" json:"text,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1416,6 +1482,20 @@ func (x *Parse) GetSitemaps() bool {
 	return false
 }
 
+func (x *Parse) GetStructuredData() bool {
+	if x != nil && x.StructuredData != nil {
+		return *x.StructuredData
+	}
+	return false
+}
+
+func (x *Parse) GetText() TextForm {
+	if x != nil {
+		return x.Text
+	}
+	return TextForm_TEXT_FORM_UNSPECIFIED
+}
+
 // ExtractRule makes items of pages.
 type ExtractRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1435,7 +1515,13 @@ type ExtractRule struct {
 	// An expression, as in PriorityRule, that says whether the rule is for a page. It
 	// also knows status, content_type, language, title and header("X-Name"):
 	// 'status == 200 and title contains "Offer"'. Default: true.
-	When          string `protobuf:"bytes,6,opt,name=when,proto3" json:"when,omitempty"`
+	When string `protobuf:"bytes,6,opt,name=when,proto3" json:"when,omitempty"`
+	// A JSON Schema that items must fit, with fields without a value counting as
+	// absent: its text, which begins with {, or the name of a file that the client
+	// which submits the crawl reads; a relative path counts from the spec's folder.
+	// Items that do not fit are kept apart with the reason and counted as rejected.
+	// References lead nowhere but inside the schema.
+	Schema        string `protobuf:"bytes,7,opt,name=schema,proto3" json:"schema,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1512,6 +1598,13 @@ func (x *ExtractRule) GetWhen() string {
 	return ""
 }
 
+func (x *ExtractRule) GetSchema() string {
+	if x != nil {
+		return x.Schema
+	}
+	return ""
+}
+
 // FieldRule finds the value of one field. Exactly one source (css, xpath, json,
 // json_ld, microdata, open_graph, value or constant) is given, or fields for an
 // object. A source may find several texts; the first that passes regex, transform
@@ -1525,7 +1618,8 @@ type FieldRule struct {
 	// An RE2 expression: the first group, or the whole match where it has none.
 	Regex string `protobuf:"bytes,3,opt,name=regex,proto3" json:"regex,omitempty"`
 	// A fact of the page: url, depth, fetched_at, status, content_type, title,
-	// description, language, or header. and the name of a response header.
+	// description, language; with parse.text also text, word_count, digest and simhash;
+	// or header. and the name of a response header.
 	Value string `protobuf:"bytes,4,opt,name=value,proto3" json:"value,omitempty"`
 	// What the text is turned into. Default: string; json for fields.
 	Type FieldType `protobuf:"varint,5,opt,name=type,proto3,enum=weir.crawl.v1.FieldType" json:"type,omitempty"`
@@ -2111,22 +2205,26 @@ const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\t_max_bodyB\x10\n" +
 	"\x0e_max_redirectsB\n" +
 	"\n" +
-	"\b_retries\"\xdb\x01\n" +
+	"\b_retries\"\xca\x02\n" +
 	"\x05Parse\x12&\n" +
 	"\ffollow_links\x18\x01 \x01(\bH\x00R\vfollowLinks\x88\x01\x01\x12(\n" +
 	"\robey_nofollow\x18\x02 \x01(\bH\x01R\fobeyNofollow\x88\x01\x01\x12/\n" +
 	"\x06follow\x18\x03 \x03(\x0e2\x17.weir.crawl.v1.LinkKindR\x06follow\x12\x1f\n" +
-	"\bsitemaps\x18\x04 \x01(\bH\x02R\bsitemaps\x88\x01\x01B\x0f\n" +
+	"\bsitemaps\x18\x04 \x01(\bH\x02R\bsitemaps\x88\x01\x01\x12,\n" +
+	"\x0fstructured_data\x18\x05 \x01(\bH\x03R\x0estructuredData\x88\x01\x01\x12+\n" +
+	"\x04text\x18\x06 \x01(\x0e2\x17.weir.crawl.v1.TextFormR\x04textB\x0f\n" +
 	"\r_follow_linksB\x10\n" +
 	"\x0e_obey_nofollowB\v\n" +
-	"\t_sitemaps\"\x8c\x02\n" +
+	"\t_sitemapsB\x12\n" +
+	"\x10_structured_data\"\xa4\x02\n" +
 	"\vExtractRule\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05match\x18\x02 \x01(\tR\x05match\x12\x12\n" +
 	"\x04each\x18\x03 \x01(\tR\x04each\x12>\n" +
 	"\x06fields\x18\x04 \x03(\v2&.weir.crawl.v1.ExtractRule.FieldsEntryR\x06fields\x12\x16\n" +
 	"\x06script\x18\x05 \x01(\tR\x06script\x12\x12\n" +
-	"\x04when\x18\x06 \x01(\tR\x04when\x1aS\n" +
+	"\x04when\x18\x06 \x01(\tR\x04when\x12\x16\n" +
+	"\x06schema\x18\a \x01(\tR\x06schema\x1aS\n" +
 	"\vFieldsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12.\n" +
 	"\x05value\x18\x02 \x01(\v2\x18.weir.crawl.v1.FieldRuleR\x05value:\x028\x01\"\xc1\x05\n" +
@@ -2176,7 +2274,12 @@ const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\x11ORDER_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13ORDER_BREADTH_FIRST\x10\x01\x12\x15\n" +
 	"\x11ORDER_DEPTH_FIRST\x10\x02\x12\x14\n" +
-	"\x10ORDER_BEST_FIRST\x10\x03*\xd8\x02\n" +
+	"\x10ORDER_BEST_FIRST\x10\x03*f\n" +
+	"\bTextForm\x12\x19\n" +
+	"\x15TEXT_FORM_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eTEXT_FORM_NONE\x10\x01\x12\x13\n" +
+	"\x0fTEXT_FORM_PLAIN\x10\x02\x12\x16\n" +
+	"\x12TEXT_FORM_MARKDOWN\x10\x03*\xd8\x02\n" +
 	"\bLinkKind\x12\x19\n" +
 	"\x15LINK_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10LINK_KIND_ANCHOR\x10\x01\x12\x13\n" +
@@ -2216,71 +2319,73 @@ func file_weir_crawl_v1_spec_proto_rawDescGZIP() []byte {
 	return file_weir_crawl_v1_spec_proto_rawDescData
 }
 
-var file_weir_crawl_v1_spec_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_weir_crawl_v1_spec_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
 var file_weir_crawl_v1_spec_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_weir_crawl_v1_spec_proto_goTypes = []any{
 	(Order)(0),                  // 0: weir.crawl.v1.Order
-	(LinkKind)(0),               // 1: weir.crawl.v1.LinkKind
-	(FieldType)(0),              // 2: weir.crawl.v1.FieldType
-	(*CrawlSpec)(nil),           // 3: weir.crawl.v1.CrawlSpec
-	(*Recrawl)(nil),             // 4: weir.crawl.v1.Recrawl
-	(*Traps)(nil),               // 5: weir.crawl.v1.Traps
-	(*Seeds)(nil),               // 6: weir.crawl.v1.Seeds
-	(*Scope)(nil),               // 7: weir.crawl.v1.Scope
-	(*ScopeRule)(nil),           // 8: weir.crawl.v1.ScopeRule
-	(*Canonical)(nil),           // 9: weir.crawl.v1.Canonical
-	(*StringList)(nil),          // 10: weir.crawl.v1.StringList
-	(*PriorityRule)(nil),        // 11: weir.crawl.v1.PriorityRule
-	(*Limits)(nil),              // 12: weir.crawl.v1.Limits
-	(*Politeness)(nil),          // 13: weir.crawl.v1.Politeness
-	(*Fetch)(nil),               // 14: weir.crawl.v1.Fetch
-	(*Parse)(nil),               // 15: weir.crawl.v1.Parse
-	(*ExtractRule)(nil),         // 16: weir.crawl.v1.ExtractRule
-	(*FieldRule)(nil),           // 17: weir.crawl.v1.FieldRule
-	(*Transform)(nil),           // 18: weir.crawl.v1.Transform
-	(*Replacement)(nil),         // 19: weir.crawl.v1.Replacement
-	nil,                         // 20: weir.crawl.v1.Fetch.HeadersEntry
-	nil,                         // 21: weir.crawl.v1.ExtractRule.FieldsEntry
-	nil,                         // 22: weir.crawl.v1.FieldRule.FieldsEntry
-	(*durationpb.Duration)(nil), // 23: google.protobuf.Duration
+	(TextForm)(0),               // 1: weir.crawl.v1.TextForm
+	(LinkKind)(0),               // 2: weir.crawl.v1.LinkKind
+	(FieldType)(0),              // 3: weir.crawl.v1.FieldType
+	(*CrawlSpec)(nil),           // 4: weir.crawl.v1.CrawlSpec
+	(*Recrawl)(nil),             // 5: weir.crawl.v1.Recrawl
+	(*Traps)(nil),               // 6: weir.crawl.v1.Traps
+	(*Seeds)(nil),               // 7: weir.crawl.v1.Seeds
+	(*Scope)(nil),               // 8: weir.crawl.v1.Scope
+	(*ScopeRule)(nil),           // 9: weir.crawl.v1.ScopeRule
+	(*Canonical)(nil),           // 10: weir.crawl.v1.Canonical
+	(*StringList)(nil),          // 11: weir.crawl.v1.StringList
+	(*PriorityRule)(nil),        // 12: weir.crawl.v1.PriorityRule
+	(*Limits)(nil),              // 13: weir.crawl.v1.Limits
+	(*Politeness)(nil),          // 14: weir.crawl.v1.Politeness
+	(*Fetch)(nil),               // 15: weir.crawl.v1.Fetch
+	(*Parse)(nil),               // 16: weir.crawl.v1.Parse
+	(*ExtractRule)(nil),         // 17: weir.crawl.v1.ExtractRule
+	(*FieldRule)(nil),           // 18: weir.crawl.v1.FieldRule
+	(*Transform)(nil),           // 19: weir.crawl.v1.Transform
+	(*Replacement)(nil),         // 20: weir.crawl.v1.Replacement
+	nil,                         // 21: weir.crawl.v1.Fetch.HeadersEntry
+	nil,                         // 22: weir.crawl.v1.ExtractRule.FieldsEntry
+	nil,                         // 23: weir.crawl.v1.FieldRule.FieldsEntry
+	(*durationpb.Duration)(nil), // 24: google.protobuf.Duration
 }
 var file_weir_crawl_v1_spec_proto_depIdxs = []int32{
-	6,  // 0: weir.crawl.v1.CrawlSpec.seeds:type_name -> weir.crawl.v1.Seeds
-	7,  // 1: weir.crawl.v1.CrawlSpec.scope:type_name -> weir.crawl.v1.Scope
-	9,  // 2: weir.crawl.v1.CrawlSpec.canonical:type_name -> weir.crawl.v1.Canonical
+	7,  // 0: weir.crawl.v1.CrawlSpec.seeds:type_name -> weir.crawl.v1.Seeds
+	8,  // 1: weir.crawl.v1.CrawlSpec.scope:type_name -> weir.crawl.v1.Scope
+	10, // 2: weir.crawl.v1.CrawlSpec.canonical:type_name -> weir.crawl.v1.Canonical
 	0,  // 3: weir.crawl.v1.CrawlSpec.order:type_name -> weir.crawl.v1.Order
-	11, // 4: weir.crawl.v1.CrawlSpec.priorities:type_name -> weir.crawl.v1.PriorityRule
-	12, // 5: weir.crawl.v1.CrawlSpec.limits:type_name -> weir.crawl.v1.Limits
-	13, // 6: weir.crawl.v1.CrawlSpec.politeness:type_name -> weir.crawl.v1.Politeness
-	14, // 7: weir.crawl.v1.CrawlSpec.fetch:type_name -> weir.crawl.v1.Fetch
-	15, // 8: weir.crawl.v1.CrawlSpec.parse:type_name -> weir.crawl.v1.Parse
-	16, // 9: weir.crawl.v1.CrawlSpec.extract:type_name -> weir.crawl.v1.ExtractRule
-	4,  // 10: weir.crawl.v1.CrawlSpec.recrawl:type_name -> weir.crawl.v1.Recrawl
-	5,  // 11: weir.crawl.v1.CrawlSpec.traps:type_name -> weir.crawl.v1.Traps
-	23, // 12: weir.crawl.v1.Recrawl.every:type_name -> google.protobuf.Duration
-	23, // 13: weir.crawl.v1.Recrawl.min:type_name -> google.protobuf.Duration
-	23, // 14: weir.crawl.v1.Recrawl.max:type_name -> google.protobuf.Duration
-	8,  // 15: weir.crawl.v1.Scope.rules:type_name -> weir.crawl.v1.ScopeRule
-	10, // 16: weir.crawl.v1.Canonical.strip_params:type_name -> weir.crawl.v1.StringList
-	23, // 17: weir.crawl.v1.Limits.duration:type_name -> google.protobuf.Duration
-	23, // 18: weir.crawl.v1.Politeness.delay:type_name -> google.protobuf.Duration
-	23, // 19: weir.crawl.v1.Politeness.max_delay:type_name -> google.protobuf.Duration
-	20, // 20: weir.crawl.v1.Fetch.headers:type_name -> weir.crawl.v1.Fetch.HeadersEntry
-	23, // 21: weir.crawl.v1.Fetch.timeout:type_name -> google.protobuf.Duration
-	1,  // 22: weir.crawl.v1.Parse.follow:type_name -> weir.crawl.v1.LinkKind
-	21, // 23: weir.crawl.v1.ExtractRule.fields:type_name -> weir.crawl.v1.ExtractRule.FieldsEntry
-	2,  // 24: weir.crawl.v1.FieldRule.type:type_name -> weir.crawl.v1.FieldType
-	18, // 25: weir.crawl.v1.FieldRule.transform:type_name -> weir.crawl.v1.Transform
-	22, // 26: weir.crawl.v1.FieldRule.fields:type_name -> weir.crawl.v1.FieldRule.FieldsEntry
-	19, // 27: weir.crawl.v1.Transform.replace:type_name -> weir.crawl.v1.Replacement
-	19, // 28: weir.crawl.v1.Transform.replace_regex:type_name -> weir.crawl.v1.Replacement
-	17, // 29: weir.crawl.v1.ExtractRule.FieldsEntry.value:type_name -> weir.crawl.v1.FieldRule
-	17, // 30: weir.crawl.v1.FieldRule.FieldsEntry.value:type_name -> weir.crawl.v1.FieldRule
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	12, // 4: weir.crawl.v1.CrawlSpec.priorities:type_name -> weir.crawl.v1.PriorityRule
+	13, // 5: weir.crawl.v1.CrawlSpec.limits:type_name -> weir.crawl.v1.Limits
+	14, // 6: weir.crawl.v1.CrawlSpec.politeness:type_name -> weir.crawl.v1.Politeness
+	15, // 7: weir.crawl.v1.CrawlSpec.fetch:type_name -> weir.crawl.v1.Fetch
+	16, // 8: weir.crawl.v1.CrawlSpec.parse:type_name -> weir.crawl.v1.Parse
+	17, // 9: weir.crawl.v1.CrawlSpec.extract:type_name -> weir.crawl.v1.ExtractRule
+	5,  // 10: weir.crawl.v1.CrawlSpec.recrawl:type_name -> weir.crawl.v1.Recrawl
+	6,  // 11: weir.crawl.v1.CrawlSpec.traps:type_name -> weir.crawl.v1.Traps
+	24, // 12: weir.crawl.v1.Recrawl.every:type_name -> google.protobuf.Duration
+	24, // 13: weir.crawl.v1.Recrawl.min:type_name -> google.protobuf.Duration
+	24, // 14: weir.crawl.v1.Recrawl.max:type_name -> google.protobuf.Duration
+	9,  // 15: weir.crawl.v1.Scope.rules:type_name -> weir.crawl.v1.ScopeRule
+	11, // 16: weir.crawl.v1.Canonical.strip_params:type_name -> weir.crawl.v1.StringList
+	24, // 17: weir.crawl.v1.Limits.duration:type_name -> google.protobuf.Duration
+	24, // 18: weir.crawl.v1.Politeness.delay:type_name -> google.protobuf.Duration
+	24, // 19: weir.crawl.v1.Politeness.max_delay:type_name -> google.protobuf.Duration
+	21, // 20: weir.crawl.v1.Fetch.headers:type_name -> weir.crawl.v1.Fetch.HeadersEntry
+	24, // 21: weir.crawl.v1.Fetch.timeout:type_name -> google.protobuf.Duration
+	2,  // 22: weir.crawl.v1.Parse.follow:type_name -> weir.crawl.v1.LinkKind
+	1,  // 23: weir.crawl.v1.Parse.text:type_name -> weir.crawl.v1.TextForm
+	22, // 24: weir.crawl.v1.ExtractRule.fields:type_name -> weir.crawl.v1.ExtractRule.FieldsEntry
+	3,  // 25: weir.crawl.v1.FieldRule.type:type_name -> weir.crawl.v1.FieldType
+	19, // 26: weir.crawl.v1.FieldRule.transform:type_name -> weir.crawl.v1.Transform
+	23, // 27: weir.crawl.v1.FieldRule.fields:type_name -> weir.crawl.v1.FieldRule.FieldsEntry
+	20, // 28: weir.crawl.v1.Transform.replace:type_name -> weir.crawl.v1.Replacement
+	20, // 29: weir.crawl.v1.Transform.replace_regex:type_name -> weir.crawl.v1.Replacement
+	18, // 30: weir.crawl.v1.ExtractRule.FieldsEntry.value:type_name -> weir.crawl.v1.FieldRule
+	18, // 31: weir.crawl.v1.FieldRule.FieldsEntry.value:type_name -> weir.crawl.v1.FieldRule
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_weir_crawl_v1_spec_proto_init() }
@@ -2317,7 +2422,7 @@ func file_weir_crawl_v1_spec_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_crawl_v1_spec_proto_rawDesc), len(file_weir_crawl_v1_spec_proto_rawDesc)),
-			NumEnums:      3,
+			NumEnums:      4,
 			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,

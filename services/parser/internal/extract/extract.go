@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ const (
 	maxItemSize  = 256 << 10
 	maxPageItems = 4 << 20
 	maxValues    = 10_000
+	maxRejects   = 100
 )
 
 // Page is a page and its facts.
@@ -41,6 +43,8 @@ type Page struct {
 	Bytes uint64
 	// Links that it has.
 	Links int
+	// Text of the page's article; nil where it was not looked for.
+	Text *Text
 	// Tree of the page; nil for what is not HTML.
 	Tree *tree.Tree
 	// JSON is the page in UTF-8 where it is JSON and a rule reads it; empty elsewhere.
@@ -49,6 +53,16 @@ type Page struct {
 	Base *weburl.Base
 	// Stop ends the work when it becomes true; nil never does.
 	Stop *atomic.Bool
+}
+
+// Text is the text of a page and its facts.
+type Text struct {
+	// Text is plain or markdown, as the crawl wants it.
+	Text string
+	// Words of the plain text.
+	Words int
+	// Digest and SimHash of the plain text, in hexadecimal.
+	Digest, SimHash string
 }
 
 // Item is one item as JSON.
@@ -61,12 +75,25 @@ type Item struct {
 	JSON []byte
 }
 
+// Reject is an item that the check of its rule did not take.
+type Reject struct {
+	// Rule that made it.
+	Rule string
+	// JSON object of its fields.
+	JSON []byte
+	// Reason of the check.
+	Reason string
+}
+
 // Items are what the rules made of a page.
 type Items struct {
 	// Items in the order of rules and page.
 	Items []Item
-	// Rejected counts the items that lacked a required field.
+	// Rejected counts the items that lacked a required field, and all that were
+	// rejected by the check of their rule.
 	Rejected uint32
+	// Rejects are the latter, at most 100 of a page.
+	Rejects []Reject
 	// Counts of the rules that were run, in their order.
 	Counts []Counts
 	// Warning says why there are fewer items than there might be; empty when all is well.
@@ -179,10 +206,32 @@ func (x *Extractor) item(r *rule, at place, index uint32) (made, more bool) {
 		x.out.Warning = "an item of rule " + r.Name + " is longer than " + strconv.Itoa(maxItemSize) + " bytes"
 		return false, true
 	}
+	if r.Check != nil && !x.checked(r, start) {
+		return false, true
+	}
 	x.counts.Items++
 	x.buf = appendTail(x.buf, x.page, r.Name)
 	x.out.Items = append(x.out.Items, Item{r.Name, index, x.buf[start:len(x.buf):len(x.buf)]})
 	return true, true
+}
+
+// checked asks the check of a rule about the item that began at start, whose last
+// byte is a comma. An item that is not taken is put aside.
+func (x *Extractor) checked(r *rule, start int) bool {
+	item := x.buf[start:]
+	item[len(item)-1] = '}'
+	reason := r.Check(item)
+	if reason == "" {
+		item[len(item)-1] = ','
+		return true
+	}
+	if len(x.out.Rejects) < maxRejects {
+		x.out.Rejects = append(x.out.Rejects, Reject{r.Name, slices.Clone(item), reason})
+	}
+	x.buf = x.buf[:start]
+	x.out.Rejected++
+	x.counts.Rejected++
+	return false
 }
 
 // fields writes fields, each with a comma behind it, as part of an item that began

@@ -257,7 +257,8 @@ func TestDefaultItem(t *testing.T) {
 	t.Parallel()
 	p := shopPage(t)
 	p.Description, p.Language, p.Bytes, p.Links = "all \"about\"\n<it>", "en", 123, 4
-	got := string(AppendDefault(nil, p))
+	var x Extractor
+	got := string(x.Default(p, false).Items[0].JSON)
 	want := `{"status":200,"title":"Shop","description":"all \"about\"\n<it>","language":"en","content_type":"text/html","bytes":123,"links":4,"depth":2,` +
 		`"_url":"https://shop.example/p/1","_rule":"page","_fetched_at":"2026-01-02T03:04:05.678Z"}`
 	if got != want {

@@ -194,6 +194,18 @@ func (p *Page) fact(name string) string {
 	case "language":
 		return p.Language
 	}
+	if p.Text != nil {
+		switch name {
+		case "text":
+			return p.Text.Text
+		case "word_count":
+			return strconv.Itoa(p.Text.Words)
+		case "digest":
+			return p.Text.Digest
+		case "simhash":
+			return p.Text.SimHash
+		}
+	}
 	if h, ok := strings.CutPrefix(name, headerFact); ok && p.Header != nil {
 		return strings.ToValidUTF8(p.Header(h), "\ufffd")
 	}

@@ -1,7 +1,6 @@
 package extract
 
 import (
-	"strconv"
 	"time"
 	"unicode/utf8"
 )
@@ -51,31 +50,6 @@ func appendString[S string | []byte](dst []byte, s S) []byte {
 // appendTime appends a time as items have it: RFC 3339, UTC, milliseconds.
 func appendTime(dst []byte, t time.Time) []byte {
 	return t.UTC().AppendFormat(dst, "2006-01-02T15:04:05.000Z")
-}
-
-// DefaultRule is the _rule of the item of a crawl without rules.
-const DefaultRule = "page"
-
-// AppendDefault appends the item of a crawl without rules.
-func AppendDefault(dst []byte, p *Page) []byte {
-	dst = append(dst, `{"status":`...)
-	dst = strconv.AppendUint(dst, uint64(p.Status), 10)
-	dst = append(dst, `,"title":`...)
-	dst = appendString(dst, p.Title)
-	dst = append(dst, `,"description":`...)
-	dst = appendString(dst, p.Description)
-	dst = append(dst, `,"language":`...)
-	dst = appendString(dst, p.Language)
-	dst = append(dst, `,"content_type":`...)
-	dst = appendString(dst, p.ContentType)
-	dst = append(dst, `,"bytes":`...)
-	dst = strconv.AppendUint(dst, p.Bytes, 10)
-	dst = append(dst, `,"links":`...)
-	dst = strconv.AppendInt(dst, int64(p.Links), 10)
-	dst = append(dst, `,"depth":`...)
-	dst = strconv.AppendUint(dst, uint64(p.Depth), 10)
-	dst = append(dst, ',')
-	return appendTail(dst, p, DefaultRule)
 }
 
 // appendTail appends what every item ends with.

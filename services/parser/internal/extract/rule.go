@@ -61,6 +61,9 @@ type Rule struct {
 	Each string
 	// Script is the CSS selector of the element whose JSON is read; empty for none.
 	Script string
+	// Check returns why an item, the JSON object of its fields, is not taken; empty
+	// when it is. Nil takes all.
+	Check func(item []byte) string
 	// Fields in the order of the item.
 	Fields []Field
 }

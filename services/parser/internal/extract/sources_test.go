@@ -263,6 +263,58 @@ func TestWhen(t *testing.T) {
 	})
 }
 
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	check := func(item []byte) string {
+		if strings.Contains(string(item), "Two") {
+			return "no two"
+		}
+		return ""
+	}
+	var x Extractor
+	got := x.Run(mustCompile(t, Rule{Name: "r", Check: check, Each: "css:article", Fields: []Field{{Name: "f", CSS: "h2"}}}), richPage(t))
+	want := []Reject{{"r", []byte(`{"f":"Two"}`), "no two"}}
+	if diff := cmp.Diff(want, got.Rejects); diff != "" || len(got.Items) != 1 || !json.Valid(got.Items[0].JSON) || got.Rejected != 1 || got.Counts[0].Rejected != 1 {
+		t.Errorf("items %+v, rejects (-want +got):\n%s", got, diff)
+	}
+}
+
+func TestDefaultItemWithData(t *testing.T) {
+	t.Parallel()
+	p := richPage(t)
+	p.Text = &Text{Text: "a\nb", Words: 2, Digest: "d1", SimHash: "s1"}
+	var x Extractor
+	got := x.Default(p, true)
+	var item struct {
+		Text       string
+		WordCount  int `json:"word_count"`
+		Digest     string
+		Simhash    string
+		Structured struct {
+			JSONLD    []map[string]any `json:"json_ld"`
+			Microdata []map[string]any
+			OpenGraph map[string]any `json:"open_graph"`
+		}
+	}
+	if err := json.Unmarshal(got.Items[0].JSON, &item); err != nil {
+		t.Fatal(err)
+	}
+	s := item.Structured
+	if item.Text != "a\nb" || item.WordCount != 2 || item.Digest != "d1" || item.Simhash != "s1" || len(s.JSONLD) != 2 || s.JSONLD[0]["name"] != "LD Lamp" ||
+		len(s.Microdata) != 1 || s.Microdata[0]["name"] != "Micro Lamp" || s.OpenGraph["og:title"] != "OG Lamp" {
+		t.Errorf("item %s", got.Items[0].JSON)
+	}
+	for fact, want := range map[string]string{"text": `"a\nb"`, "word_count": `"2"`, "digest": `"d1"`, "simhash": `"s1"`} {
+		if got, _ := fieldOf(t, Field{Fact: fact}, p); got != want {
+			t.Errorf("%s: %s", fact, got)
+		}
+	}
+	p.Tree = tree.New([]byte("<meta property=og:a content='"+strings.Repeat("x", 60_000)+"'>"+strings.Repeat("<meta property=og:b content='"+strings.Repeat("x", 60_000)+"'>", 5)), nil)
+	if got := x.Default(p, true); strings.Contains(string(got.Items[0].JSON), "structured") || got.Warning == "" {
+		t.Errorf("%d bytes, warning %q", len(got.Items[0].JSON), got.Warning)
+	}
+}
+
 func TestDates(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ layout, text, want string }{

@@ -9,7 +9,10 @@
 //     of HTML read title, description, language and references in one walk over the
 //     tags (document);
 //  4. resolve, judge and count the references (link);
-//  5. build a tree if a rule for this page needs one, and make the items (extract).
+//  5. find the article and its text, where the crawl asks for that (article);
+//  6. make the items (extract).
+//
+// Steps 5 and 6 share a tree, which is built when one of them needs it.
 //
 // Links come from the walk even when there is a tree: a page then has the same
 // outlinks whatever the rules are and however deep it nests, and the walk costs a
@@ -17,11 +20,15 @@
 package page
 
 import (
+	"encoding/hex"
+	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/weircrawl/weir/internal/weburl"
+	"github.com/weircrawl/weir/services/parser/internal/article"
 	"github.com/weircrawl/weir/services/parser/internal/charset"
 	"github.com/weircrawl/weir/services/parser/internal/document"
 	"github.com/weircrawl/weir/services/parser/internal/extract"
@@ -64,10 +71,24 @@ type Crawl struct {
 	Sitemaps bool
 	// NamedSitemaps are the URLs, canonical, that the spec calls sitemaps.
 	NamedSitemaps map[string]bool
+	// Structured puts structured data into the items of a crawl without rules.
+	Structured bool
+	// Text says whether the text of pages is looked for, and how it is written.
+	Text TextForm
 	// NoItems says that there are rules but that they cannot be used: the page then
 	// has no items.
 	NoItems bool
 }
+
+// TextForm is how the text of an article is written.
+type TextForm uint8
+
+// The forms, a closed set.
+const (
+	NoText TextForm = iota
+	PlainText
+	Markdown
+)
 
 // Output is what was found. Links is valid until the parser's next page.
 type Output struct {
@@ -75,6 +96,10 @@ type Output struct {
 	Title string
 	// ContentType is the media type without parameters, in lower case.
 	ContentType string
+	// Language of the page, as it or its text says; empty where neither does.
+	Language string
+	// Text has the facts of the page's text; nil where it was not looked for.
+	Text *article.Facts
 	// Charset is the encoding that the page was in.
 	Charset string
 	// Links of the page.
@@ -137,15 +162,41 @@ func (p *Parser) Parse(in *Input, c *Crawl, stop *atomic.Bool) Output {
 	if asJSON && !f.read {
 		facts.JSON = string(text)
 	}
-	if !c.Rules.Empty() && (f.read || facts.JSON != "") {
+	if (c.Structured || !c.Rules.Empty()) && (f.read || facts.JSON != "") {
 		facts.Base = p.baseOf(in.URL, f.doc.Base)
 	}
 	facts.ContentType = out.ContentType
 	if stop != nil && stop.Load() {
 		return out
 	}
+	if c.Text != NoText && !c.NoItems {
+		readText(c.Text, &out, &facts)
+	}
+	out.Language = facts.Language
 	p.makeItems(c, &out, &facts)
 	return out
+}
+
+// readText finds the article of a page and the facts of its text.
+func readText(form TextForm, out *Output, facts *extract.Page) {
+	root, err := facts.Tree.Root()
+	if root == nil {
+		if err != nil && !errors.Is(err, tree.ErrStopped) {
+			out.Warnings = append(out.Warnings, "no text: "+err.Error())
+		}
+		return
+	}
+	a := article.Find(root, facts.URL, form == Markdown)
+	f := article.FactsOf(a.Text)
+	out.Text = &f
+	if facts.Language == "" {
+		facts.Language = article.Language(a.Text)
+	}
+	text := a.Text
+	if form == Markdown {
+		text = a.Markdown
+	}
+	facts.Text = &extract.Text{Text: text, Words: f.Words, Digest: hex.EncodeToString(f.SHA256[:]), SimHash: fmt.Sprintf("%016x", f.SimHash)}
 }
 
 // takeLinks takes the facts of a document and makes its links. One that is not
@@ -210,13 +261,12 @@ func (p *Parser) makeItems(c *Crawl, out *Output, facts *extract.Page) {
 	switch {
 	case c.NoItems:
 	case c.Rules.Empty():
-		size := 320 + len(facts.URL) + len(facts.Title) + len(facts.Description)
-		out.Items.Items = []extract.Item{{Rule: extract.DefaultRule, JSON: extract.AppendDefault(make([]byte, 0, size), facts)}}
+		out.Items = p.extractor.Default(facts, c.Structured)
 	default:
 		out.Items = p.extractor.Run(c.Rules, facts)
-		if out.Items.Warning != "" {
-			out.Warnings = append(out.Warnings, out.Items.Warning)
-		}
+	}
+	if out.Items.Warning != "" {
+		out.Warnings = append(out.Warnings, out.Items.Warning)
 	}
 }
 

@@ -14,15 +14,19 @@ import (
 // unless one of them is what was selected. It reuses its memory; the zero value is
 // ready, and not safe for concurrent use.
 type Gatherer struct {
+	// Lines puts a line break, and not a blank, where a block ends, but for cells.
+	Lines bool
+
 	buf   []byte
 	limit int
 	blank bool
+	line  bool
 }
 
 // Of returns the text of an element, about limit bytes at most; it is valid until
 // the next call.
 func (t *Gatherer) Of(n *html.Node, limit int) []byte {
-	t.buf, t.blank, t.limit = t.buf[:0], false, limit
+	t.buf, t.blank, t.line, t.limit = t.buf[:0], false, false, limit
 	for c := n.FirstChild; c != nil; c = c.NextSibling {
 		t.node(c)
 	}
@@ -42,16 +46,26 @@ func (t *Gatherer) node(n *html.Node) {
 	case atom.Script, atom.Style, atom.Template:
 		return
 	case atom.Br:
-		t.blank = true
+		t.part(n.DataAtom)
 		return
 	}
 	block := isBlock(n.DataAtom)
-	t.blank = t.blank || block
+	if block {
+		t.part(n.DataAtom)
+	}
 	// The tree is at most 512 deep: html.Parse refuses more.
 	for c := n.FirstChild; c != nil && len(t.buf) < t.limit; c = c.NextSibling {
 		t.node(c)
 	}
-	t.blank = t.blank || block
+	if block {
+		t.part(n.DataAtom)
+	}
+}
+
+// part parts what is before and after the edge of a block.
+func (t *Gatherer) part(a atom.Atom) {
+	t.blank = true
+	t.line = t.line || t.Lines && a != atom.Td && a != atom.Th
 }
 
 func (t *Gatherer) write(s string) {
@@ -66,9 +80,13 @@ func (t *Gatherer) write(s string) {
 			continue
 		}
 		if t.blank && len(t.buf) > 0 {
-			t.buf = append(t.buf, ' ')
+			c := byte(' ')
+			if t.line {
+				c = '\n'
+			}
+			t.buf = append(t.buf, c)
 		}
-		t.blank = false
+		t.blank, t.line = false, false
 		t.buf = utf8.AppendRune(t.buf, r)
 	}
 }
