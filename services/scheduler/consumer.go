@@ -79,7 +79,7 @@ func (s *session) followSeed(ctx context.Context, v *visit, m *crawlv1.Result) e
 	_, err := s.widen(ctx, v.e, []string{v.redirect.String()})
 	if crawl.KindOf(err) == crawl.Conflict {
 		// The owner of the crawl's home takes the target as a seed.
-		return s.addAtHome(ctx, v.e, []string{v.redirect.String()}, &schedulerv1.AddURLsResponse{})
+		return s.addAtHome(ctx, v.e, []*schedulerv1.SeedURL{{Url: v.redirect.String()}}, &schedulerv1.AddURLsResponse{})
 	}
 	if err == nil {
 		*v, _ = s.crawls.readResult(m)

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -78,8 +79,11 @@ func exchangeFrom(m interface {
 	GetError() crawlv1.ErrorClass
 	GetDuration() *durationpb.Duration
 	GetRetryAfter() *durationpb.Duration
+	GetRemoteAddr() string
 }) frontier.Exchange {
+	remote, _ := netip.ParseAddrPort(m.GetRemoteAddr()) // zero when there was none
 	return frontier.Exchange{
+		Address:    remote.Addr(),
 		Status:     int(m.GetStatus()),
 		Class:      classFromProto(m.GetError()),
 		Duration:   m.GetDuration().AsDuration(),
@@ -141,5 +145,6 @@ func explainToProto(v frontier.View) *schedulerv1.ExplainURLResponse {
 		Priority:      v.Record.Priority,
 		FetchedAt:     timestamp(v.Record.FetchedAt),
 		Generation:    v.Record.Generation,
+		Lease:         uint64(v.Lease),
 	}
 }

@@ -405,7 +405,11 @@ func (s *Service) explain(ctx context.Context, e *entry, u weburl.URL) (*schedul
 		}
 		out = explainToProto(l.f.Explain(now, e.no, u, recs[0]))
 		out.Partition = refs[0].Partition
-		return nil
+		var err error
+		if out.Host, err = l.host(ctx, now, e.no, u); crawl.KindOf(err) == crawl.NotFound {
+			err = nil
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err

@@ -10,7 +10,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/weircrawl/weir/internal/crawl"
-	"github.com/weircrawl/weir/internal/weburl"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
@@ -46,11 +45,14 @@ func (s *Service) AddURLs(stream grpc.BidiStreamingServer[schedulerv1.AddURLsReq
 				return err
 			}
 		}
-		if n := len(req.GetUrls()); n > maxAddBatch {
+		if n := len(req.GetUrls()) + len(req.GetSeeds()); n > maxAddBatch {
 			return crawl.Errorf(crawl.Invalid, "urls: %d in one message, at most %d", n, maxAddBatch)
 		}
 		total.Refused = nil
-		if err := s.addBatch(ctx, s.crawls.number(e.no), req.GetUrls(), total); err != nil {
+		if e = s.crawls.number(e.no); e == nil {
+			return crawl.Errorf(crawl.NotFound, "the crawl was deleted")
+		}
+		if err := s.addBatch(ctx, e, seedsFrom(req), total); err != nil {
 			return err
 		}
 		total.Batches++
@@ -60,24 +62,43 @@ func (s *Service) AddURLs(stream grpc.BidiStreamingServer[schedulerv1.AddURLsReq
 	}
 }
 
-// addBatch adds one message's URLs to a crawl and to the totals.
-func (s *Service) addBatch(ctx context.Context, e *entry, raw []string, total *schedulerv1.AddURLsResponse) error {
-	wider, err := s.widen(ctx, e, raw)
+// seedsFrom returns the seeds of a message, those with nothing more to say included.
+func seedsFrom(req *schedulerv1.AddURLsRequest) []*schedulerv1.SeedURL {
+	seeds := make([]*schedulerv1.SeedURL, 0, len(req.GetUrls())+len(req.GetSeeds()))
+	for _, u := range req.GetUrls() {
+		seeds = append(seeds, &schedulerv1.SeedURL{Url: u})
+	}
+	return append(seeds, req.GetSeeds()...)
+}
+
+// rawURLs returns the URLs of seeds as they were written.
+func rawURLs(seeds []*schedulerv1.SeedURL) []string {
+	raw := make([]string, len(seeds))
+	for i, seed := range seeds {
+		raw[i] = seed.GetUrl()
+	}
+	return raw
+}
+
+// addBatch adds one message's seeds to a crawl and to the totals.
+func (s *Service) addBatch(ctx context.Context, e *entry, seeds []*schedulerv1.SeedURL, total *schedulerv1.AddURLsResponse) error {
+	wider, err := s.widen(ctx, e, rawURLs(seeds))
 	if crawl.KindOf(err) == crawl.Conflict {
-		return s.addAtHome(ctx, e, raw, total)
+		return s.addAtHome(ctx, e, seeds, total)
 	}
 	if err != nil {
 		return err
 	}
 	e = wider
-	urls := make([]weburl.URL, 0, len(raw))
-	for _, r := range raw {
-		u, reason := e.judge(r)
+	var refused []*schedulerv1.RefusedURL
+	cs := make([]frontier.Candidate, 0, len(seeds))
+	for _, seed := range seeds {
+		c, reason := e.candidate(seed)
 		if reason != "" {
-			total.Refused = append(total.Refused, &schedulerv1.RefusedURL{Url: r, Reason: reason})
+			refused = append(refused, &schedulerv1.RefusedURL{Url: seed.GetUrl(), Reason: reason})
 			continue
 		}
-		urls = append(urls, u)
+		cs = append(cs, c)
 	}
 	added := 0
 	err = s.do(ctx, func(l *loop, now time.Time) error {
@@ -88,18 +109,44 @@ func (s *Service) addBatch(ctx context.Context, e *entry, raw []string, total *s
 		if c.State.Final() || c.Closed || c.State == frontier.Closing {
 			return crawl.Errorf(crawl.Precondition, "crawl %s is %s and takes no more URLs", e.meta.GetId(), closedState(c))
 		}
+		for i := range cs {
+			cs[i].Ref = l.f.Ref(e.no, cs[i].URL)
+		}
 		var err error
-		added, err = l.add(ctx, now, e, urls)
+		added, err = l.addAll(ctx, now, e.no, cs)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	total.Refused = append(total.Refused, refused...)
 	total.Added += uint64(added)
-	total.Known += uint64(len(urls) - added)
-	return err
+	total.Known += uint64(len(cs) - added)
+	return nil
+}
+
+// candidate judges a seed; why it does not belong to the crawl otherwise.
+func (e *entry) candidate(seed *schedulerv1.SeedURL) (frontier.Candidate, string) {
+	u, reason := e.judge(seed.GetUrl())
+	if reason != "" {
+		return frontier.Candidate{}, reason
+	}
+	c := frontier.Candidate{URL: u, Priority: e.spec.Priority(u, 0)}
+	if seed.Priority != nil {
+		c.Priority = seed.GetPriority()
+	}
+	if at := seed.GetNotBefore(); at != nil {
+		if err := at.CheckValid(); err != nil {
+			return c, "not_before: " + err.Error()
+		}
+		c.NotBefore = at.AsTime()
+	}
+	return c, ""
 }
 
 // addAtHome has the owner of the crawl's home add URLs: they are on hosts that are
 // not in the crawl's scope yet, and only it may change that.
-func (s *Service) addAtHome(ctx context.Context, e *entry, raw []string, total *schedulerv1.AddURLsResponse) error {
+func (s *Service) addAtHome(ctx context.Context, e *entry, seeds []*schedulerv1.SeedURL, total *schedulerv1.AddURLsResponse) error {
 	add := func(c schedulerv1.CrawlServiceClient, ctx context.Context, req *schedulerv1.AddURLsRequest, _ ...grpc.CallOption) (*schedulerv1.AddURLsResponse, error) {
 		stream, err := c.AddURLs(ctx)
 		if err != nil {
@@ -115,15 +162,15 @@ func (s *Service) addAtHome(ctx context.Context, e *entry, raw []string, total *
 	}
 	local := func(ctx context.Context, req *schedulerv1.AddURLsRequest) (*schedulerv1.AddURLsResponse, error) {
 		out := &schedulerv1.AddURLsResponse{}
-		if _, err := s.widen(ctx, e, raw); err != nil {
+		if _, err := s.widen(ctx, e, rawURLs(seeds)); err != nil {
 			return nil, err // moved away again
 		}
-		return out, s.addBatch(ctx, e, req.GetUrls(), out)
+		return out, s.addBatch(ctx, e, req.GetSeeds(), out)
 	}
 	// The stream ends with this call, also when its answer is not waited for.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	out, err := route(ctx, s, atHome(e), &schedulerv1.AddURLsRequest{Crawl: e.meta.GetId(), Urls: raw}, add, local)
+	out, err := route(ctx, s, atHome(e), &schedulerv1.AddURLsRequest{Crawl: e.meta.GetId(), Seeds: seeds}, add, local)
 	if err != nil {
 		return err
 	}

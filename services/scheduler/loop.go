@@ -54,6 +54,8 @@ type loop struct {
 	tasks    chan frontier.Lease       // capacity: as many as there may be at once
 	expired  chan []frontier.LeaseID   // capacity 1: the reaper works on one list at a time
 
+	names chan string // to be looked up; capacity: see lookupsWaiting
+
 	// fresh returns until when leases may be handed out; nil for ever.
 	fresh func() time.Time
 	// epoch returns that of a partition that is owned, for its outbox.
@@ -73,6 +75,7 @@ type loop struct {
 	leases    []frontier.Lease // made in this turn, not yet handed over
 	answered  []*request
 	touched   []frontier.CrawlNo // crawls that a request changed
+	lookups   []string           // names that names has no room for
 	scratch   scratch
 }
 
@@ -100,6 +103,7 @@ func newLoop(s *session, f *frontier.Frontier, partitions uint32) *loop {
 		commits:    make(chan pendingCommit, 64),
 		tasks:      make(chan frontier.Lease, s.cfg.MaxLeases),
 		expired:    make(chan []frontier.LeaseID, 1),
+		names:      make(chan string, lookupsWaiting),
 	}
 }
 
@@ -195,6 +199,7 @@ func (l *loop) turn(ctx context.Context, now time.Time, reports []*crawlv1.Fetch
 			return err
 		}
 	}
+	l.lookUp()
 	l.consult(now)
 	return nil
 }

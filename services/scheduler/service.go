@@ -15,6 +15,7 @@ import (
 
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/resolve"
 	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
 	"github.com/weircrawl/weir/services/scheduler/internal/pebblestore"
@@ -32,6 +33,9 @@ type Deps struct {
 	Log *slog.Logger
 	// Registry takes the metrics.
 	Registry prometheus.Registerer
+	// Lookup asks for the addresses of a name, for caps by address. Default: the
+	// system's resolver.
+	Lookup resolve.Lookup
 	// Now is the wall clock. Default: time.Now.
 	Now func() time.Time
 	// PeerCredentials are for calls to other replicas. Default: plain text.
@@ -73,6 +77,9 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	}
 	if deps.Now == nil {
 		deps.Now = time.Now
+	}
+	if deps.Lookup == nil {
+		deps.Lookup = resolve.System
 	}
 	if cfg.Replica == "" {
 		cfg.Replica = defaultReplica()

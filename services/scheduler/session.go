@@ -33,6 +33,8 @@ type session struct {
 	reports *bus.PartitionSet
 	outbox  *outbox
 	scans   scans
+	// deletions are the crawls whose rows are to be taken out of the store.
+	deletions *deletions
 	// dirty names the crawls whose public state is to be written to the KV.
 	dirty *dirtySet
 	// lost ends the session; capacity 1, the first error counts.
@@ -178,6 +180,8 @@ func (s *session) parts() []func(context.Context) error {
 		s.announce,
 		s.consumeResults,
 		s.pace,
+		s.resolver,
+		s.deleter,
 		func(ctx context.Context) error { return s.deps.Bus.Reconnected(ctx, s.restoreBus) },
 		func(ctx context.Context) error { return s.deps.Bus.Reports(ctx, s.reports, s.takeReport(ctx)) },
 		func(ctx context.Context) error { return s.deps.Bus.DeadLetters(ctx, s.takeDeadLetter) },
@@ -196,14 +200,15 @@ func (s *Service) begin(ctx context.Context, store frontier.Store) (*session, er
 	}
 	now := s.deps.Now()
 	ses := &session{
-		Service: s,
-		store:   store,
-		held:    make([]atomic.Pointer[holding], start.Partitions),
-		results: bus.NewConsumerSet(),
-		reports: bus.NewPartitionSet(),
-		dirty:   newDirtySet(),
-		lost:    make(chan error, 1),
-		over:    make(chan struct{}),
+		Service:   s,
+		store:     store,
+		held:      make([]atomic.Pointer[holding], start.Partitions),
+		results:   bus.NewConsumerSet(),
+		reports:   bus.NewPartitionSet(),
+		dirty:     newDirtySet(),
+		lost:      make(chan error, 1),
+		over:      make(chan struct{}),
+		deletions: newDeletions(),
 	}
 	ses.outbox = newOutbox(ses)
 	ses.loop = newLoop(ses, frontier.New(s.frontierConfig(), start, now), start.Partitions)
@@ -217,7 +222,7 @@ func (s *Service) begin(ctx context.Context, store frontier.Store) (*session, er
 			return 0
 		}
 	}
-	for _, c := range start.Crawls {
+	for _, c := range ses.forgetDeleted(ses.loop.f, now, start.Crawls) {
 		if err := s.learnEntry(c); err != nil {
 			return nil, err
 		}

@@ -72,6 +72,9 @@ func (s *session) pace(ctx context.Context) error {
 		}
 		var gauges []frontier.Gauge
 		_ = s.read(ctx, func(l *loop, now time.Time) error {
+			if s.tenure != nil {
+				l.f.Divide(now, s.tenure.replicas())
+			}
 			if s.cfg.Window == 0 {
 				l.window = w.next(waiting, l.f.Unreported(), int(l.seen-before))
 				l.f.SetWindow(l.window)

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/weircrawl/weir/internal/bus"
+	"github.com/weircrawl/weir/internal/resolve"
 	"github.com/weircrawl/weir/internal/rpc"
 	"github.com/weircrawl/weir/internal/testkit/natstest"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
@@ -27,6 +28,8 @@ type world struct {
 	bus *bus.Bus
 	// answer makes the result of a visit; it may block. The ref is filled in.
 	answer func(*crawlv1.TaskRef) *crawlv1.Result
+	// refuse returns why a task cannot be read, nil where it can. Nil: it always can.
+	refuse func(url string) error
 
 	mu     sync.Mutex
 	visits map[string]int
@@ -58,6 +61,11 @@ func (w *world) handle(ctx context.Context, d bus.Delivery) error {
 		return err
 	}
 	ref := t.GetRef()
+	if w.refuse != nil {
+		if err := w.refuse(ref.GetUrl()); err != nil {
+			return err
+		}
+	}
 	w.mu.Lock()
 	w.visits[ref.GetUrl()]++
 	w.order = append(w.order, ref.GetUrl())
@@ -115,6 +123,7 @@ type bundle struct {
 	bus    *bus.Bus
 	cfg    Config
 	svc    *Service
+	lookup resolve.Lookup
 	client schedulerv1.CrawlServiceClient
 	// stop ends the scheduler as a terminated process would and returns what Run did.
 	stop func() error
@@ -122,12 +131,18 @@ type bundle struct {
 
 func setup(tb testing.TB) *bundle {
 	tb.Helper()
+	return setupWith(tb, nil)
+}
+
+// setupWith is setup with look-ups of names.
+func setupWith(tb testing.TB, lookup resolve.Lookup) *bundle {
+	tb.Helper()
 	ns := natstest.Start(tb)
 	cfg := DefaultConfig()
 	cfg.Dir = tb.TempDir()
 	cfg.Partitions = 2
 	cfg.CacheSize = 64 << 20
-	b := &bundle{nats: ns, cfg: cfg, bus: ns.Connect(bus.EmbeddedConfig())}
+	b := &bundle{nats: ns, cfg: cfg, bus: ns.Connect(bus.EmbeddedConfig()), lookup: lookup}
 	b.start(tb)
 	return b
 }
@@ -136,7 +151,7 @@ func setup(tb testing.TB) *bundle {
 func (b *bundle) start(tb testing.TB) {
 	tb.Helper()
 	log := slog.New(slog.DiscardHandler)
-	svc, err := New(b.cfg, Deps{Bus: b.bus, Log: log, Registry: prometheus.NewRegistry()})
+	svc, err := New(b.cfg, Deps{Bus: b.bus, Log: log, Registry: prometheus.NewRegistry(), Lookup: b.lookup})
 	if err != nil {
 		tb.Fatalf("new scheduler: %v", err)
 	}

@@ -134,7 +134,9 @@ func (r *Ring) openBus(ctx context.Context) error {
 
 func (r *Ring) openServices() (err error) {
 	log := func(name string) *slog.Logger { return r.deps.Log.With("component", name) }
-	r.sched, err = scheduler.New(r.cfg.Scheduler, scheduler.Deps{Bus: r.bus, Log: log("scheduler"), Registry: r.registry})
+	r.sched, err = scheduler.New(r.cfg.Scheduler, scheduler.Deps{
+		Bus: r.bus, Log: log("scheduler"), Registry: r.registry, Lookup: resolve.Via(r.cfg.DNS),
+	})
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func (a *app) schedulerCmd() *cobra.Command {
 		if cfg.Advertise == "" {
 			cfg.Advertise = reachable(p.addr)
 		}
-		return scheduler.New(cfg, scheduler.Deps{Bus: p.bus, Log: p.log, Registry: p.registry, PeerCredentials: peers})
+		return scheduler.New(cfg, scheduler.Deps{Bus: p.bus, Log: p.log, Registry: p.registry, PeerCredentials: peers, Lookup: resolve.Via(p.settings.DNS)})
 	}, "data", "store", "nats", "listen", "admin-listen", "config", "log.level", "log.format")
 }
 
