@@ -47,7 +47,7 @@ func (d *deletions) take() (frontier.CrawlNo, bool) {
 
 // DeleteCrawl implements schedulerv1.CrawlServiceServer.
 func (s *Service) DeleteCrawl(ctx context.Context, req *schedulerv1.DeleteCrawlRequest) (*schedulerv1.DeleteCrawlResponse, error) {
-	e, err := s.crawl(req.GetCrawl())
+	e, err := s.crawl(ctx, req.GetCrawl())
 	if err != nil {
 		return nil, err
 	}

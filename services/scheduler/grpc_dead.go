@@ -25,7 +25,7 @@ func (s *Service) ListDeadLetters(ctx context.Context, req *schedulerv1.ListDead
 	if err := s.up(); err != nil {
 		return nil, err
 	}
-	id, err := s.letterCrawl(req.GetCrawl())
+	id, err := s.letterCrawl(ctx, req.GetCrawl())
 	if err != nil {
 		return nil, err
 	}
@@ -86,11 +86,11 @@ func linksOf(dl bus.DeadLetterAt) *crawlv1.Links {
 
 // letterCrawl returns the id of the crawl that a call about dead letters names: also
 // of one that is gone, whose letters may be left.
-func (s *Service) letterCrawl(name string) (string, error) {
+func (s *Service) letterCrawl(ctx context.Context, name string) (string, error) {
 	if name == "" {
 		return "", nil
 	}
-	e, err := s.crawl(name)
+	e, err := s.crawl(ctx, name)
 	if crawl.KindOf(err) == crawl.NotFound {
 		return name, nil
 	}
@@ -127,7 +127,7 @@ func (s *Service) RetryDeadLetters(ctx context.Context, req *schedulerv1.RetryDe
 	if req.GetCrawl() == "" {
 		return out, nil
 	}
-	id, err := s.letterCrawl(req.GetCrawl())
+	id, err := s.letterCrawl(ctx, req.GetCrawl())
 	if err != nil {
 		return nil, err
 	}

@@ -150,7 +150,7 @@ func (s *Service) ListHosts(ctx context.Context, req *schedulerv1.ListHostsReque
 	}
 	var no frontier.CrawlNo
 	if req.GetCrawl() != "" {
-		e, err := s.crawl(req.GetCrawl())
+		e, err := s.crawl(ctx, req.GetCrawl())
 		if err != nil {
 			return nil, err
 		}

@@ -52,7 +52,7 @@ func (f *urlFilter) accepts(r *frontier.Record) bool {
 // looked at last; partitions of other replicas are read there, since only the owner
 // knows what is handed out.
 func (s *Service) ListURLs(ctx context.Context, req *schedulerv1.ListURLsRequest) (*schedulerv1.ListURLsResponse, error) {
-	e, err := s.crawl(req.GetCrawl())
+	e, err := s.crawl(ctx, req.GetCrawl())
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,7 @@ type Cluster struct {
 	order    []string          // in which they were first started
 	nats     string            // address
 	database string            // of the schedulers
+	dns      string            // server of names, empty for the machine's
 	servers  map[string]string // gRPC address by scheduler
 }
 
@@ -39,6 +40,8 @@ type ClusterConfig struct {
 	// database Store (postgres://…). Default: one, named scheduler, with a folder.
 	Schedulers int
 	Store      string
+	// DNS is the DNS server of schedulers and fetchers. Default: the machine's.
+	DNS string
 	// Wrap is a program and its arguments to put before every command, for example
 	// taskset. Default: none.
 	Wrap []string
@@ -49,7 +52,7 @@ func StartCluster(ctx context.Context, b Binaries, dir string, cfg ClusterConfig
 	c := &Cluster{
 		Client: Client{Dir: dir, bin: b}, wrap: cfg.Wrap,
 		commands: map[string]Command{}, admin: map[string]string{}, procs: map[string]*Proc{},
-		database: cfg.Store, servers: map[string]string{},
+		database: cfg.Store, dns: cfg.DNS, servers: map[string]string{},
 	}
 	schedulers := []string{"scheduler"}
 	if cfg.Store != "" {
@@ -113,6 +116,14 @@ func (c *Cluster) add(cmd Command) {
 	c.order = append(c.order, cmd.Name)
 }
 
+// withDNS adds the server of names.
+func (c *Cluster) withDNS(args []string) []string {
+	if c.dns == "" {
+		return args
+	}
+	return append(args, "--dns", c.dns)
+}
+
 // serviceArgs are the arguments of one service.
 func (c *Cluster) serviceArgs(name string) []string {
 	service, _, _ := strings.Cut(name, "-")
@@ -123,10 +134,12 @@ func (c *Cluster) serviceArgs(name string) []string {
 		if c.database != "" {
 			args = append(args, "--scheduler.store", c.database, "--scheduler.replica", name)
 		}
+		args = c.withDNS(args)
 	case "storage":
 		args = append(args, "--data", filepath.Join(c.Dir, name), "--grpc.listen", c.storage)
 	case "fetcher":
 		args = append(args, "--storage", c.storage, "--allow-net", Loopback)
+		args = c.withDNS(args)
 	case "parser":
 		args = append(args, "--storage", c.storage)
 	}

@@ -29,6 +29,8 @@ type Job struct {
 	// Fetchers and Parsers are the concurrency of the stages all in one process.
 	// Default: the program's own.
 	Fetchers, Parsers int
+	// DNS is the DNS server to ask, host:port. Default: the machine's.
+	DNS string
 	// Processes is the number of fetchers, and of parsers, in split mode. Default: 1.
 	Processes int
 }
@@ -87,6 +89,9 @@ func (r *Run) Args(more ...string) []string {
 	}
 	for _, s := range r.job.Sets {
 		args = append(args, "--set", s)
+	}
+	if r.job.DNS != "" {
+		args = append(args, "--dns", r.job.DNS)
 	}
 	if r.job.Fetchers > 0 {
 		args = append(args, "--fetchers", fmt.Sprint(r.job.Fetchers))
@@ -148,7 +153,7 @@ func Crawl(ctx context.Context, mode Mode, b Binaries, dir string, job Job) (Res
 }
 
 func crawlSplit(ctx context.Context, b Binaries, dir string, job Job) (_ Result, err error) {
-	c, err := StartCluster(ctx, b, dir, ClusterConfig{Fetchers: job.Processes, Parsers: job.Processes})
+	c, err := StartCluster(ctx, b, dir, ClusterConfig{Fetchers: job.Processes, Parsers: job.Processes, DNS: job.DNS})
 	if err != nil {
 		return Result{}, err
 	}

@@ -62,6 +62,10 @@ type Route struct {
 	FailFirst int
 	// FailStatus is the status of FailFirst. Default: 503.
 	FailStatus int
+	// RetryAfter is asked for with each of FailFirst, in whole seconds, or as the date
+	// that it leads to with RetryAfterDate. Default: none.
+	RetryAfter     time.Duration
+	RetryAfterDate bool
 	// Abort cuts the connection after half of the body.
 	Abort bool
 	// Gzip compresses the body when the client accepts it.

@@ -32,6 +32,9 @@ type answer struct {
 	delay  time.Duration
 	abort  bool
 	gzip   bool
+	// retryAfter is asked for, as a date if date is set.
+	retryAfter time.Duration
+	date       bool
 }
 
 func (s *Server) newHost(number int) (*host, error) {
@@ -93,6 +96,7 @@ func (h *host) route(route Route, name string, before int) answer {
 		if a.status == 0 {
 			a.status = http.StatusServiceUnavailable
 		}
+		a.retryAfter, a.date = route.RetryAfter, route.RetryAfterDate
 	}
 	if route.Body == "" {
 		a.body = []byte("<!doctype html>\n<title>" + html.EscapeString(name) + "</title>\n")
@@ -169,6 +173,9 @@ func (h *host) send(w http.ResponseWriter, r *http.Request, target string, a ans
 		header.Set("Content-Encoding", "gzip")
 	}
 	header.Set("Content-Length", strconv.Itoa(len(a.body)))
+	if a.retryAfter > 0 {
+		h.askBack(header, a)
+	}
 	h.acc.end(target, a.status, len(a.body), time.Now())
 	w.WriteHeader(a.status)
 	if r.Method == http.MethodHead {
@@ -180,6 +187,20 @@ func (h *host) send(w http.ResponseWriter, r *http.Request, target string, a ans
 		panic(http.ErrAbortHandler) // net/http's way to cut a connection
 	}
 	_, _ = w.Write(a.body) // a client that went away is the client's business
+}
+
+// askBack asks to be left alone for a while.
+func (h *host) askBack(header http.Header, a answer) {
+	now := time.Now()
+	until := now.Add(a.retryAfter.Truncate(time.Second))
+	if a.date {
+		until = until.Truncate(time.Second)
+		header.Set("Date", now.UTC().Format(http.TimeFormat)) // the two agree
+		header.Set("Retry-After", until.UTC().Format(http.TimeFormat))
+	} else {
+		header.Set("Retry-After", strconv.Itoa(int(a.retryAfter.Seconds())))
+	}
+	h.acc.ask(until)
 }
 
 func compress(body []byte) []byte {

@@ -28,6 +28,10 @@ type HostStats struct {
 	Statuses map[int]int `json:"statuses"`
 	// UserAgents counts requests by User-Agent.
 	UserAgents map[string]int `json:"user_agents"`
+	// Throttled counts answers with Retry-After, Early the requests that came before
+	// the time that the host had asked for last.
+	Throttled int `json:"throttled"`
+	Early     int `json:"early"`
 	// Bytes of bodies sent.
 	Bytes int64 `json:"bytes"`
 	// All is the pace of every request, Pages that without robots.txt.
@@ -92,6 +96,7 @@ type account struct {
 	stats HostStats
 	all   pacer
 	pages pacer
+	asked time.Time // not to be visited before
 	// requests counts those to all hosts of the site.
 	requests *atomic.Uint64
 }
@@ -150,6 +155,9 @@ func (a *account) begin(path, agent string, now time.Time) int {
 	before := a.stats.Requests[path]
 	a.stats.Requests[path]++
 	a.stats.UserAgents[agent]++
+	if now.Before(a.asked) {
+		a.stats.Early++
+	}
 	if len(a.stats.Order) < orderCap {
 		a.stats.Order = append(a.stats.Order, path)
 		a.stats.Sequence = append(a.stats.Sequence, a.requests.Add(1))
@@ -159,6 +167,16 @@ func (a *account) begin(path, agent string, now time.Time) int {
 		a.pages.begin(now)
 	}
 	return before
+}
+
+// ask notes that the host asks to be left alone until a time.
+func (a *account) ask(until time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.stats.Throttled++
+	if until.After(a.asked) {
+		a.asked = until
+	}
 }
 
 func (a *account) end(path string, status, n int, now time.Time) {
