@@ -135,13 +135,15 @@ func (s *Store) scanCrawlHosts(after frontier.HostRef, n int) ([]frontier.HostSt
 	// A row that moved between the two readings may be there twice.
 	out = slices.CompactFunc(out, func(a, b frontier.HostState) bool { return a.Ready.Host == b.Ready.Host })
 	out = out[:min(n, len(out))]
-	for i := range out {
-		var err error
-		if out[i].Host, err = s.hostRow(after.Partition, out[i].Ready.Host); err != nil {
-			return nil, err
-		}
+	f, err := s.finder()
+	if err != nil {
+		return nil, err
 	}
-	return out, nil
+	for i := range out {
+		row, failed := f.hostRow(after.Partition, out[i].Ready.Host)
+		out[i].Host, err = row, errors.Join(err, failed)
+	}
+	return out, errors.Join(err, f.Close())
 }
 
 // Totals reads what each crawl's partitions add up to, from one snapshot of the

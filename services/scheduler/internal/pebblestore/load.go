@@ -80,14 +80,15 @@ func (s *Store) loadReady(snap *frontier.Snapshot) error {
 	if err != nil {
 		return fmt.Errorf("hosts with work: %w", err)
 	}
-	if err := s.loadLeased(snap); err != nil {
+	f, err := s.finder()
+	if err != nil {
 		return err
 	}
-	return s.loadHosts(snap)
+	return errors.Join(f.loadLeased(snap), f.loadHosts(snap), f.Close())
 }
 
 // loadLeased reads the counters of hosts that have leases and no work.
-func (s *Store) loadLeased(snap *frontier.Snapshot) error {
+func (f finder) loadLeased(snap *frontier.Snapshot) error {
 	if len(snap.Leases) == 0 {
 		return nil
 	}
@@ -101,7 +102,7 @@ func (s *Store) loadLeased(snap *frontier.Snapshot) error {
 			continue
 		}
 		have[ref] = struct{}{}
-		row, err := s.readyRow(ref)
+		row, err := f.readyRow(ref)
 		if err != nil {
 			return fmt.Errorf("host %x: %w", l.Host, err)
 		}
@@ -111,7 +112,7 @@ func (s *Store) loadLeased(snap *frontier.Snapshot) error {
 }
 
 // loadHosts reads the politeness of the hosts with work.
-func (s *Store) loadHosts(snap *frontier.Snapshot) error {
+func (f finder) loadHosts(snap *frontier.Snapshot) error {
 	have := make(map[frontier.HostID]struct{}, len(snap.Ready))
 	for i := range snap.Ready {
 		h := snap.Ready[i].Host
@@ -119,7 +120,7 @@ func (s *Store) loadHosts(snap *frontier.Snapshot) error {
 			continue
 		}
 		have[h] = struct{}{}
-		row, err := s.hostRow(snap.Partition, h)
+		row, err := f.hostRow(snap.Partition, h)
 		if err != nil {
 			return fmt.Errorf("host %x: %w", h, err)
 		}

@@ -17,8 +17,25 @@ import (
 // is exact and counts everything applied.
 func (s *Store) Known(ctx context.Context, refs []frontier.Ref, known []bool) error {
 	ask := s.seen.Ask(refs, known)
-	// In the order of keys, questions about one host find their blocks warm.
+	if err := s.lookUp(refs, ask, known); err != nil {
+		return s.fatal.wrap("look up", err)
+	}
+	s.seen.Learn(refs, known, ask)
+	return ctx.Err()
+}
+
+// lookUp asks the database about the refs with the indices ask, which it sorts: in the
+// order of keys, questions about one host find their blocks warm.
+func (s *Store) lookUp(refs []frontier.Ref, ask []int32, known []bool) (err error) {
+	if len(ask) == 0 {
+		return nil
+	}
 	slices.SortFunc(ask, func(a, b int32) int { return rows.CompareRefs(&refs[a], &refs[b]) })
+	f, err := s.finder()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
 	var key []byte
 	for n, i := range ask {
 		if n > 0 && refs[i] == refs[ask[n-1]] {
@@ -26,19 +43,35 @@ func (s *Store) Known(ctx context.Context, refs []frontier.Ref, known []bool) er
 			continue
 		}
 		key = urlKey(key[:0], &refs[i])
-		_, closer, err := s.db.Get(key)
-		switch {
-		case err == nil:
-			known[i] = true
-			if err := closer.Close(); err != nil {
-				return s.fatal.wrap("look up", err)
-			}
-		case !errors.Is(err, pebble.ErrNotFound):
-			return s.fatal.wrap("look up", err)
+		if known[i] = f.SeekPrefixGE(key); !known[i] && f.Error() != nil {
+			return f.Error()
 		}
 	}
-	s.seen.Learn(refs, known, ask)
-	return ctx.Err()
+	return nil
+}
+
+// finder answers many questions about single keys, of which it looks at the whole: a
+// key's prefix is all of it. Get would do for few; it opens an iterator each time, and
+// does not use the filters of the lowest level, where nearly all tables are, so that it
+// reads a block for each key that is not there.
+type finder struct{ *pebble.Iterator }
+
+func (s *Store) finder() (finder, error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{UseL6Filters: true})
+	return finder{it}, err
+}
+
+// find reads and decodes one value, the zero one where there is none.
+func find[T any](f finder, key []byte, decode func([]byte) (T, error)) (T, error) {
+	var zero T
+	if !f.SeekPrefixGE(key) {
+		return zero, f.Error()
+	}
+	v, err := f.ValueAndErr()
+	if err != nil {
+		return zero, err
+	}
+	return decode(v)
 }
 
 // Lookup reads the record of each ref, the zero Record where there is none.
@@ -71,13 +104,21 @@ func get[T any](r pebble.Reader, key []byte, decode func([]byte) (T, error)) (T,
 
 // Hosts reads the rows of each ref, in order; a missing row comes back with
 // zero counters and no origin.
-func (s *Store) Hosts(ctx context.Context, refs []frontier.HostRef) ([]frontier.HostState, error) {
+func (s *Store) Hosts(ctx context.Context, refs []frontier.HostRef) (_ []frontier.HostState, err error) {
 	out := make([]frontier.HostState, len(refs))
+	f, err := s.finder()
+	if err != nil {
+		return nil, s.fatal.wrap("read hosts", err)
+	}
+	defer func() {
+		if cerr := f.Close(); err == nil && cerr != nil {
+			err = s.fatal.wrap("read hosts", cerr)
+		}
+	}()
 	for i, r := range refs {
 		st := &out[i]
-		var err error
-		if st.Ready, err = s.readyRow(r); err == nil {
-			st.Host, err = s.hostRow(r.Partition, r.Host)
+		if st.Ready, err = f.readyRow(r); err == nil {
+			st.Host, err = f.hostRow(r.Partition, r.Host)
 		}
 		if err != nil {
 			return nil, s.fatal.wrap(fmt.Sprintf("read host %x", r.Host), err)
@@ -87,10 +128,10 @@ func (s *Store) Hosts(ctx context.Context, refs []frontier.HostRef) ([]frontier.
 }
 
 // readyRow reads the counters of a host in a crawl.
-func (s *Store) readyRow(r frontier.HostRef) (frontier.ReadyRow, error) {
+func (f finder) readyRow(r frontier.HostRef) (frontier.ReadyRow, error) {
 	decode := func(v []byte) (frontier.ReadyRow, error) { return rows.DecodeReady(r, v) }
 	for _, kind := range []byte{kindReady, kindIdle} {
-		row, err := get(s.db, hostKey(nil, kind, r.Partition, r.Crawl, r.Host), decode)
+		row, err := find(f, hostKey(nil, kind, r.Partition, r.Crawl, r.Host), decode)
 		if err != nil || row.HostRef == r {
 			return row, err
 		}
@@ -99,8 +140,8 @@ func (s *Store) readyRow(r frontier.HostRef) (frontier.ReadyRow, error) {
 }
 
 // hostRow reads a host's politeness.
-func (s *Store) hostRow(partition uint32, h frontier.HostID) (frontier.HostRow, error) {
-	row, err := get(s.db, plainKey(nil, partition, kindHost, h), rows.DecodeHost)
+func (f finder) hostRow(partition uint32, h frontier.HostID) (frontier.HostRow, error) {
+	row, err := find(f, plainKey(nil, partition, kindHost, h), rows.DecodeHost)
 	row.Partition, row.Host = partition, h
 	return row, err
 }
