@@ -32,8 +32,10 @@ func TestShort(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range shapes() {
-		if n := strings.Count(out.String(), fmt.Sprintf("| pebble | %s | 3000 |", s.name)); n != 3 {
-			t.Errorf("%d rows of %s, want one in each of 3 tables:\n%s", n, s.name, out.String())
+		for _, store := range []string{"pebble", "postgres"} {
+			if n := strings.Count(out.String(), fmt.Sprintf("| %s | %s | 3000 |", store, s.name)); n != 3 {
+				t.Errorf("%d rows of %s, %s, want one in each of 3 tables:\n%s", n, store, s.name, out.String())
+			}
 		}
 	}
 }

@@ -55,7 +55,7 @@ type task struct {
 	pages      int
 	partitions uint32
 	engine     engine
-	profile    string // file for a CPU profile of the measured pages
+	profile    string // how the names of files for CPU profiles begin
 	say        *json.Encoder
 }
 
@@ -144,7 +144,7 @@ func (t task) work(ctx context.Context) error {
 	if err := t.phase(ctx, "warm", d, pages, visit(int(warmUp*float64(t.pages)))); err != nil {
 		return err
 	}
-	stop, err := t.startProfile()
+	stop, err := t.startProfile("pages")
 	if err != nil {
 		return err
 	}
@@ -207,6 +207,10 @@ func (t task) run(ctx context.Context, d *drive, pages func() [][]frontier.Candi
 // reopen takes a store up that a killed process left, until leases can be handed out;
 // then it makes the store as small as it gets.
 func (t task) reopen(ctx context.Context) error {
+	stop, err := t.startProfile("restart")
+	if err != nil {
+		return err
+	}
 	start := time.Now()
 	store, err := t.engine.open(ctx)
 	if err != nil {
@@ -224,6 +228,7 @@ func (t task) reopen(ctx context.Context) error {
 	if len(d.leased) == 0 && t.urls > inFlight {
 		return fmt.Errorf("nothing to hand out after a restart with %d URLs", d.stats().Discovered)
 	}
+	stop()
 	s := d.stats()
 	if s.Accounted() != s.Discovered {
 		return fmt.Errorf("the ledger is out after a restart: %+v", s)
@@ -241,12 +246,12 @@ func (t task) reopen(ctx context.Context) error {
 	return t.say.Encode(line{Phase: "compacted", Seconds: time.Since(start).Seconds()})
 }
 
-// startProfile begins a CPU profile, if one is wanted; call what it returns.
-func (t task) startProfile() (func(), error) {
+// startProfile begins a CPU profile of something, if one is wanted; call what it returns.
+func (t task) startProfile(what string) (func(), error) {
 	if t.profile == "" {
 		return func() {}, nil
 	}
-	f, err := os.Create(t.profile)
+	f, err := os.Create(t.profile + "-" + what + ".prof")
 	if err != nil {
 		return nil, err
 	}

@@ -138,6 +138,9 @@ func (d *drive) handOut(ctx context.Context, now time.Time, pages int) error {
 	if err := d.write(now, pages); err != nil {
 		return err
 	}
+	if err := d.unpark(ctx, now); err != nil {
+		return err
+	}
 	for range fillRounds {
 		wants := d.f.Wants()
 		if len(wants) == 0 {
@@ -155,6 +158,27 @@ func (d *drive) handOut(ctx context.Context, now time.Time, pages int) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// unpark brings hosts that wait on disk into memory, when there is room.
+func (d *drive) unpark(ctx context.Context, now time.Time) error {
+	after, n, ok := d.f.Parked()
+	if !ok {
+		return nil
+	}
+	hosts, err := d.store.ScanHosts(ctx, after, n)
+	if err != nil {
+		return err
+	}
+	siblings := d.f.Unpark(now, after, hosts)
+	if len(siblings) == 0 {
+		return nil
+	}
+	if hosts, err = d.store.Hosts(ctx, siblings); err != nil {
+		return err
+	}
+	d.f.Admit(now, hosts)
 	return nil
 }
 

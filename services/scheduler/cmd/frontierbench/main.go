@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/weircrawl/weir/internal/testkit/measure"
+	"github.com/weircrawl/weir/internal/testkit/pgtest"
 )
 
 func main() {
@@ -46,17 +47,17 @@ type options struct {
 func parse(args []string) (options, *flag.FlagSet, error) {
 	var o options
 	fs := flag.NewFlagSet("frontierbench", flag.ContinueOnError)
-	fs.StringVar(&o.stores, "stores", "pebble", "stores to measure, of pebble and postgres, separated by commas")
+	fs.StringVar(&o.stores, "stores", "pebble,postgres", "stores to measure, of pebble and postgres, separated by commas")
 	fs.StringVar(&o.shapes, "shapes", "zipf,skewed,wide", "how URLs are spread over hosts")
 	fs.StringVar(&o.sizes, "urls", "1000000,10000000", "numbers of URLs in the store before the pages that are measured")
 	fs.IntVar(&o.pages, "pages", 20_000, "pages to measure")
 	fs.IntVar(&o.rounds, "rounds", 1, "rounds, in which the cases take turns")
 	fs.IntVar(&o.partitions, "partitions", 64, "partitions of the store")
 	fs.Int64Var(&o.cache, "cache", 0, "bytes of Pebble's cache; 0 for its default")
-	fs.StringVar(&o.dsn, "dsn", "", "database for postgres; default: a server started for it")
+	fs.StringVar(&o.dsn, "dsn", "", "database for postgres, on this machine, whose schema public is dropped; default: that of a server started for it")
 	fs.StringVar(&o.dir, "dir", "", "folder for stores; default: a temporary one")
 	fs.StringVar(&o.out, "out", "test/bench/results", "folder of the results; empty for none")
-	fs.StringVar(&o.profile, "profile", "", "write CPU profiles of the measured pages to files that begin so")
+	fs.StringVar(&o.profile, "profile", "", "write CPU profiles of the measured pages and the restart to files whose names begin so")
 	fs.BoolVar(&o.short, "short", false, "100,000 URLs and few pages: shows that it works, its figures mean little")
 	fs.BoolVar(&o.child, "child", false, "internal: be the process that is killed")
 	fs.BoolVar(&o.reopen, "reopen", false, "internal: be the process that takes up what was left")
@@ -70,7 +71,7 @@ func parse(args []string) (options, *flag.FlagSet, error) {
 }
 
 // run is the program with its arguments; the report goes to stdout.
-func run(ctx context.Context, args []string, stdout io.Writer) error {
+func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 	o, fs, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		return nil
@@ -90,6 +91,16 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	cases, err := o.cases()
 	if err != nil {
 		return err
+	}
+	if o.dsn == "" && strings.Contains(o.stores, "postgres") {
+		server, failed := pgtest.Open(pgtest.Options{Durable: true, Settings: map[string]string{
+			"shared_buffers": "1GB", "max_wal_size": "4GB", // a small server of its own, not a shared default
+		}})
+		if failed != nil {
+			return failed
+		}
+		defer func() { err = errors.Join(err, server.Close()) }()
+		o.dsn = server.DSN()
 	}
 	r := report{
 		Machine: measure.ThisMachine(), Commit: measure.Commit(ctx), Rounds: o.rounds, Pages: o.pages,
@@ -123,7 +134,7 @@ func (o options) cases() ([]*benchCase, error) {
 			return nil, fmt.Errorf("-urls: %q is not a number of URLs", size)
 		}
 		for store := range strings.SplitSeq(o.stores, ",") {
-			if store != "pebble" {
+			if store != "pebble" && store != "postgres" {
 				return nil, fmt.Errorf("-stores: %q is not a store", store)
 			}
 			for shape := range strings.SplitSeq(o.shapes, ",") {
@@ -161,7 +172,10 @@ func given(fs *flag.FlagSet) string {
 }
 
 // engineFor is the store of a case.
-func (o options) engineFor() engine {
+func (o options) engineFor(store string) engine {
+	if store == "postgres" {
+		return postgresEngine{dsn: o.dsn, partitions: uint32(o.partitions)}
+	}
 	return pebbleEngine{dir: o.dir + "/pebble", partitions: uint32(o.partitions), cache: o.cache}
 }
 
@@ -176,7 +190,7 @@ func beChild(ctx context.Context, o options, stdout io.Writer) error {
 		return err
 	}
 	t := task{
-		shape: s, urls: urls, pages: o.pages, partitions: uint32(o.partitions), engine: o.engineFor(),
+		shape: s, urls: urls, pages: o.pages, engine: o.engineFor(o.stores),
 		profile: o.profile, say: json.NewEncoder(stdout),
 	}
 	if o.reopen {

@@ -44,7 +44,7 @@ const underWay = 5
 
 // measure does one run of a case.
 func (o options) measure(ctx context.Context, c *benchCase) (r figures, err error) {
-	e := o.engineFor()
+	e := o.engineFor(c.Store)
 	if err := e.remove(ctx); err != nil {
 		return r, err
 	}
@@ -107,7 +107,7 @@ func (o options) spawn(ctx context.Context, c *benchCase, mode string, hear func
 		"-partitions", strconv.Itoa(o.partitions), "-cache", strconv.FormatInt(o.cache, 10), "-dir", o.dir, "-dsn", o.dsn,
 	}
 	if o.profile != "" {
-		args = append(args, "-profile", fmt.Sprintf("%s-%s-%s-%d.prof", o.profile, c.Store, c.Shape, c.URLs))
+		args = append(args, "-profile", fmt.Sprintf("%s-%s-%s-%d", o.profile, c.Store, c.Shape, c.URLs))
 	}
 	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Stderr = os.Stderr
