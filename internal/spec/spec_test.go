@@ -71,7 +71,7 @@ func TestExample(t *testing.T) {
 	want := &crawlv1.CrawlSpec{
 		Name: "shop", Seeds: s.Seeds, Scope: def.Scope, Canonical: def.Canonical, Order: def.Order, Priorities: s.Priorities,
 		Limits:     &crawlv1.Limits{Pages: 10000, Duration: durationpb.New(time.Hour)},
-		Politeness: def.Politeness, Fetch: def.Fetch, Parse: def.Parse, Extract: got.Extract, Weight: def.Weight, Traps: def.Traps,
+		Politeness: def.Politeness, Fetch: def.Fetch, Parse: def.Parse, Extract: got.Extract, Follow: s.Follow, Weight: def.Weight, Traps: def.Traps,
 	}
 	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
 		t.Error(diff)

@@ -82,6 +82,7 @@ func check(s *crawlv1.CrawlSpec) []*Problem {
 	c.fetch(s.GetFetch())
 	c.parse(s.GetParse())
 	c.extract(s.GetExtract(), s.GetParse())
+	c.follow(s.GetFollow())
 	c.recrawl(s.GetRecrawl())
 	if s.Weight != nil {
 		c.between("weight", uint64(s.GetWeight()), 1, 1000)

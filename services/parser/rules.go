@@ -14,6 +14,7 @@ import (
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	"github.com/weircrawl/weir/services/parser/internal/document"
 	"github.com/weircrawl/weir/services/parser/internal/extract"
+	"github.com/weircrawl/weir/services/parser/internal/follow"
 	"github.com/weircrawl/weir/services/parser/internal/itemschema"
 	"github.com/weircrawl/weir/services/parser/internal/link"
 	"github.com/weircrawl/weir/services/parser/internal/page"
@@ -36,6 +37,9 @@ func CheckSpec(s *crawlv1.CrawlSpec) error {
 	if _, err := extract.Compile(rules); err != nil {
 		errs = append(errs, problems(err)...)
 	}
+	if _, err := followOf(s.GetFollow()); err != nil {
+		errs = append(errs, problems(err)...)
+	}
 	if len(errs) == 0 {
 		return nil
 	}
@@ -51,6 +55,9 @@ func problems(err error) []error {
 	var out []error
 	for _, err := range joined.Unwrap() {
 		if e, ok := errors.AsType[*extract.RuleError](err); ok {
+			err = &spec.Problem{Path: e.Path, Text: e.Err.Error()}
+		}
+		if e, ok := errors.AsType[*follow.RuleError](err); ok {
 			err = &spec.Problem{Path: e.Path, Text: e.Err.Error()}
 		}
 		out = append(out, err)
@@ -234,9 +241,12 @@ func ready(c *spec.Compiled, maxOutlinks int) *readyCrawl {
 	if err != nil {
 		r.crawl.NoItems = true
 		r.warning = "no items: " + firstLine(err)
-		return r
 	}
 	r.crawl.Rules = rules
+	// Without its rules a crawl that was submitted past CheckSpec follows all links.
+	if r.crawl.Follow, err = followOf(c.Spec.GetFollow()); err != nil {
+		r.warning = join(r.warning, "no rules on links: "+firstLine(err))
+	}
 	return r
 }
 

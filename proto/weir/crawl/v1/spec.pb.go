@@ -355,7 +355,12 @@ type CrawlSpec struct {
 	// The crawl's share of the fetchers against other crawls. Default: 1; at most 1000.
 	Weight *uint32 `protobuf:"varint,13,opt,name=weight,proto3,oneof" json:"weight,omitempty"`
 	// What keeps the crawl out of URL spaces without an end.
-	Traps         *Traps `protobuf:"bytes,14,opt,name=traps,proto3" json:"traps,omitempty"`
+	Traps *Traps `protobuf:"bytes,14,opt,name=traps,proto3" json:"traps,omitempty"`
+	// Rules on links: which links of which pages are followed, how deep and with what
+	// priority. Of the rules that select a link the last one decides. On a page with a
+	// rule that does more than forbid, links that no rule selects are not followed.
+	// Default: all links of every page alike.
+	Follow        []*FollowRule `protobuf:"bytes,15,rep,name=follow,proto3" json:"follow,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -488,6 +493,136 @@ func (x *CrawlSpec) GetTraps() *Traps {
 	return nil
 }
 
+func (x *CrawlSpec) GetFollow() []*FollowRule {
+	if x != nil {
+		return x.Follow
+	}
+	return nil
+}
+
+// FollowRule selects links of pages and says what becomes of them. What it selects
+// must still be in scope.
+type FollowRule struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Pattern of the pages that it is for. Default: every page.
+	Match string `protobuf:"bytes,1,opt,name=match,proto3" json:"match,omitempty"`
+	// A CSS selector: links in the elements that match, and these themselves. Default:
+	// the whole page. On a page without a tree (not HTML, or nested too deep) a rule
+	// with a selector does not count.
+	Css string `protobuf:"bytes,2,opt,name=css,proto3" json:"css,omitempty"`
+	// The same by an XPath expression; not together with css.
+	Xpath string `protobuf:"bytes,3,opt,name=xpath,proto3" json:"xpath,omitempty"`
+	// Kinds of links that it is for; they are followed even if parse.follow has not
+	// got them. Default: those of parse.follow.
+	Kinds []LinkKind `protobuf:"varint,4,rep,packed,name=kinds,proto3,enum=weir.crawl.v1.LinkKind" json:"kinds,omitempty"`
+	// Pattern of the URLs of links. Default: every link.
+	Links string `protobuf:"bytes,5,opt,name=links,proto3" json:"links,omitempty"`
+	// Priority of the links, instead of that by priorities; -1000000 to 1000000.
+	Priority *int32 `protobuf:"zigzag32,6,opt,name=priority,proto3,oneof" json:"priority,omitempty"`
+	// Greatest depth of the links. Default: that of the scope.
+	MaxDepth *uint32 `protobuf:"varint,7,opt,name=max_depth,json=maxDepth,proto3,oneof" json:"max_depth,omitempty"`
+	// The links are further pages of the same list: they have the depth of the page
+	// itself, so that page 50 is as near to the seed as page 1.
+	Pagination bool `protobuf:"varint,8,opt,name=pagination,proto3" json:"pagination,omitempty"`
+	// Do not follow the links.
+	Nofollow      bool `protobuf:"varint,9,opt,name=nofollow,proto3" json:"nofollow,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FollowRule) Reset() {
+	*x = FollowRule{}
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FollowRule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FollowRule) ProtoMessage() {}
+
+func (x *FollowRule) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FollowRule.ProtoReflect.Descriptor instead.
+func (*FollowRule) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *FollowRule) GetMatch() string {
+	if x != nil {
+		return x.Match
+	}
+	return ""
+}
+
+func (x *FollowRule) GetCss() string {
+	if x != nil {
+		return x.Css
+	}
+	return ""
+}
+
+func (x *FollowRule) GetXpath() string {
+	if x != nil {
+		return x.Xpath
+	}
+	return ""
+}
+
+func (x *FollowRule) GetKinds() []LinkKind {
+	if x != nil {
+		return x.Kinds
+	}
+	return nil
+}
+
+func (x *FollowRule) GetLinks() string {
+	if x != nil {
+		return x.Links
+	}
+	return ""
+}
+
+func (x *FollowRule) GetPriority() int32 {
+	if x != nil && x.Priority != nil {
+		return *x.Priority
+	}
+	return 0
+}
+
+func (x *FollowRule) GetMaxDepth() uint32 {
+	if x != nil && x.MaxDepth != nil {
+		return *x.MaxDepth
+	}
+	return 0
+}
+
+func (x *FollowRule) GetPagination() bool {
+	if x != nil {
+		return x.Pagination
+	}
+	return false
+}
+
+func (x *FollowRule) GetNofollow() bool {
+	if x != nil {
+		return x.Nofollow
+	}
+	return false
+}
+
 // Recrawl says when a page that was stored is visited again, with a conditional
 // request where the site gave an ETag or Last-Modified.
 type Recrawl struct {
@@ -506,7 +641,7 @@ type Recrawl struct {
 
 func (x *Recrawl) Reset() {
 	*x = Recrawl{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[1]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -518,7 +653,7 @@ func (x *Recrawl) String() string {
 func (*Recrawl) ProtoMessage() {}
 
 func (x *Recrawl) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[1]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -531,7 +666,7 @@ func (x *Recrawl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recrawl.ProtoReflect.Descriptor instead.
 func (*Recrawl) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{1}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Recrawl) GetEvery() *durationpb.Duration {
@@ -587,7 +722,7 @@ type Traps struct {
 
 func (x *Traps) Reset() {
 	*x = Traps{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[2]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -599,7 +734,7 @@ func (x *Traps) String() string {
 func (*Traps) ProtoMessage() {}
 
 func (x *Traps) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[2]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -612,7 +747,7 @@ func (x *Traps) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Traps.ProtoReflect.Descriptor instead.
 func (*Traps) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{2}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Traps) GetPathRepeats() uint32 {
@@ -663,7 +798,7 @@ type Seeds struct {
 
 func (x *Seeds) Reset() {
 	*x = Seeds{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[3]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -675,7 +810,7 @@ func (x *Seeds) String() string {
 func (*Seeds) ProtoMessage() {}
 
 func (x *Seeds) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[3]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -688,7 +823,7 @@ func (x *Seeds) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Seeds.ProtoReflect.Descriptor instead.
 func (*Seeds) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{3}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Seeds) GetUrls() []string {
@@ -736,7 +871,7 @@ type Scope struct {
 
 func (x *Scope) Reset() {
 	*x = Scope{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[4]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -748,7 +883,7 @@ func (x *Scope) String() string {
 func (*Scope) ProtoMessage() {}
 
 func (x *Scope) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[4]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -761,7 +896,7 @@ func (x *Scope) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Scope.ProtoReflect.Descriptor instead.
 func (*Scope) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{4}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Scope) GetHosts() []string {
@@ -824,7 +959,7 @@ type ScopeRule struct {
 
 func (x *ScopeRule) Reset() {
 	*x = ScopeRule{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[5]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -836,7 +971,7 @@ func (x *ScopeRule) String() string {
 func (*ScopeRule) ProtoMessage() {}
 
 func (x *ScopeRule) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[5]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -849,7 +984,7 @@ func (x *ScopeRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScopeRule.ProtoReflect.Descriptor instead.
 func (*ScopeRule) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{5}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ScopeRule) GetAction() isScopeRule_Action {
@@ -912,7 +1047,7 @@ type Canonical struct {
 
 func (x *Canonical) Reset() {
 	*x = Canonical{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[6]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -924,7 +1059,7 @@ func (x *Canonical) String() string {
 func (*Canonical) ProtoMessage() {}
 
 func (x *Canonical) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[6]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -937,7 +1072,7 @@ func (x *Canonical) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Canonical.ProtoReflect.Descriptor instead.
 func (*Canonical) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{6}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Canonical) GetSortQuery() bool {
@@ -973,7 +1108,7 @@ type StringList struct {
 
 func (x *StringList) Reset() {
 	*x = StringList{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[7]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -985,7 +1120,7 @@ func (x *StringList) String() string {
 func (*StringList) ProtoMessage() {}
 
 func (x *StringList) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[7]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -998,7 +1133,7 @@ func (x *StringList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StringList.ProtoReflect.Descriptor instead.
 func (*StringList) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{7}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StringList) GetValues() []string {
@@ -1029,7 +1164,7 @@ type PriorityRule struct {
 
 func (x *PriorityRule) Reset() {
 	*x = PriorityRule{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[8]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1041,7 +1176,7 @@ func (x *PriorityRule) String() string {
 func (*PriorityRule) ProtoMessage() {}
 
 func (x *PriorityRule) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[8]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1054,7 +1189,7 @@ func (x *PriorityRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PriorityRule.ProtoReflect.Descriptor instead.
 func (*PriorityRule) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{8}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PriorityRule) GetMatch() string {
@@ -1111,7 +1246,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[9]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1123,7 +1258,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[9]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1136,7 +1271,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{9}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Limits) GetPages() uint64 {
@@ -1219,7 +1354,7 @@ type Politeness struct {
 
 func (x *Politeness) Reset() {
 	*x = Politeness{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[10]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1231,7 +1366,7 @@ func (x *Politeness) String() string {
 func (*Politeness) ProtoMessage() {}
 
 func (x *Politeness) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[10]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1244,7 +1379,7 @@ func (x *Politeness) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Politeness.ProtoReflect.Descriptor instead.
 func (*Politeness) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{10}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Politeness) GetDelay() *durationpb.Duration {
@@ -1326,7 +1461,7 @@ type Fetch struct {
 
 func (x *Fetch) Reset() {
 	*x = Fetch{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[11]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1338,7 +1473,7 @@ func (x *Fetch) String() string {
 func (*Fetch) ProtoMessage() {}
 
 func (x *Fetch) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[11]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1351,7 +1486,7 @@ func (x *Fetch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fetch.ProtoReflect.Descriptor instead.
 func (*Fetch) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{11}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Fetch) GetUserAgent() string {
@@ -1426,7 +1561,7 @@ type Parse struct {
 
 func (x *Parse) Reset() {
 	*x = Parse{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[12]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1438,7 +1573,7 @@ func (x *Parse) String() string {
 func (*Parse) ProtoMessage() {}
 
 func (x *Parse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[12]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1451,7 +1586,7 @@ func (x *Parse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Parse.ProtoReflect.Descriptor instead.
 func (*Parse) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{12}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Parse) GetFollowLinks() bool {
@@ -1528,7 +1663,7 @@ type ExtractRule struct {
 
 func (x *ExtractRule) Reset() {
 	*x = ExtractRule{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[13]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1540,7 +1675,7 @@ func (x *ExtractRule) String() string {
 func (*ExtractRule) ProtoMessage() {}
 
 func (x *ExtractRule) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[13]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1553,7 +1688,7 @@ func (x *ExtractRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExtractRule.ProtoReflect.Descriptor instead.
 func (*ExtractRule) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{13}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ExtractRule) GetName() string {
@@ -1674,7 +1809,7 @@ type FieldRule struct {
 
 func (x *FieldRule) Reset() {
 	*x = FieldRule{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[14]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1686,7 +1821,7 @@ func (x *FieldRule) String() string {
 func (*FieldRule) ProtoMessage() {}
 
 func (x *FieldRule) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[14]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1699,7 +1834,7 @@ func (x *FieldRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldRule.ProtoReflect.Descriptor instead.
 func (*FieldRule) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{14}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *FieldRule) GetCss() string {
@@ -1872,7 +2007,7 @@ type Transform struct {
 
 func (x *Transform) Reset() {
 	*x = Transform{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[15]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1884,7 +2019,7 @@ func (x *Transform) String() string {
 func (*Transform) ProtoMessage() {}
 
 func (x *Transform) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[15]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1897,7 +2032,7 @@ func (x *Transform) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transform.ProtoReflect.Descriptor instead.
 func (*Transform) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{15}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Transform) GetStep() isTransform_Step {
@@ -2054,7 +2189,7 @@ type Replacement struct {
 
 func (x *Replacement) Reset() {
 	*x = Replacement{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[16]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2066,7 +2201,7 @@ func (x *Replacement) String() string {
 func (*Replacement) ProtoMessage() {}
 
 func (x *Replacement) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[16]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2079,7 +2214,7 @@ func (x *Replacement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replacement.ProtoReflect.Descriptor instead.
 func (*Replacement) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{16}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Replacement) GetOld() string {
@@ -2100,7 +2235,7 @@ var File_weir_crawl_v1_spec_proto protoreflect.FileDescriptor
 
 const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\n" +
-	"\x18weir/crawl/v1/spec.proto\x12\rweir.crawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bweir/crawl/v1/options.proto\"\x96\x05\n" +
+	"\x18weir/crawl/v1/spec.proto\x12\rweir.crawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bweir/crawl/v1/options.proto\"\xc9\x05\n" +
 	"\tCrawlSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12*\n" +
 	"\x05seeds\x18\x02 \x01(\v2\x14.weir.crawl.v1.SeedsR\x05seeds\x12*\n" +
@@ -2120,8 +2255,25 @@ const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\aextract\x18\v \x03(\v2\x1a.weir.crawl.v1.ExtractRuleR\aextract\x120\n" +
 	"\arecrawl\x18\f \x01(\v2\x16.weir.crawl.v1.RecrawlR\arecrawl\x12\x1b\n" +
 	"\x06weight\x18\r \x01(\rH\x00R\x06weight\x88\x01\x01\x12*\n" +
-	"\x05traps\x18\x0e \x01(\v2\x14.weir.crawl.v1.TrapsR\x05trapsB\t\n" +
-	"\a_weight\"\xc2\x01\n" +
+	"\x05traps\x18\x0e \x01(\v2\x14.weir.crawl.v1.TrapsR\x05traps\x121\n" +
+	"\x06follow\x18\x0f \x03(\v2\x19.weir.crawl.v1.FollowRuleR\x06followB\t\n" +
+	"\a_weight\"\xa9\x02\n" +
+	"\n" +
+	"FollowRule\x12\x14\n" +
+	"\x05match\x18\x01 \x01(\tR\x05match\x12\x10\n" +
+	"\x03css\x18\x02 \x01(\tR\x03css\x12\x14\n" +
+	"\x05xpath\x18\x03 \x01(\tR\x05xpath\x12-\n" +
+	"\x05kinds\x18\x04 \x03(\x0e2\x17.weir.crawl.v1.LinkKindR\x05kinds\x12\x14\n" +
+	"\x05links\x18\x05 \x01(\tR\x05links\x12\x1f\n" +
+	"\bpriority\x18\x06 \x01(\x11H\x00R\bpriority\x88\x01\x01\x12 \n" +
+	"\tmax_depth\x18\a \x01(\rH\x01R\bmaxDepth\x88\x01\x01\x12\x1e\n" +
+	"\n" +
+	"pagination\x18\b \x01(\bR\n" +
+	"pagination\x12\x1a\n" +
+	"\bnofollow\x18\t \x01(\bR\bnofollowB\v\n" +
+	"\t_priorityB\f\n" +
+	"\n" +
+	"_max_depth\"\xc2\x01\n" +
 	"\aRecrawl\x12/\n" +
 	"\x05every\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x05every\x12\x1f\n" +
 	"\badaptive\x18\x02 \x01(\bH\x00R\badaptive\x88\x01\x01\x12+\n" +
@@ -2320,72 +2472,75 @@ func file_weir_crawl_v1_spec_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_crawl_v1_spec_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_weir_crawl_v1_spec_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_weir_crawl_v1_spec_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_weir_crawl_v1_spec_proto_goTypes = []any{
 	(Order)(0),                  // 0: weir.crawl.v1.Order
 	(TextForm)(0),               // 1: weir.crawl.v1.TextForm
 	(LinkKind)(0),               // 2: weir.crawl.v1.LinkKind
 	(FieldType)(0),              // 3: weir.crawl.v1.FieldType
 	(*CrawlSpec)(nil),           // 4: weir.crawl.v1.CrawlSpec
-	(*Recrawl)(nil),             // 5: weir.crawl.v1.Recrawl
-	(*Traps)(nil),               // 6: weir.crawl.v1.Traps
-	(*Seeds)(nil),               // 7: weir.crawl.v1.Seeds
-	(*Scope)(nil),               // 8: weir.crawl.v1.Scope
-	(*ScopeRule)(nil),           // 9: weir.crawl.v1.ScopeRule
-	(*Canonical)(nil),           // 10: weir.crawl.v1.Canonical
-	(*StringList)(nil),          // 11: weir.crawl.v1.StringList
-	(*PriorityRule)(nil),        // 12: weir.crawl.v1.PriorityRule
-	(*Limits)(nil),              // 13: weir.crawl.v1.Limits
-	(*Politeness)(nil),          // 14: weir.crawl.v1.Politeness
-	(*Fetch)(nil),               // 15: weir.crawl.v1.Fetch
-	(*Parse)(nil),               // 16: weir.crawl.v1.Parse
-	(*ExtractRule)(nil),         // 17: weir.crawl.v1.ExtractRule
-	(*FieldRule)(nil),           // 18: weir.crawl.v1.FieldRule
-	(*Transform)(nil),           // 19: weir.crawl.v1.Transform
-	(*Replacement)(nil),         // 20: weir.crawl.v1.Replacement
-	nil,                         // 21: weir.crawl.v1.Fetch.HeadersEntry
-	nil,                         // 22: weir.crawl.v1.ExtractRule.FieldsEntry
-	nil,                         // 23: weir.crawl.v1.FieldRule.FieldsEntry
-	(*durationpb.Duration)(nil), // 24: google.protobuf.Duration
+	(*FollowRule)(nil),          // 5: weir.crawl.v1.FollowRule
+	(*Recrawl)(nil),             // 6: weir.crawl.v1.Recrawl
+	(*Traps)(nil),               // 7: weir.crawl.v1.Traps
+	(*Seeds)(nil),               // 8: weir.crawl.v1.Seeds
+	(*Scope)(nil),               // 9: weir.crawl.v1.Scope
+	(*ScopeRule)(nil),           // 10: weir.crawl.v1.ScopeRule
+	(*Canonical)(nil),           // 11: weir.crawl.v1.Canonical
+	(*StringList)(nil),          // 12: weir.crawl.v1.StringList
+	(*PriorityRule)(nil),        // 13: weir.crawl.v1.PriorityRule
+	(*Limits)(nil),              // 14: weir.crawl.v1.Limits
+	(*Politeness)(nil),          // 15: weir.crawl.v1.Politeness
+	(*Fetch)(nil),               // 16: weir.crawl.v1.Fetch
+	(*Parse)(nil),               // 17: weir.crawl.v1.Parse
+	(*ExtractRule)(nil),         // 18: weir.crawl.v1.ExtractRule
+	(*FieldRule)(nil),           // 19: weir.crawl.v1.FieldRule
+	(*Transform)(nil),           // 20: weir.crawl.v1.Transform
+	(*Replacement)(nil),         // 21: weir.crawl.v1.Replacement
+	nil,                         // 22: weir.crawl.v1.Fetch.HeadersEntry
+	nil,                         // 23: weir.crawl.v1.ExtractRule.FieldsEntry
+	nil,                         // 24: weir.crawl.v1.FieldRule.FieldsEntry
+	(*durationpb.Duration)(nil), // 25: google.protobuf.Duration
 }
 var file_weir_crawl_v1_spec_proto_depIdxs = []int32{
-	7,  // 0: weir.crawl.v1.CrawlSpec.seeds:type_name -> weir.crawl.v1.Seeds
-	8,  // 1: weir.crawl.v1.CrawlSpec.scope:type_name -> weir.crawl.v1.Scope
-	10, // 2: weir.crawl.v1.CrawlSpec.canonical:type_name -> weir.crawl.v1.Canonical
+	8,  // 0: weir.crawl.v1.CrawlSpec.seeds:type_name -> weir.crawl.v1.Seeds
+	9,  // 1: weir.crawl.v1.CrawlSpec.scope:type_name -> weir.crawl.v1.Scope
+	11, // 2: weir.crawl.v1.CrawlSpec.canonical:type_name -> weir.crawl.v1.Canonical
 	0,  // 3: weir.crawl.v1.CrawlSpec.order:type_name -> weir.crawl.v1.Order
-	12, // 4: weir.crawl.v1.CrawlSpec.priorities:type_name -> weir.crawl.v1.PriorityRule
-	13, // 5: weir.crawl.v1.CrawlSpec.limits:type_name -> weir.crawl.v1.Limits
-	14, // 6: weir.crawl.v1.CrawlSpec.politeness:type_name -> weir.crawl.v1.Politeness
-	15, // 7: weir.crawl.v1.CrawlSpec.fetch:type_name -> weir.crawl.v1.Fetch
-	16, // 8: weir.crawl.v1.CrawlSpec.parse:type_name -> weir.crawl.v1.Parse
-	17, // 9: weir.crawl.v1.CrawlSpec.extract:type_name -> weir.crawl.v1.ExtractRule
-	5,  // 10: weir.crawl.v1.CrawlSpec.recrawl:type_name -> weir.crawl.v1.Recrawl
-	6,  // 11: weir.crawl.v1.CrawlSpec.traps:type_name -> weir.crawl.v1.Traps
-	24, // 12: weir.crawl.v1.Recrawl.every:type_name -> google.protobuf.Duration
-	24, // 13: weir.crawl.v1.Recrawl.min:type_name -> google.protobuf.Duration
-	24, // 14: weir.crawl.v1.Recrawl.max:type_name -> google.protobuf.Duration
-	9,  // 15: weir.crawl.v1.Scope.rules:type_name -> weir.crawl.v1.ScopeRule
-	11, // 16: weir.crawl.v1.Canonical.strip_params:type_name -> weir.crawl.v1.StringList
-	24, // 17: weir.crawl.v1.Limits.duration:type_name -> google.protobuf.Duration
-	24, // 18: weir.crawl.v1.Politeness.delay:type_name -> google.protobuf.Duration
-	24, // 19: weir.crawl.v1.Politeness.max_delay:type_name -> google.protobuf.Duration
-	21, // 20: weir.crawl.v1.Fetch.headers:type_name -> weir.crawl.v1.Fetch.HeadersEntry
-	24, // 21: weir.crawl.v1.Fetch.timeout:type_name -> google.protobuf.Duration
-	2,  // 22: weir.crawl.v1.Parse.follow:type_name -> weir.crawl.v1.LinkKind
-	1,  // 23: weir.crawl.v1.Parse.text:type_name -> weir.crawl.v1.TextForm
-	22, // 24: weir.crawl.v1.ExtractRule.fields:type_name -> weir.crawl.v1.ExtractRule.FieldsEntry
-	3,  // 25: weir.crawl.v1.FieldRule.type:type_name -> weir.crawl.v1.FieldType
-	19, // 26: weir.crawl.v1.FieldRule.transform:type_name -> weir.crawl.v1.Transform
-	23, // 27: weir.crawl.v1.FieldRule.fields:type_name -> weir.crawl.v1.FieldRule.FieldsEntry
-	20, // 28: weir.crawl.v1.Transform.replace:type_name -> weir.crawl.v1.Replacement
-	20, // 29: weir.crawl.v1.Transform.replace_regex:type_name -> weir.crawl.v1.Replacement
-	18, // 30: weir.crawl.v1.ExtractRule.FieldsEntry.value:type_name -> weir.crawl.v1.FieldRule
-	18, // 31: weir.crawl.v1.FieldRule.FieldsEntry.value:type_name -> weir.crawl.v1.FieldRule
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	13, // 4: weir.crawl.v1.CrawlSpec.priorities:type_name -> weir.crawl.v1.PriorityRule
+	14, // 5: weir.crawl.v1.CrawlSpec.limits:type_name -> weir.crawl.v1.Limits
+	15, // 6: weir.crawl.v1.CrawlSpec.politeness:type_name -> weir.crawl.v1.Politeness
+	16, // 7: weir.crawl.v1.CrawlSpec.fetch:type_name -> weir.crawl.v1.Fetch
+	17, // 8: weir.crawl.v1.CrawlSpec.parse:type_name -> weir.crawl.v1.Parse
+	18, // 9: weir.crawl.v1.CrawlSpec.extract:type_name -> weir.crawl.v1.ExtractRule
+	6,  // 10: weir.crawl.v1.CrawlSpec.recrawl:type_name -> weir.crawl.v1.Recrawl
+	7,  // 11: weir.crawl.v1.CrawlSpec.traps:type_name -> weir.crawl.v1.Traps
+	5,  // 12: weir.crawl.v1.CrawlSpec.follow:type_name -> weir.crawl.v1.FollowRule
+	2,  // 13: weir.crawl.v1.FollowRule.kinds:type_name -> weir.crawl.v1.LinkKind
+	25, // 14: weir.crawl.v1.Recrawl.every:type_name -> google.protobuf.Duration
+	25, // 15: weir.crawl.v1.Recrawl.min:type_name -> google.protobuf.Duration
+	25, // 16: weir.crawl.v1.Recrawl.max:type_name -> google.protobuf.Duration
+	10, // 17: weir.crawl.v1.Scope.rules:type_name -> weir.crawl.v1.ScopeRule
+	12, // 18: weir.crawl.v1.Canonical.strip_params:type_name -> weir.crawl.v1.StringList
+	25, // 19: weir.crawl.v1.Limits.duration:type_name -> google.protobuf.Duration
+	25, // 20: weir.crawl.v1.Politeness.delay:type_name -> google.protobuf.Duration
+	25, // 21: weir.crawl.v1.Politeness.max_delay:type_name -> google.protobuf.Duration
+	22, // 22: weir.crawl.v1.Fetch.headers:type_name -> weir.crawl.v1.Fetch.HeadersEntry
+	25, // 23: weir.crawl.v1.Fetch.timeout:type_name -> google.protobuf.Duration
+	2,  // 24: weir.crawl.v1.Parse.follow:type_name -> weir.crawl.v1.LinkKind
+	1,  // 25: weir.crawl.v1.Parse.text:type_name -> weir.crawl.v1.TextForm
+	23, // 26: weir.crawl.v1.ExtractRule.fields:type_name -> weir.crawl.v1.ExtractRule.FieldsEntry
+	3,  // 27: weir.crawl.v1.FieldRule.type:type_name -> weir.crawl.v1.FieldType
+	20, // 28: weir.crawl.v1.FieldRule.transform:type_name -> weir.crawl.v1.Transform
+	24, // 29: weir.crawl.v1.FieldRule.fields:type_name -> weir.crawl.v1.FieldRule.FieldsEntry
+	21, // 30: weir.crawl.v1.Transform.replace:type_name -> weir.crawl.v1.Replacement
+	21, // 31: weir.crawl.v1.Transform.replace_regex:type_name -> weir.crawl.v1.Replacement
+	19, // 32: weir.crawl.v1.ExtractRule.FieldsEntry.value:type_name -> weir.crawl.v1.FieldRule
+	19, // 33: weir.crawl.v1.FieldRule.FieldsEntry.value:type_name -> weir.crawl.v1.FieldRule
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_weir_crawl_v1_spec_proto_init() }
@@ -2397,17 +2552,18 @@ func file_weir_crawl_v1_spec_proto_init() {
 	file_weir_crawl_v1_spec_proto_msgTypes[0].OneofWrappers = []any{}
 	file_weir_crawl_v1_spec_proto_msgTypes[1].OneofWrappers = []any{}
 	file_weir_crawl_v1_spec_proto_msgTypes[2].OneofWrappers = []any{}
-	file_weir_crawl_v1_spec_proto_msgTypes[4].OneofWrappers = []any{}
-	file_weir_crawl_v1_spec_proto_msgTypes[5].OneofWrappers = []any{
+	file_weir_crawl_v1_spec_proto_msgTypes[3].OneofWrappers = []any{}
+	file_weir_crawl_v1_spec_proto_msgTypes[5].OneofWrappers = []any{}
+	file_weir_crawl_v1_spec_proto_msgTypes[6].OneofWrappers = []any{
 		(*ScopeRule_Accept)(nil),
 		(*ScopeRule_Reject)(nil),
 	}
-	file_weir_crawl_v1_spec_proto_msgTypes[6].OneofWrappers = []any{}
-	file_weir_crawl_v1_spec_proto_msgTypes[10].OneofWrappers = []any{}
+	file_weir_crawl_v1_spec_proto_msgTypes[7].OneofWrappers = []any{}
 	file_weir_crawl_v1_spec_proto_msgTypes[11].OneofWrappers = []any{}
 	file_weir_crawl_v1_spec_proto_msgTypes[12].OneofWrappers = []any{}
-	file_weir_crawl_v1_spec_proto_msgTypes[14].OneofWrappers = []any{}
-	file_weir_crawl_v1_spec_proto_msgTypes[15].OneofWrappers = []any{
+	file_weir_crawl_v1_spec_proto_msgTypes[13].OneofWrappers = []any{}
+	file_weir_crawl_v1_spec_proto_msgTypes[15].OneofWrappers = []any{}
+	file_weir_crawl_v1_spec_proto_msgTypes[16].OneofWrappers = []any{
 		(*Transform_Trim)(nil),
 		(*Transform_Lower)(nil),
 		(*Transform_Upper)(nil),
@@ -2423,7 +2579,7 @@ func file_weir_crawl_v1_spec_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_crawl_v1_spec_proto_rawDesc), len(file_weir_crawl_v1_spec_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -30,11 +30,13 @@ const (
 	Disabled Reason = "follow_links"
 	// OtherKind: the crawl does not follow links of this kind.
 	OtherKind Reason = "kind"
+	// Rule: a rule on links forbids it, or the page's rules select others.
+	Rule Reason = "follow"
 )
 
 // Reasons returns all reasons, for metrics that want to know their labels.
 func Reasons() []Reason {
-	return append(crawl.Reasons(), NoFollow, Scheme, Malformed, Limit, Disabled)
+	return append(crawl.Reasons(), NoFollow, Scheme, Malformed, Limit, Disabled, OtherKind, Rule)
 }
 
 // Config is what a crawl says about links.
@@ -51,10 +53,36 @@ type Config struct {
 	Kinds document.Kinds
 	// Max is how many outlinks are taken of one page; 0 means no bound.
 	Max int
+	// Rules of the page on its links; nil for none.
+	Rules Rules
 	// Explain asks for Links.Found.
 	Explain bool
 	// Stop ends the work when it becomes true; nil never does.
 	Stop *atomic.Bool
+}
+
+// Rules are a page's rules on links.
+type Rules interface {
+	// Judge decides on a link of a kind, usual being the kinds that the crawl
+	// follows.
+	Judge(kind document.Kind, usual document.Kinds, url string) Decision
+}
+
+// Decision is what the rules of a page say of a link.
+type Decision struct {
+	// Rule that decided; empty where none selects the link.
+	Rule string
+	// Selected says that a rule selects the link, Unselected that none does where
+	// one should.
+	Selected, Unselected bool
+	// NoFollow forbids the link.
+	NoFollow bool
+	// Pagination gives it the depth of the page.
+	Pagination bool
+	// MaxDepth that it may have; negative for no bound.
+	MaxDepth int
+	// Priority of the link; nil leaves it to the crawl.
+	Priority *int32
 }
 
 // Outlink is a URL to add to the frontier.
@@ -198,32 +226,52 @@ func (c *Collector) take(ref *document.Reference, noFollow bool) {
 	if document.Usual.Has(ref.Kind) {
 		c.out.Distinct++
 	}
-	if v := c.judge(ref, u, noFollow); !v.Accept {
+	d := Decision{MaxDepth: -1}
+	if c.cfg.Rules != nil {
+		d = c.cfg.Rules.Judge(ref.Kind, c.cfg.Kinds, u.String())
+	}
+	depth := c.dep
+	if d.Pagination {
+		depth = max(depth-1, 0)
+	}
+	v := c.judge(ref, u, noFollow, d, depth)
+	if d.Rule != "" && (v.Rule == "" || v.Accept) {
+		v.Rule = d.Rule
+	}
+	if !v.Accept {
 		c.reject(ref, u.String(), v)
 		return
 	}
-	link := Outlink{URL: u.String(), Depth: uint32(c.dep)}
-	if c.cfg.Priority != nil {
-		link.Priority = c.cfg.Priority(u, c.dep)
+	link := Outlink{URL: u.String(), Depth: uint32(depth)}
+	switch {
+	case d.Priority != nil:
+		link.Priority = *d.Priority
+	case c.cfg.Priority != nil:
+		link.Priority = c.cfg.Priority(u, depth)
 	}
 	c.out.Outlinks = append(c.out.Outlinks, link)
 	if c.cfg.Explain {
-		c.found(ref, link.URL, crawl.Verdict{})
-		c.out.Found[len(c.out.Found)-1].Priority = link.Priority
+		c.found(ref, link.URL, crawl.Verdict{Rule: v.Rule})
+		f := &c.out.Found[len(c.out.Found)-1]
+		f.Depth, f.Priority = link.Depth, link.Priority
 	}
 }
 
 // judge decides on a URL that the page has for the first time.
-func (c *Collector) judge(ref *document.Reference, u weburl.URL, noFollow bool) crawl.Verdict {
+func (c *Collector) judge(ref *document.Reference, u weburl.URL, noFollow bool, d Decision, depth int) crawl.Verdict {
 	switch {
 	case !c.cfg.Follow:
 		return crawl.Verdict{Reason: Disabled}
 	case noFollow:
 		return crawl.Verdict{Reason: NoFollow}
-	case !c.cfg.Kinds.Has(ref.Kind):
+	case !d.Selected && !c.cfg.Kinds.Has(ref.Kind):
 		return crawl.Verdict{Reason: OtherKind}
+	case d.NoFollow || d.Unselected:
+		return crawl.Verdict{Reason: Rule}
+	case d.MaxDepth >= 0 && depth > d.MaxDepth:
+		return crawl.Verdict{Reason: crawl.ReasonDepth, Rule: d.Rule}
 	}
-	v := c.cfg.Scope.Judge(u, c.dep)
+	v := c.cfg.Scope.Judge(u, depth)
 	if v.Accept && c.cfg.Max > 0 && len(c.out.Outlinks) >= c.cfg.Max {
 		c.out.Cut = true
 		return crawl.Verdict{Reason: Limit}

@@ -32,6 +32,7 @@ import (
 	"github.com/weircrawl/weir/services/parser/internal/charset"
 	"github.com/weircrawl/weir/services/parser/internal/document"
 	"github.com/weircrawl/weir/services/parser/internal/extract"
+	"github.com/weircrawl/weir/services/parser/internal/follow"
 	"github.com/weircrawl/weir/services/parser/internal/link"
 	"github.com/weircrawl/weir/services/parser/internal/tree"
 )
@@ -65,6 +66,8 @@ type Crawl struct {
 	Links link.Config
 	// Agent is the product token that robots directives for one robot are matched with.
 	Agent string
+	// Follow are the rules on links; nil for none.
+	Follow *follow.Set
 	// Rules make the items; nil for the default page item.
 	Rules *extract.Set
 	// Sitemaps says that sitemaps are read as such.
@@ -143,7 +146,7 @@ func (p *Parser) Parse(in *Input, c *Crawl, stop *atomic.Bool) Output {
 	if out.ContentType == "" {
 		out.ContentType = sniff(text)
 	}
-	f := found{doc: &document.Document{}, kinds: document.Usual | c.Links.Kinds, depth: in.Depth + 1}
+	f := found{doc: &document.Document{}, kinds: document.Usual | c.Links.Kinds | c.Follow.Kinds(), depth: in.Depth + 1}
 	if c.Links.Explain {
 		f.kinds = document.All
 	}
@@ -231,6 +234,10 @@ func (p *Parser) takeLinks(in *Input, c *Crawl, stop *atomic.Bool, f *found, out
 		if f.max > 0 {
 			// Whoever wants no sitemaps says so, and not that no links are followed.
 			cfg.Max, cfg.Follow = f.max, true
+		}
+		if rules := c.Follow.Page(in.URL.String()); rules != nil {
+			p.selectLinks(rules, base, f, out, facts)
+			cfg.Rules = rules
 		}
 		out.Links = p.collector.Collect(cfg, in.URL, f.depth, base, doc, noFollow)
 		if out.Links.Cut && !stopped() {
