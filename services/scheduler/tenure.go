@@ -182,12 +182,15 @@ func (t *tenure) see(name string, value []byte, present bool) {
 	if replica, ok := strings.CutPrefix(name, memberKey); ok {
 		t.tell(func(v *ownership.View) {
 			v.SeeMember(replica, present)
-			if present {
+			switch {
+			case replica == t.self.Replica:
+			case present:
 				t.members[replica] = c.Address
-			} else {
+			default:
 				delete(t.members, replica)
 			}
 		})
+		t.s.peers.keep(t.addresses())
 		return
 	}
 	n, err := strconv.ParseUint(strings.TrimPrefix(name, partitionKey), 10, 32)
@@ -355,6 +358,21 @@ func (t *tenure) close() {
 	t.s.m.owned.Set(0)
 }
 
+// addresses returns where the others answer: those that live and those that still
+// own something.
+func (t *tenure) addresses() map[string]bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make(map[string]bool, len(t.members))
+	for _, a := range t.members {
+		out[a] = true
+	}
+	for _, c := range t.owners {
+		out[c.Address] = true
+	}
+	return out
+}
+
 // address returns where the owner of a partition answers, empty when nobody else is
 // known to own it.
 func (t *tenure) address(p uint32) string {
@@ -364,13 +382,6 @@ func (t *tenure) address(p uint32) string {
 		return c.Address
 	}
 	return ""
-}
-
-// replica returns the name of the owner of a partition, empty when it has none.
-func (t *tenure) replica(p uint32) string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.owners[p].Replica
 }
 
 // replicas returns how many are alive, this one included.
