@@ -146,3 +146,47 @@ func checkMemory(t *testing.T, name string, mib []int64, most int64) {
 		t.Errorf("%s held %d MiB in the first half and %d in the second: it grows with the URLs", name, early, late)
 	}
 }
+
+// TestNotBefore: a URL that is to be visited later is not visited sooner, and keeps its
+// crawl from ending.
+func TestNotBefore(t *testing.T) {
+	t.Parallel()
+	ctx := driver.Limit(t, 5*time.Minute)
+	site := startSite(t, "-pages", "3", "-links", "1")
+	s := startServer(t)
+	root := site.Info.Seeds[0]
+	id, err := s.Open(ctx, driver.Job{Spec: specFor(site, fast, "parse: {follow_links: false}")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now().Add(3 * time.Second)
+	if _, err := s.Weir(ctx, "add", id, root+"p/1", "--not-before", at.Format(time.RFC3339Nano)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Weir(ctx, "close", id); err != nil {
+		t.Fatal(err)
+	}
+	err = driver.Await(ctx, "the visit", func() (bool, error) {
+		stats, err := site.Stats(ctx)
+		if err != nil || stats.Hosts[0].Requests["/p/1"] == 0 {
+			return false, err
+		}
+		if early := time.Until(at); early > 0 {
+			return false, fmt.Errorf("visited %v too soon", early)
+		}
+		return true, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Weir(ctx, "wait", id); err != nil {
+		t.Fatal(err)
+	}
+	sum, err := s.Status(ctx, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum.Ledger.Done != 2 || sum.Ledger.Discovered != 2 {
+		t.Errorf("ledger %+v; want both URLs done", sum.Ledger)
+	}
+}
