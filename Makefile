@@ -70,6 +70,10 @@ bench: build ## measure the ring against a bare Go loop; writes test/bench/resul
 bench-frontier: ## measure the frontier and its stores at 1 M and 10 M URLs (BENCHFLAGS=-short for 100,000; -h lists the flags)
 	$(GO) run -trimpath ./services/scheduler/cmd/frontierbench $(BENCHFLAGS)
 
+.PHONY: bench-parse
+bench-parse: ## measure the parser on pages of 5, 16 and 160 KiB beside a bare goquery loop
+	$(GO) run ./services/parser/internal/benchparse
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (default 10s)
 	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' cmd internal services | xargs -rn1 dirname | sort -u); do \
