@@ -57,6 +57,9 @@ func decodeMarked(body []byte) (text []byte, name string, ok bool) {
 
 // decode decodes a body by its declared encoding, which is empty where none is.
 func decode(body []byte, name string) ([]byte, string) {
+	if wide := guessUTF16(body); wide != "" {
+		return decodeAs(body, wide) // whatever is declared: nothing else has such NULs
+	}
 	switch name {
 	case "":
 		if !looksEncodedInASCII(body) && probable(body) {
@@ -74,11 +77,10 @@ func decode(body []byte, name string) ([]byte, string) {
 	return decodeAs(body, name)
 }
 
-// looksEncodedInASCII reports whether bytes below 0x80 may be something else:
-// UTF-16 has NULs, the ISO-2022 family escapes.
+// looksEncodedInASCII reports whether bytes below 0x80 may be something else: the
+// ISO-2022 family has escapes.
 func looksEncodedInASCII(body []byte) bool {
-	head := body[:min(len(body), sampleSize)]
-	return bytes.IndexByte(head, 0x1b) >= 0 || bytes.IndexByte(head, 0) >= 0
+	return bytes.IndexByte(body[:min(len(body), sampleSize)], 0x1b) >= 0
 }
 
 // decodeAs decodes a body in a known encoding.

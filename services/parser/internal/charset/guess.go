@@ -15,9 +15,6 @@ const sampleSize = 8 << 10
 
 // guess names the encoding of a page that declares none and is not UTF-8.
 func guess(body []byte) string {
-	if name := guessUTF16(body); name != "" {
-		return name
-	}
 	s := sample(body)
 	if bytes.IndexByte(s, 0x1b) < 0 && countHigh(s) < fewBytes {
 		return "windows-1252"
@@ -49,6 +46,9 @@ func guess(body []byte) string {
 // guessUTF16 recognises UTF-16 without a byte order mark by the NULs that every
 // other byte of markup then is.
 func guessUTF16(body []byte) string {
+	if len(body) < 8 || body[0] != 0 && body[1] != 0 && body[2] != 0 && body[3] != 0 {
+		return "" // nearly every page, without a look at more
+	}
 	head := body[:min(len(body), 256)]
 	var nul [2]int
 	for i, c := range head {
