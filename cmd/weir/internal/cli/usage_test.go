@@ -63,7 +63,7 @@ func TestMistakes(t *testing.T) {
 		{"export shop", 2, "weir export needs -o FILE, or -o - for stdout"},
 		{"ls --server 127.0.0.1:1", 1, "no weir server at 127.0.0.1:1 (connection refused): start one with `weir up`, or set --server or WEIR_SERVER"},
 		{"scheduler", 2, "weir scheduler keeps state: name its directory with --data"},
-		{"up --data DIR/d --scheduler.window 0", 2, "scheduler: window is 0, want at least 1"},
+		{"up --data DIR/d --scheduler.window -1", 2, "scheduler: window is -1, want at least 0"},
 		{"up --data DIR/d --log.level loud", 2, `log level "loud": want debug, info, warn or error`},
 		{"up --config DIR/good.yaml", 2, "DIR/good.yaml:1:1: seeds is not a setting"},
 		{"fetch http://127.0.0.1:1/", 2, "http://127.0.0.1:1/ is on a private network, which is not visited unless it is allowed: add --allow-net 127.0.0.0/8"},
