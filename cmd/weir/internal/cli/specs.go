@@ -128,7 +128,7 @@ func suggestNet(addr netip.Addr) string {
 func (a *app) specCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "spec",
-		Short: "Check crawl specs, show an example, print their JSON Schema",
+		Short: "Check and test crawl specs, show an example, print their JSON Schema",
 		Args:  none,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -158,7 +158,7 @@ func (a *app) specCmd() *cobra.Command {
 		Use: "schema", Short: "Print the JSON Schema of specs, for editors", Args: none,
 		RunE: func(*cobra.Command, []string) error { _, err := a.Stdout.Write(spec.JSONSchema()); return err },
 	}
-	cmd.AddCommand(validate, example, schema)
+	cmd.AddCommand(validate, a.specTestCmd(), example, schema)
 	return cmd
 }
 
