@@ -95,7 +95,7 @@ func resultOf(out *page.Output) *crawlv1.ParseResult {
 		r.Text = &crawlv1.TextFacts{Words: uint32(t.Words), Sha256: t.SHA256[:], Simhash: t.SimHash}
 	}
 	for _, it := range out.Items.Rejects {
-		r.Rejects = append(r.Rejects, &crawlv1.RejectedItem{Rule: it.Rule, Json: it.JSON, Reason: strings.ToValidUTF8(it.Reason, "\ufffd")})
+		r.Rejects = append(r.Rejects, &crawlv1.RejectedItem{Rule: it.Rule, Json: it.JSON})
 	}
 	for _, c := range out.Items.Counts {
 		counts := &crawlv1.RuleCounts{Rule: c.Rule, Items: c.Items, Rejected: c.Rejected, Fields: make([]*crawlv1.FieldCounts, len(c.Fields))}

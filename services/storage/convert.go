@@ -84,6 +84,9 @@ func pageOf(rec *crawlv1.Record) *catalogue.Page {
 	for _, it := range parsed.GetItems() {
 		p.Items = append(p.Items, catalogue.Item{Rule: it.GetRule(), Index: it.GetIndex(), JSON: it.GetJson()})
 	}
+	for _, it := range parsed.GetRejects() {
+		p.Rejects = append(p.Rejects, catalogue.Item{Rule: it.GetRule(), JSON: it.GetJson()})
+	}
 	return p
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 
 	"google.golang.org/grpc"
 
@@ -68,9 +69,13 @@ func (s *Service) ListItems(req *storagev1.ListItemsRequest, out grpc.ServerStre
 	if err != nil {
 		return err
 	}
+	list := s.library.Items
+	if req.GetRejected() {
+		list, last = s.library.Rejects, math.MaxInt64
+	}
 	left := limitOf(req.GetLimit())
 	for after := req.GetAfter(); left > 0 && after < last; {
-		items, err := s.library.Items(out.Context(), req.GetCrawlId(), req.GetRule(), after, last, int(min(left, rowsPerAnswer)))
+		items, err := list(out.Context(), req.GetCrawlId(), req.GetRule(), after, last, int(min(left, rowsPerAnswer)))
 		if err != nil || len(items) == 0 {
 			return err
 		}

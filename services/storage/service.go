@@ -55,6 +55,7 @@ type library interface {
 	Newest(ctx context.Context, crawlID, canonicalURL string, archived bool) (*catalogue.Page, error)
 	Pages(ctx context.Context, crawlID, canonicalURL string, after, last uint64, limit int) ([]*catalogue.Page, error)
 	Items(ctx context.Context, crawlID, rule string, after, last uint64, limit int) ([]catalogue.Item, error)
+	Rejects(ctx context.Context, crawlID, rule string, after, last uint64, limit int) ([]catalogue.Item, error)
 	Last(ctx context.Context) (page, item uint64, err error)
 	Stats(ctx context.Context, crawlID string) (catalogue.Stats, error)
 }

@@ -42,13 +42,14 @@ func (a *app) itemsCmd() *cobra.Command {
 		after, limit uint64
 		rule         string
 		follow       bool
+		rejected     bool
 	)
 	cmd := a.clientCmd("items CRAWL", "Print a crawl's items as JSON lines", exact("a CRAWL (id or name)"), func(ctx context.Context, c *client.Client, args []string) error {
 		id, err := c.ID(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		src := output.Source{Client: c.Storage, CrawlID: id, Rule: rule}
+		src := output.Source{Client: c.Storage, CrawlID: id, Rule: rule, Rejected: rejected}
 		if follow {
 			return a.followItems(ctx, c, src)
 		}
@@ -62,6 +63,7 @@ func (a *app) itemsCmd() *cobra.Command {
 	fs.Uint64Var(&limit, "limit", 0, "at most this many (0: all)")
 	fs.Uint64Var(&after, "after", 0, "start after this position")
 	fs.StringVar(&rule, "rule", "", "only items of this rule")
+	fs.BoolVar(&rejected, "rejected", false, "the items that did not fit the schema of their rule, with the reason")
 	fs.BoolVarP(&follow, "follow", "f", false, "go on with new items until the crawl ends")
 	return cmd
 }

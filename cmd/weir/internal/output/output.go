@@ -99,6 +99,8 @@ type Source struct {
 	CrawlID string
 	// Rule narrows to the items of one rule; empty for all.
 	Rule string
+	// Rejected reads those that did not fit their schema instead, with _reason.
+	Rejected bool
 }
 
 // Each calls f for the items after a cursor, at most limit of them (0 for all),
@@ -106,7 +108,7 @@ type Source struct {
 func (s Source) Each(ctx context.Context, after, limit uint64, f func(*storagev1.StoredItem) error) (uint64, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := s.Client.ListItems(ctx, &storagev1.ListItemsRequest{CrawlId: s.CrawlID, After: after, Limit: limit, Rule: s.Rule})
+	stream, err := s.Client.ListItems(ctx, &storagev1.ListItemsRequest{CrawlId: s.CrawlID, After: after, Limit: limit, Rule: s.Rule, Rejected: s.Rejected})
 	if err != nil {
 		return after, fmt.Errorf("read items: %w", err)
 	}

@@ -1144,10 +1144,9 @@ type RejectedItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name of the rule.
 	Rule string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
-	// The fields of the item as one JSON object.
-	Json []byte `protobuf:"bytes,2,opt,name=json,proto3" json:"json,omitempty"`
-	// Why it was rejected, one line.
-	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The item as one JSON object in the form of the output, with why it was rejected,
+	// one line, under _reason.
+	Json          []byte `protobuf:"bytes,2,opt,name=json,proto3" json:"json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1194,13 +1193,6 @@ func (x *RejectedItem) GetJson() []byte {
 		return x.Json
 	}
 	return nil
-}
-
-func (x *RejectedItem) GetReason() string {
-	if x != nil {
-		return x.Reason
-	}
-	return ""
 }
 
 // TextFacts are those of the text of a page.
@@ -2161,11 +2153,10 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\x0fpacked_outlinks\x18\x14 \x01(\v2\x1d.weir.crawl.v1.PackedOutlinksR\x0epackedOutlinks\x1a@\n" +
 	"\x12RejectedLinksEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"N\n" +
+	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"6\n" +
 	"\fRejectedItem\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x12\n" +
-	"\x04json\x18\x02 \x01(\fR\x04json\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"S\n" +
+	"\x04json\x18\x02 \x01(\fR\x04json\"S\n" +
 	"\tTextFacts\x12\x14\n" +
 	"\x05words\x18\x01 \x01(\rR\x05words\x12\x16\n" +
 	"\x06sha256\x18\x02 \x01(\fR\x06sha256\x12\x18\n" +

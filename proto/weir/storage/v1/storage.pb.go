@@ -562,7 +562,10 @@ type ListItemsRequest struct {
 	// At most this many; 0 is no limit.
 	Limit uint64 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
 	// Only items of this rule. Default: all.
-	Rule          string `protobuf:"bytes,4,opt,name=rule,proto3" json:"rule,omitempty"`
+	Rule string `protobuf:"bytes,4,opt,name=rule,proto3" json:"rule,omitempty"`
+	// Instead of the items, those that did not fit the schema of their rule, with the
+	// reason under _reason; they have cursors of their own. Default: false.
+	Rejected      bool `protobuf:"varint,5,opt,name=rejected,proto3" json:"rejected,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -623,6 +626,13 @@ func (x *ListItemsRequest) GetRule() string {
 		return x.Rule
 	}
 	return ""
+}
+
+func (x *ListItemsRequest) GetRejected() bool {
+	if x != nil {
+		return x.Rejected
+	}
+	return false
 }
 
 // ListItemsResponse is a batch of items.
@@ -1074,12 +1084,13 @@ const file_weir_storage_v1_storage_proto_rawDesc = "" +
 	"\x06cursor\x18\x01 \x01(\x04R\x06cursor\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\x12\x12\n" +
 	"\x04rule\x18\x03 \x01(\tR\x04rule\x12\x12\n" +
-	"\x04json\x18\x04 \x01(\fR\x04json\"m\n" +
+	"\x04json\x18\x04 \x01(\fR\x04json\"\x89\x01\n" +
 	"\x10ListItemsRequest\x12\x19\n" +
 	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\x04R\x05after\x12\x14\n" +
 	"\x05limit\x18\x03 \x01(\x04R\x05limit\x12\x12\n" +
-	"\x04rule\x18\x04 \x01(\tR\x04rule\"F\n" +
+	"\x04rule\x18\x04 \x01(\tR\x04rule\x12\x1a\n" +
+	"\brejected\x18\x05 \x01(\bR\brejected\"F\n" +
 	"\x11ListItemsResponse\x121\n" +
 	"\x05items\x18\x01 \x03(\v2\x1b.weir.storage.v1.StoredItemR\x05items\"c\n" +
 	"\x0eGetBodyRequest\x125\n" +

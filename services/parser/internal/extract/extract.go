@@ -79,10 +79,8 @@ type Item struct {
 type Reject struct {
 	// Rule that made it.
 	Rule string
-	// JSON object of its fields.
+	// JSON object, with the reason of the check under _reason.
 	JSON []byte
-	// Reason of the check.
-	Reason string
 }
 
 // Items are what the rules made of a page.
@@ -226,7 +224,9 @@ func (x *Extractor) checked(r *rule, start int) bool {
 		return true
 	}
 	if len(x.out.Rejects) < maxRejects {
-		x.out.Rejects = append(x.out.Rejects, Reject{r.Name, slices.Clone(item), reason})
+		item = appendTail(append(slices.Clone(item[:len(item)-1]), ','), x.page, r.Name)
+		item = append(appendString(append(item[:len(item)-1], `,"_reason":`...), reason), '}')
+		x.out.Rejects = append(x.out.Rejects, Reject{r.Name, item})
 	}
 	x.buf = x.buf[:start]
 	x.out.Rejected++

@@ -273,7 +273,7 @@ func TestCheck(t *testing.T) {
 	}
 	var x Extractor
 	got := x.Run(mustCompile(t, Rule{Name: "r", Check: check, Each: "css:article", Fields: []Field{{Name: "f", CSS: "h2"}}}), richPage(t))
-	want := []Reject{{"r", []byte(`{"f":"Two"}`), "no two"}}
+	want := []Reject{{"r", []byte(`{"f":"Two","_url":"https://shop.example/p/1","_rule":"r","_fetched_at":"2026-01-02T03:04:05.678Z","_reason":"no two"}`)}}
 	if diff := cmp.Diff(want, got.Rejects); diff != "" || len(got.Items) != 1 || !json.Valid(got.Items[0].JSON) || got.Rejected != 1 || got.Counts[0].Rejected != 1 {
 		t.Errorf("items %+v, rejects (-want +got):\n%s", got, diff)
 	}

@@ -40,12 +40,15 @@ type Catalogue struct {
 	insPages   *sql.Stmt
 	insItem    *sql.Stmt
 	insItems   *sql.Stmt
+	insReject  *sql.Stmt
 	addCrawl   *sql.Stmt
 	growCrawl  *sql.Stmt
 	setSegment *sql.Stmt
 	prior      *sql.Stmt
 	priorItems *sql.Stmt
 	supersede  *sql.Stmt
+
+	supersedeRejects *sql.Stmt
 
 	// Of the writer: numbers of crawls, and the next row ids.
 	crawls   map[string]int64
@@ -113,6 +116,8 @@ func (c *Catalogue) prepare(ctx context.Context) error {
 		{&c.prior, priorQuery},
 		{&c.priorItems, priorItemsQuery},
 		{&c.supersede, supersedeQuery},
+		{&c.supersedeRejects, supersedeRejectsQuery},
+		{&c.insReject, "INSERT INTO rejects (crawl, page, rule, idx, json) VALUES (?, ?, ?, ?, ?)"},
 		{&c.setSegment, "UPDATE segments SET size = ? WHERE segment = ?"},
 	} {
 		if *s.to, err = c.write.PrepareContext(ctx, s.query); err != nil {

@@ -180,6 +180,9 @@ func (w *writer) batch(ctx context.Context, b *Batch, numbers []int64, sums map[
 	if err := w.items(ctx, b.Pages, numbers); err != nil {
 		return err
 	}
+	if err := w.rejects(ctx, b.Pages, numbers); err != nil {
+		return err
+	}
 	if err := w.supersede(ctx, b.Pages, numbers, sums); err != nil {
 		return err
 	}
@@ -231,6 +234,9 @@ func (w *writer) supersede(ctx context.Context, pages []*Page, numbers []int64, 
 			return err
 		}
 		sums[numbers[i]].items -= n
+		if _, err := w.tx.StmtContext(ctx, w.c.supersedeRejects).ExecContext(ctx, numbers[i], p.URL[:], int64(p.Kind), int64(p.Generation), int64(p.Attempt)); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -259,6 +265,20 @@ func (w *writer) items(ctx context.Context, pages []*Page, numbers []int64) erro
 		}
 	}
 	w.c.args = args[:0]
+	return nil
+}
+
+// rejects writes the items that did not fit, one by one: they are rare, or something
+// else is wrong.
+func (w *writer) rejects(ctx context.Context, pages []*Page, numbers []int64) error {
+	for i, p := range pages {
+		for k := range p.Rejects {
+			it := &p.Rejects[k]
+			if _, err := w.tx.StmtContext(ctx, w.c.insReject).ExecContext(ctx, numbers[i], int64(p.ID), it.Rule, k, string(it.JSON)); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 

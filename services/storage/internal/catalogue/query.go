@@ -76,7 +76,16 @@ const maxItemBytes = 1 << 20
 // their commit, up to the row last (0: all); only those of a rule if it is given.
 // An answer may be shorter than limit; it is empty only at the end.
 func (c *Catalogue) Items(ctx context.Context, crawlID, rule string, after, last uint64, limit int) ([]Item, error) {
-	rows, err := c.read.QueryContext(ctx, "SELECT i.id, p.url, i.rule, i.idx, i.json FROM items i JOIN pages p ON p.id = i.page "+
+	return c.items(ctx, "items", crawlID, rule, after, last, limit)
+}
+
+// Rejects is Items for the items that did not fit.
+func (c *Catalogue) Rejects(ctx context.Context, crawlID, rule string, after, last uint64, limit int) ([]Item, error) {
+	return c.items(ctx, "rejects", crawlID, rule, after, last, limit)
+}
+
+func (c *Catalogue) items(ctx context.Context, table, crawlID, rule string, after, last uint64, limit int) ([]Item, error) {
+	rows, err := c.read.QueryContext(ctx, "SELECT i.id, p.url, i.rule, i.idx, i.json FROM "+table+" i JOIN pages p ON p.id = i.page "+
 		"WHERE i.crawl = (SELECT crawl FROM crawls WHERE crawl_id = ?) AND i.id > ? AND i.id <= ? AND (? = '' OR i.rule = ?) ORDER BY i.id LIMIT ?",
 		crawlID, int64(after), bound(last), rule, rule, limit)
 	if err != nil {

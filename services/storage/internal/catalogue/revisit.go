@@ -16,7 +16,8 @@ const (
 		"ORDER BY p.generation DESC, p.attempt DESC LIMIT 1"
 	priorItemsQuery = "SELECT i.rule, i.idx, i.json FROM pages p JOIN items i ON i.page = p.id " +
 		"WHERE p.crawl = ? AND p.url_key = ? AND p.kind = ? ORDER BY i.id LIMIT ?"
-	supersedeQuery = "DELETE FROM items WHERE page IN (SELECT id FROM pages WHERE crawl = ? AND url_key = ? AND kind = ? AND (generation, attempt) < (?, ?))"
+	supersedeQuery        = "DELETE FROM items WHERE page IN (SELECT id FROM pages WHERE crawl = ? AND url_key = ? AND kind = ? AND (generation, attempt) < (?, ?))"
+	supersedeRejectsQuery = "DELETE FROM rejects WHERE page IN (SELECT id FROM pages WHERE crawl = ? AND url_key = ? AND kind = ? AND (generation, attempt) < (?, ?))"
 )
 
 // Prior returns the newest page of a URL that a visit may find unchanged; nil

@@ -83,6 +83,8 @@ type Page struct {
 	// Items to store; not filled when read. Those of earlier visits of the URL are
 	// deleted when Supersedes is set.
 	Items []Item
+	// Rejects are items that did not fit, in the same way.
+	Rejects []Item
 	// ItemCount is the number of items that the page has; set when read. To store, it
 	// counts where there are no Items: those of an earlier visit still hold.
 	ItemCount uint32
