@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/spec"
@@ -102,6 +103,11 @@ func (s *Service) CreateCrawl(ctx context.Context, req *schedulerv1.CreateCrawlR
 	id, err := ses.newCrawlID()
 	if err != nil {
 		return nil, err
+	}
+	if owner, err := ses.owner(ses.home(id)); req.GetRequestId() == "" && (owner != nil || err != nil) {
+		// It may have to be passed on more than once, and is to make one crawl.
+		req = proto.CloneOf(req)
+		req.RequestId = id
 	}
 	// The same request has the same id for ever, whoever asks, however often.
 	var no frontier.CrawlNo

@@ -124,7 +124,8 @@ func outgoingCall(ctx context.Context) context.Context {
 type remote[Req, Resp any] func(schedulerv1.CrawlServiceClient, context.Context, Req, ...grpc.CallOption) (Resp, error)
 
 // route has the owner of a partition answer a call: here, by local, or at another
-// replica. While the partition changes hands it waits and tries again. local
+// replica. While the partition changes hands, or its owner cannot be reached, it
+// waits and tries again; so the call must be one that may be done twice. local
 // returns errMoved, having done nothing, when the partition turns out not to be
 // ours.
 func route[Req, Resp any](ctx context.Context, s *Service, partition func(*session) uint32, req Req,
@@ -163,7 +164,11 @@ func routeOnce[Req, Resp any](ctx context.Context, s *Service, partition func(*s
 	case forwarded(ctx):
 		return none, errMoved
 	}
-	return call(client, outgoingCall(ctx), req)
+	resp, err := call(client, outgoingCall(ctx), req)
+	if crawl.KindOf(err) == crawl.Unavailable && ctx.Err() == nil {
+		return none, errMoved // it is going, or gone
+	}
+	return resp, err
 }
 
 // atHome is the partition for route of calls that change a crawl.

@@ -319,6 +319,13 @@ func TestReplicaDies(t *testing.T) {
 	dead := c.replicas[0]
 	dead.bus.Close()
 	c.remove(dead)
+	// The crawl's home was there: the call waits until it is somewhere else.
+	if _, err := c.replicas[0].client.PauseCrawl(t.Context(), &schedulerv1.PauseCrawlRequest{Crawl: id}); err != nil {
+		t.Errorf("pause: %v", err)
+	}
+	if _, err := c.replicas[1].client.ResumeCrawl(t.Context(), &schedulerv1.ResumeCrawlRequest{Crawl: id}); err != nil {
+		t.Errorf("resume: %v", err)
+	}
 	c.settle()
 	for _, r := range c.replicas {
 		s.complete(t, r.wait(t, id), w.visited())
