@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/weircrawl/weir/cmd/weir/internal/dryrun"
 	"github.com/weircrawl/weir/cmd/weir/internal/output"
 	"github.com/weircrawl/weir/cmd/weir/internal/progress"
 	"github.com/weircrawl/weir/cmd/weir/internal/settings"
@@ -34,6 +35,7 @@ type crawlFlags struct {
 	resume         bool
 	sets           []string
 	quiet, json    bool
+	dryRun         int
 }
 
 func (a *app) crawlCmd() *cobra.Command {
@@ -48,10 +50,14 @@ keeps is in the data directory; Ctrl-C once finishes what is in hand, and
 --resume goes on from there, also after a crash.`,
 		Example: `  weir crawl https://shop.example/ -o items.jsonl
   weir crawl shop.yaml --set limits.pages=100 -o items.csv
+  weir crawl shop.yaml --dry-run 10
   weir crawl --resume --data weir-data/shop -o items.jsonl`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := s.Load(a.Environ, cmd.Flags().Changed); err != nil {
 				return err
+			}
+			if cmd.Flags().Changed("dry-run") {
+				return a.dryRun(cmd.Context(), s, f, args)
 			}
 			return a.crawl(cmd.Context(), s, f, args)
 		},
@@ -62,6 +68,7 @@ keeps is in the data directory; Ctrl-C once finishes what is in hand, and
 	fs.BoolVar(&f.resume, "resume", false, "go on with the crawl in the data directory")
 	fs.StringArrayVar(&f.sets, "set", nil, "override a field of the spec: politeness.delay=0s; may be repeated")
 	fs.BoolVar(&f.quiet, "quiet", false, "show no progress")
+	fs.IntVar(&f.dryRun, "dry-run", 0, "visit so many pages, keep nothing, and print what would be kept and followed")
 	fs.BoolVar(&f.json, "json", false, "print the summary as JSON on stdout")
 	addSettings(cmd, s, "data", "allow-net", "fetchers", "parsers", "config")
 	return cmd
@@ -97,6 +104,21 @@ func (a *app) crawl(ctx context.Context, s *settings.Settings, f crawlFlags, arg
 		Warn: func(line string) { a.note("%s", line) },
 	})
 	return a.report(sum, err, f, target, resumeCommand(sum.DataDir, s.Fetcher.AllowNets))
+}
+
+// dryRun visits a few pages and says what a crawl would do with them.
+func (a *app) dryRun(ctx context.Context, s *settings.Settings, f crawlFlags, args []string) error {
+	if f.resume || f.output != "" || f.json {
+		return crawl.Errorf(crawl.Invalid, "--dry-run keeps nothing and prints its report: leave out --resume, --output and --json")
+	}
+	spec, err := a.crawlSpec(f, args)
+	if err != nil {
+		return err
+	}
+	if err := deniedSeed(spec, s.Fetcher.AllowNets); err != nil {
+		return err
+	}
+	return dryrun.Run(ctx, dryrun.Options{Spec: spec, Pages: f.dryRun, Nets: s.Fetcher.AllowNets, Version: a.Version, Out: a.Stdout})
 }
 
 // crawlSpec reads the spec that the arguments name; nil to resume without one.
