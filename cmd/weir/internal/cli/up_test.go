@@ -102,6 +102,18 @@ func TestUp(t *testing.T) {
 	ok("30 items in ", "export", id, "-o", filepath.Join(dir, "x.csv"))
 	ok("Page 7", "explain", id, site.URL+"/p/7")
 	ok("not known", "explain", id, "https://other.example/")
+	ok("done    200 ", "urls", id, "--state", "done", "--limit", "3")
+	ok(site.URL, "hosts", id)
+	ok("slowly", "host", site.URL, "--delay", "3s", "--note", "slowly")
+	ok(`"note":"slowly"`, "host", site.URL, "--concurrency", "1", "--json")
+	ok("idle", "host", site.URL, "--clear", "--reset")
+	ok("", "dead", id)
+	if got := call("delete", id); got.code != 2 || got.stderr != "weir: there is nobody to ask: add --yes\n" {
+		t.Errorf("delete without a terminal: %+v", got)
+	}
+	if got := call("host", "nowhere"); got.code != 2 || !strings.Contains(got.stderr, "https://shop.example") {
+		t.Errorf("host without a scheme: %+v", got)
+	}
 	var known schedulerv1.ExplainURLResponse
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal([]byte(ok("", "explain", id, site.URL+"/p/7", "--json")), &known); err != nil || known.GetState() != schedulerv1.URLState_URL_STATE_DONE {
 		t.Errorf("explain: %v, %v", &known, err)
@@ -121,6 +133,7 @@ func TestUp(t *testing.T) {
 	if got := call("wait", open, "--json"); got.code != 1 || !json.Valid([]byte(got.stdout)) {
 		t.Errorf("wait for a cancelled crawl: %+v", got)
 	}
+	ok(open+" deleted", "delete", open, "--yes")
 	if got := s.stop(); got.code != 0 && got.code != 130 {
 		t.Errorf("exit code %d: %s", got.code, got.stderr)
 	}
