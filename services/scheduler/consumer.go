@@ -77,14 +77,25 @@ func (s *session) takeResults(ctx context.Context, ds []bus.Delivery) error {
 // followSeed makes the host that a seed moved to part of its crawl.
 func (s *session) followSeed(ctx context.Context, v *visit, m *crawlv1.Result) error {
 	_, err := s.widen(ctx, v.e, []string{v.redirect.String()})
-	if crawl.KindOf(err) == crawl.Conflict {
+	switch crawl.KindOf(err) {
+	case crawl.Conflict:
 		// The owner of the crawl's home takes the target as a seed.
-		return s.addAtHome(ctx, v.e, []*schedulerv1.SeedURL{{Url: v.redirect.String()}}, &schedulerv1.AddURLsResponse{})
+		err = s.addAtHome(ctx, v.e, []*schedulerv1.SeedURL{{Url: v.redirect.String()}}, &schedulerv1.AddURLsResponse{})
+		if crawl.KindOf(err) == crawl.Precondition {
+			// The crawl takes no more seeds, but its scope is wider from here on: the
+			// target counts as any other redirect's as soon as that is known here.
+			return crawl.Errorf(crawl.Unavailable, "the wider scope of crawl %s is not announced yet", v.e.meta.GetId())
+		}
+	case crawl.Invalid:
+		return nil // the scope can be no wider, so the target is out of it
 	}
-	if err == nil {
-		*v, _ = s.crawls.readResult(m)
+	if err != nil {
+		return err
 	}
-	return err
+	if again, ok := s.crawls.readResult(m); ok {
+		*v = again
+	}
+	return nil
 }
 
 // mine refuses what is about partitions that are not ours (any more).

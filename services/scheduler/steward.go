@@ -97,7 +97,7 @@ func (s *session) granter(ctx context.Context) error {
 		case wants = <-s.loop.grants:
 		}
 		got := make([]int64, len(wants))
-		var failed error
+		var fatal error
 		for i, w := range wants {
 			gctx, cancel := context.WithTimeout(ctx, grantTime)
 			n, err := s.store.Grant(gctx, w.Partition, w.No, w.N)
@@ -105,7 +105,12 @@ func (s *session) granter(ctx context.Context) error {
 			if err != nil {
 				// It may have been done all the same: what memory takes for its own is
 				// never more than what the store has.
-				failed, n = err, min(w.N, 0)
+				n = min(w.N, 0)
+				s.deps.Log.Warn("move pages of a limit", "partition", w.Partition, "err", err)
+				// A partition that was given away meanwhile is nobody's failure.
+				if s.held[w.Partition].Load() != nil && s.again(err) && ctx.Err() == nil {
+					fatal = err
+				}
 			}
 			got[i] = n
 		}
@@ -129,22 +134,8 @@ func (s *session) granter(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			return err
 		}
-		if failed != nil && ctx.Err() == nil {
-			if err := s.grantFailed(failed, wants); err != nil {
-				return err
-			}
+		if fatal != nil {
+			return fatal
 		}
 	}
-}
-
-// grantFailed ends the session when a partition that is still held turns out to be
-// somebody else's.
-func (s *session) grantFailed(err error, wants []frontier.GrantWant) error {
-	for _, w := range wants {
-		if s.held[w.Partition].Load() != nil && s.again(err) {
-			return err
-		}
-	}
-	s.deps.Log.Warn("move pages of a limit", "err", err)
-	return nil
 }
