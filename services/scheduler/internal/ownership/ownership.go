@@ -154,7 +154,11 @@ func (v *View) SeeOwner(p uint32, owner string) {
 		return
 	}
 	pt := &v.parts[p]
-	if v.ours(pt) {
+	switch {
+	case pt.stage == giving && owner != v.cfg.Replica:
+		pt.owner = owner // it was freed, and may have been taken, before we heard of it
+		return
+	case v.ours(pt):
 		if owner != v.cfg.Replica {
 			pt.asked = time.Time{}
 		}
@@ -199,7 +203,10 @@ func (v *View) Given(p uint32, now time.Time) {
 	if pt.stage != giving {
 		return
 	}
-	pt.stage, pt.owner = away, ""
+	pt.stage = away
+	if pt.owner == v.cfg.Replica {
+		pt.owner = ""
+	}
 	if v.moving == int64(p) {
 		v.movedAt = now
 	}
