@@ -115,8 +115,14 @@ func checkOf(path, text string) (func([]byte) string, error) {
 // condition is one of a spec in the core's form.
 type condition struct{ *spec.Condition }
 
+// maxJudged bounds the part of a text that a condition sees: its time grows with it.
+const maxJudged = 8 << 10
+
 // Holds implements extract.Condition.
 func (c condition) Holds(p *extract.Page, value string) bool {
+	if len(value) > maxJudged {
+		value = strings.ToValidUTF8(value[:maxJudged], "")
+	}
 	return c.Condition.Holds(&spec.PageFacts{
 		URL: p.URL, Depth: int(p.Depth), Status: int(p.Status), ContentType: p.ContentType, Language: p.Language, Title: p.Title, Header: p.Header,
 	}, value)

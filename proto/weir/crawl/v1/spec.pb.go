@@ -1800,8 +1800,9 @@ type FieldRule struct {
 	// those of ISO 8601, HTTP and mail.
 	Layouts []string `protobuf:"bytes,20,rep,name=layouts,proto3" json:"layouts,omitempty"`
 	// An expression, as in the rule's when, that says whether a text may be the value.
-	// It knows the text, before type, as value: 'value != "n/a"'. An object of fields
-	// has no value when it is false. Default: true.
+	// It knows the text, before type, as value, of a long one the first 8 KiB:
+	// 'value != "n/a"'. An object of fields has no value when it is false. Default:
+	// true.
 	When          string `protobuf:"bytes,21,opt,name=when,proto3" json:"when,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
