@@ -11,10 +11,6 @@ import (
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
 )
 
-// strangeTime is how long a partition waits for crawls that it has rows of and that
-// are not known here yet: their owner announces them.
-const strangeTime = 5 * time.Second
-
 // takeUp makes a partition, whose key is held, part of the frontier. Each step shuts
 // the owner before out of something: first the store, then the stream of tasks; and
 // only when it cannot do anything more is looked at what it left.
@@ -32,10 +28,16 @@ func (s *session) takeUp(ctx context.Context, p uint32) error {
 			return err
 		}
 	}
-	s.awaitCrawls(ctx, snapshot)
+	strange, err := s.strangers(ctx, snapshot)
+	if err != nil {
+		return err
+	}
 	var ids []frontier.LeaseID
 	err = s.do(ctx, func(l *loop, now time.Time) error {
 		s.held[p].Store(&holding{epoch: snapshot.Epoch, fence: fence})
+		for _, c := range strange {
+			l.f.Learn(now, c)
+		}
 		l.f.Own(now, snapshot)
 		for _, lease := range snapshot.Leases {
 			ids = append(ids, lease.ID)
@@ -66,25 +68,38 @@ func (s *session) takeUp(ctx context.Context, p uint32) error {
 	return nil
 }
 
-// awaitCrawls waits until the crawls are known that a partition has rows of: without
-// them their counters would begin anew. Those that stay unknown were deleted.
-func (s *session) awaitCrawls(ctx context.Context, snapshot *frontier.Snapshot) {
-	ctx, cancel := context.WithTimeout(ctx, strangeTime)
-	defer cancel()
-	for _, row := range snapshot.Stats {
-		for {
-			changed := s.changes.wait()
-			if s.crawls.number(row.No) != nil {
-				break
-			}
-			select {
-			case <-changed:
-			case <-ctx.Done():
-				s.deps.Log.Warn("a partition has URLs of a crawl that nobody knows", "partition", row.Partition, "crawl", row.No)
-				return
+// strangers reads the crawls that a partition has rows of and that are not known here
+// yet, since their owner died before it could announce them: without them their URLs
+// would be left out and their counters begin anew. Those that the store does not have
+// either were deleted.
+func (s *session) strangers(ctx context.Context, snapshot *frontier.Snapshot) ([]frontier.Crawl, error) {
+	var unknown []frontier.CrawlNo
+	err := s.read(ctx, func(l *loop, _ time.Time) error {
+		for _, row := range snapshot.Stats {
+			if _, _, ok := l.f.Crawl(row.No); !ok {
+				unknown = append(unknown, row.No)
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	var out []frontier.Crawl
+	for _, no := range unknown {
+		c, err := s.store.Crawl(ctx, no)
+		if err != nil {
+			return nil, fmt.Errorf("take up partition %d: %w", snapshot.Partition, err)
+		}
+		if c == nil || c.State == frontier.Deleted {
+			continue
+		}
+		if err := s.learnEntry(*c); err != nil {
+			return nil, err
+		}
+		out = append(out, *c)
+	}
+	return out, nil
 }
 
 // returnLost gives the leases back whose messages are on no stream.

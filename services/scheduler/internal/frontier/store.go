@@ -84,6 +84,8 @@ type Lister interface {
 	// of HostID, beginning after after.Host: those with rows in crawl after.Crawl, or,
 	// when that is 0, all, with zero counters.
 	ScanHosts(ctx context.Context, after HostRef, n int) ([]HostState, error)
+	// Crawl reads a crawl as it was last written, nil when there is none.
+	Crawl(ctx context.Context, no CrawlNo) (*Crawl, error)
 	// Totals reads what each crawl's partitions add up to, as of one moment. Crawls
 	// that the store does not have come back with no partitions.
 	Totals(ctx context.Context, nos []CrawlNo) ([]Totals, error)

@@ -146,6 +146,18 @@ func (s *Store) scanCrawlHosts(after frontier.HostRef, n int) ([]frontier.HostSt
 	return out, errors.Join(err, f.Close())
 }
 
+// Crawl reads a crawl as it was last written, nil when there is none.
+func (s *Store) Crawl(ctx context.Context, no frontier.CrawlNo) (*frontier.Crawl, error) {
+	c, err := get(s.db, crawlKey(nil, global, kindCrawl, no), func(v []byte) (*frontier.Crawl, error) {
+		c, err := rows.DecodeCrawl(v)
+		return &c, err
+	})
+	if err != nil {
+		return nil, s.fatal.wrap("read crawl", err)
+	}
+	return c, ctx.Err()
+}
+
 // Totals reads what each crawl's partitions add up to, from one snapshot of the
 // database. It reads all leases, of which there are only as many as can be fetched
 // at a time.

@@ -123,6 +123,19 @@ func (s *Store) ScanHosts(ctx context.Context, after frontier.HostRef, n int) (o
 	return out, err
 }
 
+// Crawl reads a crawl as it was last written, nil when there is none.
+func (s *Store) Crawl(ctx context.Context, no frontier.CrawlNo) (out *frontier.Crawl, err error) {
+	err = s.retry(ctx, "read crawl", func(ctx context.Context) error {
+		out = nil
+		crawls, err := readCrawls(s.pool.Query(ctx, "SELECT body FROM crawl WHERE crawl = $1", int32(no)))
+		if len(crawls) > 0 {
+			out = &crawls[0]
+		}
+		return err
+	})
+	return out, err
+}
+
 // Totals reads what each crawl's partitions add up to, as of one moment.
 func (s *Store) Totals(ctx context.Context, nos []frontier.CrawlNo) (out []frontier.Totals, err error) {
 	if len(nos) == 0 {

@@ -30,6 +30,20 @@ func testNextCrawl(t *testing.T, s *fixture) {
 	}
 }
 
+// testCrawl: one crawl is read as it was last written, whoever has its home.
+func testCrawl(t *testing.T, s *fixture) {
+	if c, err := s.Crawl(t.Context(), 1); c != nil || err != nil {
+		t.Fatalf("a crawl that is not there: %v, %v", c, err)
+	}
+	for version := range uint64(2) {
+		apply(t, s, &frontier.Batch{Sync: true, Crawls: []frontier.Crawl{{No: 1, ID: "a", Home: 1, Version: version + 1, CreatedAt: at}}})
+		c, err := s.Crawl(t.Context(), 1)
+		if err != nil || c == nil || c.ID != "a" || c.Home != 1 || c.Version != version+1 {
+			t.Fatalf("%v, %v, want version %d", c, err, version+1)
+		}
+	}
+}
+
 // testDeleteCrawl: nothing of the crawl is left, and all of the others is.
 func testDeleteCrawl(t *testing.T, s *fixture) {
 	var urls []weburl.URL

@@ -98,6 +98,7 @@ func Run(t *testing.T, factory func(t *testing.T) Factory) {
 		{"outbox", testOutbox},
 		{"totals", testTotals},
 		{"numbers of crawls", testNextCrawl},
+		{"one crawl", testCrawl},
 		{"delete a crawl", testDeleteCrawl},
 		{"random batches", testRandom},
 	})
