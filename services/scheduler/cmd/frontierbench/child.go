@@ -51,6 +51,7 @@ type line struct {
 // task is what a child process does.
 type task struct {
 	shape      shape
+	even       float64
 	urls       int
 	pages      int
 	partitions uint32
@@ -103,7 +104,7 @@ func (t task) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w := newWorld(t.shape)
+	w := newWorld(t.shape, t.even)
 	seeds := func() [][]frontier.Candidate {
 		cs := make([]frontier.Candidate, seedBatch)
 		w.seeds(cs)

@@ -37,6 +37,7 @@ type options struct {
 	stores, shapes, sizes string
 	pages, rounds         int
 	partitions            int
+	even                  float64
 	cache                 int64
 	dsn, dir, out         string
 	profile               string
@@ -53,6 +54,7 @@ func parse(args []string) (options, *flag.FlagSet, error) {
 	fs.IntVar(&o.pages, "pages", 20_000, "pages to measure")
 	fs.IntVar(&o.rounds, "rounds", 1, "rounds, in which the cases take turns")
 	fs.IntVar(&o.partitions, "partitions", 64, "partitions of the store")
+	fs.Float64Var(&o.even, "even", 0.25, "share of the mentions of known URLs that are drawn evenly from all of their host; the others are of its first 64")
 	fs.Int64Var(&o.cache, "cache", 0, "bytes of Pebble's cache; 0 for its default")
 	fs.StringVar(&o.dsn, "dsn", "", "database for postgres, on this machine, whose schema public is dropped; default: that of a server started for it")
 	fs.StringVar(&o.dir, "dir", "", "folder for stores; default: a temporary one")
@@ -103,7 +105,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 		o.dsn = server.DSN()
 	}
 	r := report{
-		Machine: measure.ThisMachine(), Commit: measure.Commit(ctx), Rounds: o.rounds, Pages: o.pages,
+		Machine: measure.ThisMachine(), Commit: measure.Commit(ctx), Rounds: o.rounds, Pages: o.pages, Even: o.even,
 		Command: "make bench-frontier" + given(fs), Load: measure.Load(), Cases: cases, At: time.Now().UTC(),
 	}
 	for round := range o.rounds {
@@ -190,7 +192,7 @@ func beChild(ctx context.Context, o options, stdout io.Writer) error {
 		return err
 	}
 	t := task{
-		shape: s, urls: urls, pages: o.pages, engine: o.engineFor(o.stores),
+		shape: s, even: o.even, urls: urls, pages: o.pages, engine: o.engineFor(o.stores),
 		profile: o.profile, say: json.NewEncoder(stdout),
 	}
 	if o.reopen {

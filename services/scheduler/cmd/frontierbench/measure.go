@@ -105,6 +105,7 @@ func (o options) spawn(ctx context.Context, c *benchCase, mode string, hear func
 	args := []string{
 		mode, "-stores", c.Store, "-shapes", c.Shape, "-urls", strconv.Itoa(c.URLs), "-pages", strconv.Itoa(o.pages),
 		"-partitions", strconv.Itoa(o.partitions), "-cache", strconv.FormatInt(o.cache, 10), "-dir", o.dir, "-dsn", o.dsn,
+		"-even", strconv.FormatFloat(o.even, 'g', -1, 64),
 	}
 	if o.profile != "" {
 		args = append(args, "-profile", fmt.Sprintf("%s-%s-%s-%d", o.profile, c.Store, c.Shape, c.URLs))

@@ -18,10 +18,12 @@ type report struct {
 	Command string          `json:"command"`
 	At      time.Time       `json:"at"`
 	// Load of the machine before the first case.
-	Load   string       `json:"load"`
-	Rounds int          `json:"rounds"`
-	Pages  int          `json:"pages"`
-	Cases  []*benchCase `json:"cases"`
+	Load   string `json:"load"`
+	Rounds int    `json:"rounds"`
+	Pages  int    `json:"pages"`
+	// Even is the share of the mentions of known URLs that are drawn evenly.
+	Even  float64      `json:"even"`
+	Cases []*benchCase `json:"cases"`
 }
 
 // write writes the report as JSON and Markdown and returns the file of the latter.
@@ -96,12 +98,12 @@ func (r report) markdown() string {
 	fmt.Fprintf(&b, "`%s` on %s, %d cores, %d GiB, Linux %s, %s; load %s at the beginning.\n\n", r.Command, r.Machine.CPU,
 		r.Machine.Cores, r.Machine.MemoryGiB, r.Machine.Kernel, r.Machine.Go, r.Load)
 	fmt.Fprintf(&b, "Each case is a store that got its URLs as seeds, then n = %d pages of %d links (%d new to the crawl, %d to other hosts, "+
-		"known ones drawn evenly from all URLs of their host), in batches of %d to %d that are applied together and synced with fsync; "+
+		"%.0f %% of the known ones drawn evenly from all URLs of their host and the others from its first %d), in batches of %d to %d that are applied together and synced with fsync; "+
 		"%d leases are out at a time. CPU is that of the whole process, compactions and collections included, without the making of the URLs. "+
 		"The time of a batch is that until it is durable. The process is killed with SIGKILL while it works; a restart is the time from the "+
 		"start of the next process until it has handed out leases, with the files in the page cache. "+
 		"Figures are of %d round(s): the median, with the least and the greatest.\n\n",
-		r.Pages, links, fresh, foreign, leastBatch, mostBatch, inFlight, r.Rounds)
+		r.Pages, links, fresh, foreign, 100*r.Even, menu, leastBatch, mostBatch, inFlight, r.Rounds)
 	for _, s := range shapes() {
 		fmt.Fprintf(&b, "- %s: %s\n", s.name, s.about)
 	}

@@ -45,10 +45,14 @@ type world struct {
 	rng   *rand.Rand
 	zipf  *rand.Zipf
 	size  []int32 // URLs of each host so far
+	even  float64 // share of the mentions of known URLs that are drawn evenly
 }
 
-func newWorld(s shape) *world {
-	w := &world{shape: s, rng: rand.New(rand.NewPCG(1, 2)), size: make([]int32, s.hosts)}
+// menu is how many pages of a host are what its other pages mostly link to.
+const menu = 64
+
+func newWorld(s shape, even float64) *world {
+	w := &world{shape: s, even: even, rng: rand.New(rand.NewPCG(1, 2)), size: make([]int32, s.hosts)}
 	w.zipf = rand.NewZipf(w.rng, 1.2, 8, uint64(s.hosts-1))
 	return w
 }
@@ -69,13 +73,18 @@ func (w *world) unseen(host int) frontier.Candidate {
 	return w.candidate(host, w.size[host]-1)
 }
 
-// seen is a URL of a host that was made before, each as likely as any other: the
-// worst that a cache can meet. A host without URLs gets its first.
+// seen is a URL of a host that was made before: one of its first, as menus and lists
+// are on every page of a site, or any of them, the worst that a cache can meet. A host
+// without URLs gets its first.
 func (w *world) seen(host int) frontier.Candidate {
-	if w.size[host] == 0 {
+	n := w.size[host]
+	if n == 0 {
 		return w.unseen(host)
 	}
-	return w.candidate(host, w.rng.Int32N(w.size[host]))
+	if w.rng.Float64() >= w.even {
+		n = min(n, menu)
+	}
+	return w.candidate(host, w.rng.Int32N(n))
 }
 
 // page makes the links of one page.
