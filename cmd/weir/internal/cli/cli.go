@@ -97,7 +97,7 @@ fetcher, parser, storage) and their client (weir submit, ls, status, …).`,
 			root.AddCommand(c)
 		}
 	}
-	group("crawl", a.crawlCmd(), a.fetchCmd(), a.parseCmd(), a.demoCmd())
+	group("crawl", a.crawlCmd(), a.fetchCmd(), a.parseCmd(), a.shellCmd(), a.demoCmd())
 	group("server", a.upCmd(), a.schedulerCmd(), a.fetcherCmd(), a.parserCmd(), a.storageCmd())
 	group("client", a.submitCmd(), a.lsCmd(), a.statusCmd(), a.watchCmd(), a.waitCmd(),
 		a.pauseCmd(), a.resumeCmd(), a.closeCmd(), a.cancelCmd(), a.addCmd(),
