@@ -128,7 +128,7 @@ func (s Summary) WriteText(w io.Writer) error {
 	}
 	row("pages", "%s%s", Count(s.Pages), rate)
 	if s.RejectedItems > 0 {
-		row("items", "%s, and %s rejected for want of a required field", Count(s.Items), Count(s.RejectedItems))
+		row("items", "%s, and %s rejected: they lack a required field or do not fit their schema", Count(s.Items), Count(s.RejectedItems))
 	} else {
 		row("items", "%s", Count(s.Items))
 	}
