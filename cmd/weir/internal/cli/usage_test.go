@@ -110,7 +110,7 @@ func TestPrints(t *testing.T) {
 		"completion bash":          "# bash completion",
 		"":                         "Weir crawls web sites.",
 		"crawl --help":             "Crawl a site to its end",
-		"spec":                     "Check crawl specs",
+		"spec":                     "Check and test crawl specs",
 		"config":                   "Show the settings",
 	} {
 		t.Run(args, func(t *testing.T) {
