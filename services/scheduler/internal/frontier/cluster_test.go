@@ -227,7 +227,7 @@ func (c *cluster) replace(n *node) {
 
 // ownerOf returns the owner of a partition; a free one is taken by some node.
 func (c *cluster) ownerOf(p uint32) *node {
-	if c.owner[p] == nil {
+	for c.owner[p] == nil { // again, when the one that took it turned out to be stale
 		c.take(c.someNode(), p)
 	}
 	return c.owner[p]

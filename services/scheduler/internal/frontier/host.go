@@ -119,6 +119,7 @@ func (f *Frontier) place(q *queue) {
 }
 
 func (f *Frontier) placeOne(q *queue) {
+	q.s.held = q.s.held || f.full(q.s)
 	at, ok := f.readyAt(q)
 	if !ok {
 		q.c.ready.remove(f.pos, q.idx)

@@ -14,8 +14,9 @@ const (
 )
 
 // parking is where the search for hosts with work that are only on disk goes on. It
-// goes round all partitions and active crawls; a round that found room for all that
-// it met, while none was put on disk, ends it. A host leaves and comes with all its
+// goes round all partitions and active crawls, and stands still while memory is full,
+// so that every host has its turn; a round in which none was left out or put on disk
+// ends it. A host leaves and comes with all its
 // queues: the delay that one crawl asks for binds the others.
 //
 //	memory ──full, or maxTurns──► on disk ──round, when there is room──► memory
@@ -192,21 +193,26 @@ func (f *Frontier) Unpark(now time.Time, after HostRef, hosts []HostState) (sibl
 	if after.Partition != uint32(k.part) || after.Crawl != k.crawl || !f.Owns(after.Partition) || f.crawls[k.crawl] == nil {
 		return nil // gone meanwhile
 	}
+	full := false
 	for i := range hosts {
 		st := &hosts[i]
-		k.host = st.Ready.Host
+		id, known := st.Ready.Host, f.hosts[st.Ready.Host] != nil
+		if full = !known && st.Ready.Rows > 0 && len(f.hosts) >= f.cfg.MaxHosts; full {
+			break // this host is the next when there is room again
+		}
+		k.host = id
 		switch {
-		case st.Ready.Rows == 0 || f.queueOf(st.Ready.Host, after.Crawl) != nil:
-		case len(f.hosts) >= f.cfg.MaxHosts, f.tickOf(st.Host.NotBefore) > f.now+tick(longWait):
+		case st.Ready.Rows == 0 || f.queueOf(id, after.Crawl) != nil:
+		case !known && f.tickOf(st.Host.NotBefore) > f.now+tick(longWait):
 			f.noteParked(f.crawls[after.Crawl], st.Ready.Rows)
 		default:
-			if f.hosts[k.host] == nil {
+			if !known {
 				siblings = f.siblings(siblings, st.Ready.HostRef)
 			}
 			f.admit(*st)
 		}
 	}
-	if len(hosts) < parkedPage {
+	if !full && len(hosts) < parkedPage {
 		k.crawl, k.host = k.crawl+1, 0 // maybe of no crawl
 	}
 	for _, r := range siblings {

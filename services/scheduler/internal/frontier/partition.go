@@ -28,7 +28,7 @@ type share struct {
 	reserved int   // void leases whose result may still become a page
 	version  uint64
 	change   uint64
-	held     bool // its queues are in no heap, because it was full
+	held     bool // queues of it are in no heap, because it was full
 	dirty    bool
 }
 
@@ -50,12 +50,10 @@ func (f *Frontier) unhold() {
 			continue
 		}
 		for _, s := range c.shares {
-			if full := f.full(s); full == s.held {
+			if !s.held || f.full(s) {
 				continue
 			}
-			if s.held = !s.held; s.held {
-				continue // place takes them out one by one
-			}
+			s.held = false
 			for _, q := range c.queues {
 				if q.s == s {
 					f.place(q)

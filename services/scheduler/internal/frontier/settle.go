@@ -105,7 +105,6 @@ func (f *Frontier) Granted(now time.Time, p uint32, no CrawlNo, n int64) {
 	}
 	s := f.parts[p].shares[no]
 	s.quota += n
-	s.held = s.held || n > 0 // Next looks at its queues
 }
 
 // Gauge is what a crawl is doing at a moment, in the partitions owned.
