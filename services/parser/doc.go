@@ -15,7 +15,7 @@
 //  3. Wait for one of the slots, as many as there are processors.
 //  4. In a goroutine of its own, under a watchdog: inflate the body, read it
 //     (internal/page).
-//  5. Publish the record, moving the body to storage or cutting links where it
-//     would not fit a message.
+//  5. Publish the record, moving the body to storage, compressing or cutting links
+//     where it would not fit a message.
 //  6. The message is acknowledged after the record is.
 package parser

@@ -159,6 +159,9 @@ func (p *Page) Select(root *html.Node, stop *atomic.Bool, urls func(*html.Node) 
 		}
 		r.urls = make(map[string]struct{})
 		take := func(n *html.Node) {
+			if stop != nil && stop.Load() {
+				return // elements in elements, found inside out, are read many times
+			}
 			for _, u := range urls(n) {
 				r.urls[u] = struct{}{}
 			}
