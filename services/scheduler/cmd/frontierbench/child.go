@@ -50,14 +50,13 @@ type line struct {
 
 // task is what a child process does.
 type task struct {
-	shape      shape
-	even       float64
-	urls       int
-	pages      int
-	partitions uint32
-	engine     engine
-	profile    string // how the names of files for CPU profiles begin
-	say        *json.Encoder
+	shape   shape
+	even    float64
+	urls    int
+	pages   int
+	engine  engine
+	profile string // how the names of files for CPU profiles begin
+	say     *json.Encoder
 }
 
 // finisher waits for commits and keeps their times.
