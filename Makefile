@@ -46,12 +46,20 @@ up: build ## run the whole ring as a server, all in one process
 # The black-box tests look at files and programs that go's test cache does not know
 # of (-count=1), and need the machine for themselves (-p 1).
 .PHONY: test
-test: ## all tests of all modules, import rules and a short end-to-end run in both modes
+test: postgresql ## all tests of all modules, import rules and a short end-to-end run in both modes
 	$(GO) test -timeout 10m $(TESTFLAGS) $$($(GO) list $(PACKAGES) | grep -v '^$(MODULE)/test/')
 	$(GO) test -count=1 -timeout 10m -p 1 $(TESTFLAGS) $(MODULE)/test/...
 
+# The tests start servers of their own; they need the programs.
+.PHONY: postgresql
+postgresql: ## install Debian's postgresql, where it is missing and this user may
+	@compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null || { \
+	  sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; \
+	  { $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends postgresql; } || { \
+	    echo "the tests need PostgreSQL's server programs: install your system's postgresql package" >&2; exit 1; }; }
+
 .PHONY: race
-race: ## all tests but the end-to-end ones under the race detector (needs a C compiler)
+race: postgresql ## all tests but the end-to-end ones under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(TESTFLAGS) $$($(GO) list $(PACKAGES) | grep -v -e /test/e2e -e /test/chaos -e /test/bench)
 
 .PHONY: e2e
