@@ -39,6 +39,14 @@ func (r *roster) put(e *entry) {
 	r.byNo[e.no], r.byID[e.meta.GetId()] = e, e
 }
 
+// clear forgets all crawls: what a session that was refused made was never stored.
+func (r *roster) clear() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.byNo)
+	clear(r.byID)
+}
+
 // remove forgets a crawl that was deleted.
 func (r *roster) remove(e *entry) {
 	r.mu.Lock()

@@ -51,7 +51,7 @@ type loop struct {
 	requests chan *request             // capacity: the most API calls and batches that wait at once
 	reports  chan *crawlv1.FetchReport // capacity: about a second of reports; when full the receiver waits
 	commits  chan pendingCommit        // capacity: commits whose fsync is not over
-	tasks    chan frontier.Lease       // capacity: as many as there may be at once
+	tasks    chan dispatch             // capacity: as many as there may be at once
 	expired  chan []frontier.LeaseID   // capacity 1: the reaper works on one list at a time
 
 	names chan string // to be looked up; capacity: see lookupsWaiting
@@ -77,6 +77,14 @@ type loop struct {
 	touched   []frontier.CrawlNo // crawls that a request changed
 	lookups   []string           // names that names has no room for
 	scratch   scratch
+	failed    error // of a batch: memory is ahead of the store, and nothing more is written
+}
+
+// dispatch is a lease on its way to the publisher, under the epoch of its partition's
+// owner, 0 without other owners.
+type dispatch struct {
+	lease frontier.Lease
+	epoch uint64
 }
 
 // pendingCommit is a batch on its way to the disk with those who wait for it.
@@ -85,7 +93,7 @@ type pendingCommit struct {
 	since   time.Time
 	waiting []*request
 	changed []frontier.CrawlNo
-	leases  []frontier.Lease
+	leases  []dispatch
 	outbox  []outgoing
 }
 
@@ -101,7 +109,7 @@ func newLoop(s *session, f *frontier.Frontier, partitions uint32) *loop {
 		requests:   make(chan *request, 256),
 		reports:    make(chan *crawlv1.FetchReport, 4096),
 		commits:    make(chan pendingCommit, 64),
-		tasks:      make(chan frontier.Lease, s.cfg.MaxLeases),
+		tasks:      make(chan dispatch, s.cfg.MaxLeases),
 		expired:    make(chan []frontier.LeaseID, 1),
 		names:      make(chan string, lookupsWaiting),
 	}
@@ -170,6 +178,9 @@ func (l *loop) turn(ctx context.Context, now time.Time, reports []*crawlv1.Fetch
 			continue
 		}
 		l.answered = append(l.answered, r)
+	}
+	if l.failed != nil { // a request wrote, and was refused
+		return l.failed
 	}
 	if err := l.wake(ctx, now); err != nil {
 		return err
@@ -306,6 +317,9 @@ func (l *loop) lease(now time.Time) {
 // write makes everything that changed visible and sends it on its way to the
 // disk; those who wait for it are answered when it is there.
 func (l *loop) write(ctx context.Context) error {
+	if l.failed != nil {
+		return l.failed
+	}
 	changed := append(l.f.Changes(), l.touched...)
 	l.touched = nil
 	batch := l.f.Flush()
@@ -318,6 +332,7 @@ func (l *loop) write(ctx context.Context) error {
 		sync := batch.Sync
 		commit, err := l.store.Apply(batch)
 		if err != nil {
+			l.failed = err
 			return err
 		}
 		p.outbox = l.outgoing(batch)
@@ -355,13 +370,17 @@ func (l *loop) outgoing(b *frontier.Batch) (rows []outgoing) {
 // durable first: a lease that a crash made forgotten would let its crawl go over
 // a limit that is never exceeded. Others need not wait: a forgotten one costs a
 // second visit at worst.
-func (l *loop) handOver(sync bool) (later []frontier.Lease) {
+func (l *loop) handOver(sync bool) (later []dispatch) {
 	for _, lease := range l.leases {
+		d := dispatch{lease: lease}
+		if l.epoch != nil {
+			d.epoch = l.epoch(lease.Ref.Partition)
+		}
 		if e := l.crawls.number(lease.Ref.Crawl); sync && e != nil && e.exact() {
-			later = append(later, lease)
+			later = append(later, d)
 			continue
 		}
-		if !l.send(lease) {
+		if !l.send(d) {
 			now := l.now()
 			l.f.Return(now, lease.ID)
 			l.holdUntil = now.Add(refusedPause)
@@ -389,9 +408,9 @@ func (l *loop) wakeIn() time.Duration {
 
 // send gives a lease to the publisher; false when that is stuck behind a bus that
 // does not answer. Nobody may wait for it here: it may itself wait for the loop.
-func (l *loop) send(lease frontier.Lease) bool {
+func (l *loop) send(d dispatch) bool {
 	select {
-	case l.tasks <- lease:
+	case l.tasks <- d:
 		return true
 	default:
 		return false
@@ -414,9 +433,9 @@ func (l *loop) finish(notify func(pendingCommit)) error {
 		if failed != nil {
 			return failed
 		}
-		for _, lease := range p.leases {
+		for _, d := range p.leases {
 			// One that cannot be sent is on no stream, and returns when its time is up.
-			_ = l.send(lease)
+			_ = l.send(d)
 		}
 		notify(p)
 	}

@@ -40,14 +40,17 @@ func (s *session) publish(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case lease := <-s.loop.tasks:
+		case d := <-s.loop.tasks:
+			lease := d.lease
 			e := s.crawls.number(lease.Ref.Crawl)
 			if e == nil {
 				continue // its crawl was deleted meanwhile
 			}
 			held := s.held[lease.Ref.Partition].Load()
-			if held == nil {
-				continue // given away meanwhile; its new owner finds the lease
+			if held == nil || s.shared && held.epoch != d.epoch {
+				// Given away meanwhile; its new owner, who may be this replica again, finds
+				// the lease on no stream. Under the new fence it would be a second visit.
+				continue
 			}
 			m := bus.Task(Pool, taskFromLease(lease, e.meta.GetId(), s.deps.Now()))
 			m.Partition, m.Fence = lease.Ref.Partition, held.fence
@@ -176,7 +179,8 @@ func (s *session) announceCrawl(ctx context.Context, no frontier.CrawlNo) error 
 		return nil
 	}
 	var c *crawlv1.Crawl
-	err := s.read(ctx, func(l *loop, _ time.Time) error {
+	// Not read: what others take for a version of the crawl must be durable.
+	err := s.do(ctx, func(l *loop, _ time.Time) error {
 		if fc, stats, ok := l.f.Crawl(no); ok && l.f.Owns(fc.Home) {
 			c = e.view(fc, stats)
 		}

@@ -363,6 +363,33 @@ func TestZombieIsRefused(t *testing.T) {
 	c.settle()
 }
 
+// A call that writes by itself finds out that a partition is somebody else's: memory
+// is ahead of the store then, and the replica begins anew as after any refused batch.
+func TestZombieIsRefusedByACall(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	r := c.replicas[0]
+	thief, err := openStore(t.Context(), r.svc.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer thief.Close()
+	if _, err := thief.Begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := r.svc.session.Load()
+	for _, p := range r.owned() {
+		if _, err := thief.Acquire(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	req := &schedulerv1.SetHostPolicyRequest{Host: "http://h0.example", Policy: &schedulerv1.HostPolicy{Blocked: true}}
+	c.eventually("the policy is set, by a new session", func() bool {
+		_, err := r.client.SetHostPolicy(t.Context(), req)
+		return err == nil && r.svc.session.Load() != before
+	})
+}
+
 func TestPageLimitOverReplicas(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3)

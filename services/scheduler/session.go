@@ -222,6 +222,7 @@ func (s *Service) begin(ctx context.Context, store frontier.Store) (*session, er
 			return 0
 		}
 	}
+	s.crawls.clear()
 	for _, c := range ses.forgetDeleted(ses.loop.f, now, start.Crawls) {
 		if err := s.learnEntry(c); err != nil {
 			return nil, err

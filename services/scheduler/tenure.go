@@ -310,7 +310,12 @@ func (t *tenure) give(ctx context.Context, p uint32) {
 	}
 	t.free(ctx, &t.keys[p])
 	t.s.m.moves.WithLabelValues("given").Inc()
-	t.tell(func(v *ownership.View) { v.Given(p, time.Now()); delete(t.owners, p) })
+	t.tell(func(v *ownership.View) {
+		v.Given(p, time.Now())
+		if t.owners[p] == t.self { // otherwise who takes it was seen before
+			delete(t.owners, p)
+		}
+	})
 }
 
 // free deletes a key that is held. When that fails, the key runs out.

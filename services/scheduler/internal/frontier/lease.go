@@ -145,7 +145,8 @@ func (f *Frontier) report(l *lease, x Exchange, t tick) {
 	f.freeSlot(l)
 	h := l.q.h
 	if l.robots && l.item.Redirects > 0 && l.item.URL.Origin() != h.origin { // another host has answered
-		if t2 := l.also; t2 != nil {
+		// Its partition may have gone to another owner, who paces it.
+		if t2 := l.also; t2 != nil && f.hosts[t2.id] == t2 {
 			f.pacing(t2, l.q.c, x, t)
 			f.setAddress(t2, x.Address)
 			f.placeAll(t2)
