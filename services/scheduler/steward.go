@@ -39,12 +39,13 @@ func (s *session) steward(ctx context.Context) error {
 	}
 }
 
-// settle looks at the active crawls at home here.
+// settle looks at the active crawls at home here, and at those with a limit of URLs,
+// which every replica keeps by what the others have.
 func (s *session) settle(ctx context.Context) error {
 	var nos []frontier.CrawlNo
 	err := s.read(ctx, func(l *loop, _ time.Time) error {
 		for _, no := range l.f.Crawls() {
-			if c, _, _ := l.f.Crawl(no); c.State.Active() && l.f.Owns(c.Home) {
+			if c, _, _ := l.f.Crawl(no); c.State.Active() && (l.f.Owns(c.Home) || c.Limits.URLs > 0) {
 				nos = append(nos, no)
 			}
 		}

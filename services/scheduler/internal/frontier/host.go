@@ -196,7 +196,7 @@ func (f *Frontier) evict() {
 			f.drop(q)
 		}
 	}
-	f.idle = slices.Delete(f.idle, 0, n)
+	f.idle = f.idle[n:]
 }
 
 // drop takes a queue out of memory.

@@ -248,7 +248,7 @@ func (f *Frontier) remember(h *host) {
 		}
 		n++
 	}
-	e.order = slices.Delete(e.order, 0, n)
+	e.order = e.order[n:] // moving the rest would cost all of it for each host that leaves
 	if h.lastEnd+longest > f.now {
 		e.at[h.id] = h.lastEnd
 		e.order = append(e.order, idleHost{h.id, h.lastEnd})

@@ -14,11 +14,14 @@ import (
 func (f *Frontier) Settle(now time.Time, first, second Totals) {
 	f.at(now)
 	c := f.crawls[second.No]
-	if c == nil || !f.Owns(c.Home) || !c.State.Active() {
+	if c == nil || !c.State.Active() {
 		return
 	}
 	n := second.sum()
 	c.elsewhere = n.discovered - min(n.discovered, c.sum().discovered)
+	if !f.Owns(c.Home) {
+		return // only how many URLs the others have matters here, for Limits.URLs
+	}
 	if !f.same(c, first, second) {
 		// Only what grows can be told yet: that a limit was met.
 		n.leased, n.open = 1, 1
