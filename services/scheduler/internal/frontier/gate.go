@@ -35,6 +35,10 @@ type gates struct {
 //
 // A pass keeps the slot for its host until that has its turn, lest others that come
 // to the gate later take it.
+//
+// A host comes to the gate of its address when that is known: from the store, from a
+// look-up at its turn, or from a report. Before that neither the caps of its crawls count
+// there nor its fetches: they began when there was no cap, or its name has no address.
 type gate struct {
 	kind        gateKind
 	name        string

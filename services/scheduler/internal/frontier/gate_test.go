@@ -175,6 +175,50 @@ func TestSmallestCapCounts(t *testing.T) {
 	}
 }
 
+// TestHostCountsOnceItsAddressIsKnown: a cap comes in force while a fetch is under way
+// of a host whose address nobody has asked for. Until it is known, the cap cannot bear
+// on the other hosts of the address; from then on it does, and the fetch counts.
+func TestHostCountsOnceItsAddressIsKnown(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name        string
+		concurrency int // 1: the host has its next turn when the fetch is over
+		learn       func(b *bundle, old frontier.Lease)
+		left        int // fetches of the address to end before the cap lets another begin
+	}{
+		{"by a report", 1, func(b *bundle, old frontier.Lease) {
+			b.done(old, frontier.Exchange{Status: 200, Address: ip(1)})
+		}, 1},
+		{"by a look-up", 2, func(b *bundle, _ frontier.Lease) {
+			if names := b.resolve(ip(1)); fmt.Sprint(names) != "[a.test]" {
+				b.t.Fatalf("asked for %v", names)
+			}
+		}, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			free := b.crawl(frontier.Crawl{Concurrency: c.concurrency})
+			b.add(free, "http://a.test/free")
+			old := b.one()
+			strict := b.crawl(frontier.Crawl{PerIP: 1, Concurrency: c.concurrency})
+			b.add(strict, "http://a.test/strict")
+			b.add(free, "http://192.0.2.1:81/")
+			running := []frontier.Lease{old, b.one()} // the cap is not known to bear on it
+			c.learn(b, old)
+			b.add(free, "http://192.0.2.1:82/")
+			running = running[len(running)-c.left:]
+			for _, l := range running {
+				if got := hostsOf(b.f.Next(b.now, 9)); len(got) != 0 {
+					t.Fatalf("visited %v beside one of the address", got)
+				}
+				b.done(l, frontier.Exchange{Status: 200, Address: ip(1)})
+			}
+			b.one()
+		})
+	}
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -267,14 +311,14 @@ type gateWorld struct {
 	address map[string]netip.Addr
 	open    map[frontier.CrawlNo]map[string]int // URLs by host
 	running []frontier.Lease
-	known   map[frontier.LeaseID]bool // begun while a cap per address was in force
+	known   map[string]netip.Addr // what the frontier was told of address, last
 }
 
 func newGateWorld(r *rapid.T, t *testing.T) *gateWorld {
 	w := &gateWorld{
 		r: r, b: setup(t), paused: map[frontier.CrawlNo]bool{},
 		address: map[string]netip.Addr{}, open: map[frontier.CrawlNo]map[string]int{},
-		known: map[frontier.LeaseID]bool{},
+		known: map[string]netip.Addr{},
 	}
 	for h := range 8 {
 		w.address[fmt.Sprintf("h%d.d%d.test", h, h%3)] = ip(rapid.IntRange(1, 3).Draw(r, "address"))
@@ -303,7 +347,7 @@ func (w *gateWorld) hosts() []string {
 func (w *gateWorld) run() {
 	for i := range rapid.IntRange(1, 60).Draw(w.r, "steps") {
 		c := rapid.SampledFrom(w.crawls).Draw(w.r, "crawl")
-		switch rapid.IntRange(0, 5).Draw(w.r, "step") {
+		switch rapid.IntRange(0, 6).Draw(w.r, "step") {
 		case 0, 1, 2:
 			h := rapid.SampledFrom(w.hosts()).Draw(w.r, "host")
 			for j := range rapid.IntRange(1, 3).Draw(w.r, "urls") {
@@ -321,6 +365,9 @@ func (w *gateWorld) run() {
 			w.end()
 		case 5:
 			w.b.now = w.b.now.Add(time.Second)
+		case 6: // a host moves, as its next report or look-up tells
+			h := rapid.SampledFrom(w.hosts()).Draw(w.r, "moves")
+			w.address[h] = ip(rapid.IntRange(1, 3).Draw(w.r, "address"))
 		}
 		w.begin()
 	}
@@ -361,11 +408,11 @@ func (w *gateWorld) begin() {
 	for range 3 {
 		for _, name := range w.b.f.Lookups() {
 			w.b.f.Resolved(w.b.now, name, w.address[name], nil)
+			w.known[name] = w.address[name]
 		}
 		n := rapid.IntRange(1, 4).Draw(w.r, "n")
 		for _, l := range w.b.f.Next(w.b.now, n) {
 			w.running = append(w.running, l)
-			w.known[l.ID] = w.asked()
 			w.check(l)
 		}
 	}
@@ -380,18 +427,23 @@ func (w *gateWorld) asked() bool {
 // check looks at the gates of a fetch that has just begun.
 func (w *gateWorld) check(l frontier.Lease) {
 	host := l.Item.URL.Host()
-	sameIP := func(h string) bool { return w.address[h] == w.address[host] }
-	sameDomain := func(h string) bool { return h[3:] == host[3:] }
-	all := func(frontier.LeaseID) bool { return true }
+	if w.asked() && !w.known[host].IsValid() {
+		w.r.Fatalf("a fetch of %s, whose address is not known", host)
+	}
 	for name, c := range map[string]struct {
 		same func(string) bool
 		of   func(frontier.Crawl) int
-		// counts says which fetches can: not those of hosts whose address nobody wanted
-		// to know when they began.
-		counts func(frontier.LeaseID) bool
 	}{
-		"address": {sameIP, func(c frontier.Crawl) int { return c.PerIP }, func(id frontier.LeaseID) bool { return w.known[id] }},
-		"domain":  {sameDomain, func(c frontier.Crawl) int { return c.PerDomain }, all},
+		// Neither the fetches nor the caps of a host count at an address before that is
+		// known to be its own.
+		"address": {
+			func(h string) bool { return w.known[h].IsValid() && w.known[h] == w.known[host] },
+			func(c frontier.Crawl) int { return c.PerIP },
+		},
+		"domain": {
+			func(h string) bool { return h[3:] == host[3:] },
+			func(c frontier.Crawl) int { return c.PerDomain },
+		},
 	} {
 		limit := 0
 		for _, crawl := range w.crawls {
@@ -403,7 +455,7 @@ func (w *gateWorld) check(l frontier.Lease) {
 		}
 		n := 0
 		for _, o := range w.running {
-			if c.same(o.Item.URL.Host()) && c.counts(o.ID) {
+			if c.same(o.Item.URL.Host()) {
 				n++
 			}
 		}
@@ -426,4 +478,5 @@ func (w *gateWorld) end() {
 		w.r.Fatalf("outcome %d", got)
 	}
 	w.open[l.Ref.Crawl][host]--
+	w.known[host] = w.address[host]
 }
