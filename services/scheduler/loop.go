@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
 )
@@ -198,12 +200,12 @@ func (l *loop) turn(ctx context.Context, now time.Time, reports []*crawlv1.Fetch
 		if len(wants) == 0 {
 			break
 		}
-		for _, w := range wants {
-			filling, err := l.store.Window(ctx, w)
-			if err != nil {
-				return err
-			}
-			l.f.Fill(now, w, filling)
+		fillings, err := l.windows(ctx, wants)
+		if err != nil {
+			return err
+		}
+		for i, w := range wants {
+			l.f.Fill(now, w, fillings[i])
 		}
 		l.lease(now)
 		if err := l.write(ctx); err != nil {
@@ -213,6 +215,24 @@ func (l *loop) turn(ctx context.Context, now time.Time, reports []*crawlv1.Fetch
 	l.lookUp()
 	l.consult(now)
 	return nil
+}
+
+// windowReads is how many windows are read at a time: after a partition was taken up
+// there are thousands, and each is a round trip to a database.
+const windowReads = 8
+
+// windows reads what the frontier wants.
+func (l *loop) windows(ctx context.Context, wants []frontier.Want) ([]frontier.Filling, error) {
+	fillings := make([]frontier.Filling, len(wants))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(windowReads)
+	for i, w := range wants {
+		g.Go(func() (err error) {
+			fillings[i], err = l.store.Window(ctx, w)
+			return err
+		})
+	}
+	return fillings, g.Wait()
 }
 
 // unpark brings hosts back into memory that wait on disk, when there is room.

@@ -80,7 +80,7 @@ func (f *Frontier) admit(st HostState) *queue {
 	f.enterGates(h)
 	f.placeAll(h)
 	f.markIdle(q)
-	if len(h.queues) == 1 && f.crowded() {
+	if len(h.queues) == 1 && f.crowded() && !f.modest(c) {
 		f.leave(h)
 	}
 	return q

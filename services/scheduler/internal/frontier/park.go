@@ -23,6 +23,7 @@ const (
 type parking struct {
 	some    bool // the store may have queues with work that memory has not
 	again   bool // another round is needed after this one
+	snoozed bool // the round left out hosts that are snoozed for long
 	part    int
 	crawl   CrawlNo // this one or the next that is active
 	host    HostID
@@ -74,6 +75,16 @@ func (f *Frontier) leave(h *host) {
 // crowdWait is how soon memory is looked at again while hosts are to leave it and
 // cannot yet, and the least time from one round through the disk to the next.
 const crowdWait = time.Second
+
+// snoozeWait is the time to the next round after one that left out snoozed hosts.
+const snoozeWait = 15 * time.Second
+
+// modest reports whether a crawl has less than its share of the hosts in memory. Its
+// hosts come in even when memory is full, so that a crawl of ten hosts does not wait
+// behind one of a million: memory may hold twice MaxHosts for that.
+func (f *Frontier) modest(c *crawlState) bool {
+	return len(c.queues) <= f.cfg.MaxHosts/max(1, 2*len(f.active))
+}
 
 // parksAt returns when there may be something to park or to read back.
 func (f *Frontier) parksAt() tick {
@@ -177,7 +188,12 @@ func (f *Frontier) Parked() (after HostRef, n int, ok bool) {
 	}
 	k.part, k.crawl, k.host = 0, 0, 0
 	k.next = f.now + tick(crowdWait)
-	if k.some, k.again = k.again, false; !k.some {
+	k.some, k.again = k.again || k.snoozed, false
+	if k.snoozed {
+		k.snoozed = false
+		k.next = f.now + tick(snoozeWait)
+	}
+	if !k.some {
 		for _, c := range f.active {
 			c.parked = false
 		}
@@ -197,14 +213,14 @@ func (f *Frontier) Unpark(now time.Time, after HostRef, hosts []HostState) (sibl
 	for i := range hosts {
 		st := &hosts[i]
 		id, known := st.Ready.Host, f.hosts[st.Ready.Host] != nil
-		if full = !known && st.Ready.Rows > 0 && len(f.hosts) >= f.cfg.MaxHosts; full {
+		if full = !known && st.Ready.Rows > 0 && len(f.hosts) >= f.cfg.MaxHosts && !f.modest(f.crawls[after.Crawl]); full {
 			break // this host is the next when there is room again
 		}
 		k.host = id
 		switch {
 		case st.Ready.Rows == 0 || f.queueOf(id, after.Crawl) != nil:
 		case !known && f.tickOf(st.Host.NotBefore) > f.now+tick(longWait):
-			f.noteParked(f.crawls[after.Crawl], st.Ready.Rows)
+			k.snoozed = true // looked at again, and no sooner than it is worth it
 		default:
 			if !known {
 				siblings = f.siblings(siblings, st.Ready.HostRef)

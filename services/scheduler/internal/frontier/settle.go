@@ -88,7 +88,7 @@ func (f *Frontier) Grants() []GrantWant {
 		}
 		for _, s := range c.shares {
 			need := int64(0)
-			if open := s.stats.Queued; open > 0 && c.Reason == "" && !s.part.frozen {
+			if open := s.stats.Queued; open > 0 && c.Reason == "" && !s.part.frozen && f.mayUse(s) {
 				need = int64(min(open, f.grantSize(c)))
 			}
 			switch free := s.quota - int64(s.used()); {
@@ -98,6 +98,31 @@ func (f *Frontier) Grants() []GrantWant {
 		}
 	}
 	return ws
+}
+
+// mayUse reports whether pages that are granted to a share could be used soon: not
+// when all its hosts are blocked or snoozed for long, since others wait for them. It
+// looks at a bounded number of hosts and takes the others for usable.
+func (f *Frontier) mayUse(s *share) bool {
+	const most = 1024
+	for i, q := range s.c.queues {
+		if i == most {
+			return true
+		}
+		if q.s == s && q.pending() > 0 && f.heldUntil(q.h) <= f.now+tick(longWait) {
+			return true
+		}
+	}
+	return false
+}
+
+// heldUntil returns until when a host may not be visited whatever its pace.
+func (f *Frontier) heldUntil(h *host) tick {
+	p := &h.pace
+	if p.policy.Blocked {
+		return never
+	}
+	return max(p.snoozeUntil, f.tickOf(p.policy.NotBefore))
 }
 
 // Granted takes the answer to a GrantWant: n pages more, or fewer when negative.
