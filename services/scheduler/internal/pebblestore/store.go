@@ -40,7 +40,7 @@ type Config struct {
 	// MemTableBytes of one memtable; there are at most three. Default 16 MiB.
 	MemTableBytes uint64
 	// SeenEntries of the cache of URLs that are surely known, 16 bytes each. Default
-	// 512 Ki, which answers some 80 % of a crawl's questions.
+	// 1 Mi, which answers some 80 % of a crawl's questions.
 	SeenEntries int
 	// Log takes Pebble's complaints; nil for none.
 	Log *slog.Logger
@@ -50,7 +50,7 @@ type Config struct {
 
 // DefaultConfig returns values for a laptop.
 func DefaultConfig() Config {
-	return Config{Partitions: 1, CacheBytes: 64 << 20, MemTableBytes: 16 << 20, SeenEntries: 512 << 10}
+	return Config{Partitions: 1, CacheBytes: 64 << 20, MemTableBytes: 16 << 20, SeenEntries: 1 << 20}
 }
 
 // Store is a frontier.Store. It holds a lock on its directory.
