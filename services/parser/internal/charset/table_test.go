@@ -5,7 +5,6 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"golang.org/x/text/encoding"
 )
 
 // TestEveryEncoding: a page in each encoding of the WHATWG standard is read as
@@ -87,8 +86,7 @@ func TestLabels(t *testing.T) {
 	} {
 		body := []byte("<p>a")
 		if want != "utf-8" {
-			var e encoding.Encoding = named(t, want)
-			body = encode(t, e, "<p>a")
+			body = encode(t, named(t, want), "<p>a")
 		}
 		if _, got := Decode(append(body, 0xe4, 0x20), "text/html; charset="+label); got != want && want != "utf-8" {
 			t.Errorf("%s is %s, want %s", label, got, want)

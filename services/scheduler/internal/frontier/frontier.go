@@ -183,7 +183,9 @@ func (f *Frontier) Missing(dst []HostRef, refs []Ref) []HostRef {
 			if n := len(dst); f.hosts[r.Host] == nil {
 				dst = f.siblings(dst, hr)
 				for _, s := range dst[n:] {
-					f.missing[s] = f.missing[s] // asked for, maybe not wanted
+					if !f.missing[s] {
+						f.missing[s] = false // asked for, maybe not wanted
+					}
 				}
 			}
 		}

@@ -224,16 +224,16 @@ func least(a, b int) int {
 }
 
 // count adds n hosts that ask for a cap.
-func (g *gate) count(limit, n int) {
+func (at *gate) count(limit, n int) {
 	if limit == 0 {
 		return
 	}
-	i, found := slices.BinarySearchFunc(g.caps, limit, func(c capCount, l int) int { return c.limit - l })
+	i, found := slices.BinarySearchFunc(at.caps, limit, func(c capCount, l int) int { return c.limit - l })
 	if !found {
-		g.caps = slices.Insert(g.caps, i, capCount{limit: limit})
+		at.caps = slices.Insert(at.caps, i, capCount{limit: limit})
 	}
-	if g.caps[i].hosts += n; g.caps[i].hosts == 0 {
-		g.caps = slices.Delete(g.caps, i, i+1)
+	if at.caps[i].hosts += n; at.caps[i].hosts == 0 {
+		at.caps = slices.Delete(at.caps, i, i+1)
 	}
 }
 

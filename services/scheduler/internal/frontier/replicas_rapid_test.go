@@ -395,16 +395,13 @@ func (c *cluster) actExpireSome() {
 // actSettle lets the home of each crawl look whether it is over.
 func (c *cluster) actSettle() {
 	for _, no := range sorted(c.m.crawls) {
-		home := c.ownerOf(c.defs[no].Home)
 		first, err := c.store.Totals(c.tb.Context(), []frontier.CrawlNo{no})
 		c.must(err)
 		if rapid.Bool().Draw(c.t, "between") { // the two readings are not one moment
 			c.actFinish()
 			c.actDeliver()
 		}
-		if home = c.ownerOf(c.defs[no].Home); home == nil {
-			continue
-		}
+		home := c.ownerOf(c.defs[no].Home)
 		second, err := c.store.Totals(c.tb.Context(), []frontier.CrawlNo{no})
 		c.must(err)
 		c.by(home, func() {
