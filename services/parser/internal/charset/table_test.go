@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
-
 )
 
 // TestEveryEncoding: a page in each encoding of the WHATWG standard is read as
