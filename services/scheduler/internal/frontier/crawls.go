@@ -66,7 +66,7 @@ func (f *Frontier) Learn(now time.Time, c Crawl) {
 		return
 	default:
 		if (c.State == Cancelled || c.State == Failed) && c.State != old.State {
-			f.voidLeases(old)
+			f.voidLeases(old.owns)
 		}
 		if c.State.Active() && !old.State.Active() {
 			old.vtime = max(old.vtime, f.vtime)
@@ -181,7 +181,7 @@ func (f *Frontier) SetState(now time.Time, no CrawlNo, s State, reason string) e
 		s = Closing
 	}
 	if s == Cancelled || s == Failed {
-		f.voidLeases(c)
+		f.voidLeases(c.owns)
 	}
 	f.setState(c, s, reason)
 	if s.Active() {
@@ -291,6 +291,9 @@ func (f *Frontier) dispatchable(c *crawlState) bool {
 	}
 	return c.Limits.Pages == 0 || f.cfg.Shared || c.sum().used < c.Limits.Pages
 }
+
+// owns reports whether a lease is of the crawl.
+func (c *crawlState) owns(l *lease) bool { return l.q.c == c }
 
 // share is the crawl's weight.
 func (c *crawlState) share() float64 { return float64(max(c.Weight, 1)) }

@@ -224,12 +224,13 @@ func (f *Frontier) unreserve(l *lease) {
 	}
 }
 
-// voidLeases takes all URLs of a crawl back into their queues.
-func (f *Frontier) voidLeases(c *crawlState) {
+// voidLeases takes the URLs of the leases that match back into their queues.
+func (f *Frontier) voidLeases(match func(*lease) bool) {
 	for _, l := range f.leasesInOrder() {
-		if l.q.c != c || l.void {
+		if l.void || !match(l) {
 			continue
 		}
+		c := l.q.c
 		if l.robots {
 			f.voidLease(l, false)
 		} else {
@@ -379,4 +380,5 @@ func (f *Frontier) restoreLease(p *partition, r LeaseRow) {
 		q.s.stats.Queued--
 		q.s.stats.Leased++
 	}
+	f.placeAll(q.h)
 }

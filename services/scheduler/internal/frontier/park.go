@@ -11,13 +11,19 @@ const (
 	maxTurns = 256
 	// parkedPage is how many hosts are read back at a time.
 	parkedPage = 512
+	// crowdWait is how soon memory is looked at again while hosts are to leave it and
+	// cannot yet, and the least time from one round through the disk to the next;
+	// snoozeWait that after a round that left out snoozed hosts.
+	crowdWait, snoozeWait = time.Second, 15 * time.Second
+	// longWait is a snooze after which a host leaves memory when others wait.
+	longWait = 5 * time.Second
 )
 
 // parking is where the search for hosts with work that are only on disk goes on. It
 // goes round all partitions and active crawls, and stands still while memory is full,
 // so that every host has its turn; a round in which none was left out or put on disk
-// ends it. A host leaves and comes with all its
-// queues: the delay that one crawl asks for binds the others.
+// ends it. A host leaves and comes with all its queues: the delay that one crawl asks
+// for binds the others.
 //
 //	memory ──full, or maxTurns──► on disk ──round, when there is room──► memory
 type parking struct {
@@ -71,13 +77,6 @@ func (f *Frontier) leave(h *host) {
 		f.placeAll(h)
 	}
 }
-
-// crowdWait is how soon memory is looked at again while hosts are to leave it and
-// cannot yet, and the least time from one round through the disk to the next.
-const crowdWait = time.Second
-
-// snoozeWait is the time to the next round after one that left out snoozed hosts.
-const snoozeWait = 15 * time.Second
 
 // modest reports whether a crawl has less than its share of the hosts in memory. Its
 // hosts come in even when memory is full, so that a crawl of ten hosts does not wait
@@ -140,9 +139,6 @@ func (f *Frontier) soon(q *queue) bool {
 	at, ok := f.readyAt(q)
 	return ok && at <= f.now+tick(longWait) && f.dispatchable(q.c)
 }
-
-// longWait is a snooze after which a host leaves memory when others wait.
-const longWait = 5 * time.Second
 
 // took counts a turn of a host; after many of them another host has one.
 func (f *Frontier) took(h *host) {

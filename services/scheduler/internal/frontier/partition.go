@@ -85,22 +85,29 @@ func (f *Frontier) Own(now time.Time, s *Snapshot) {
 		}
 	}
 	f.restoreHosts(s)
-	for _, row := range s.Leases {
-		f.restoreLease(p, row)
-	}
-	slices.SortFunc(f.deadlines, func(a, b deadline) int { return int(a.at.Sub(b.at)) })
+	f.restoreLeases(p, s.Leases)
 	for _, row := range s.Outbox {
 		p.outbox[row.Seq] = len(row.Links)
 		p.outSeq = max(p.outSeq, row.Seq)
 	}
 	f.dueAt = earlier(f.dueAt, s.DueAt)
 	for _, c := range f.order {
-		if c.State == Cancelled || c.State == Failed {
-			f.voidLeases(c) // its last owner may not have heard of the end
-		}
 		f.know(c)
 	}
-	f.placePartition(p)
+}
+
+// restoreLeases takes up the leases of a partition.
+func (f *Frontier) restoreLeases(p *partition, rows []LeaseRow) {
+	if len(rows) == 0 {
+		return
+	}
+	for _, row := range rows {
+		f.restoreLease(p, row)
+	}
+	slices.SortFunc(f.deadlines, func(a, b deadline) int { return int(a.at.Sub(b.at)) })
+	f.voidLeases(func(l *lease) bool { // its last owner may not have heard of the crawl's end
+		return l.q.s.part == p && (l.q.c.State == Cancelled || l.q.c.State == Failed)
+	})
 }
 
 // reserve makes sequence numbers go on from those that a partition has seen.
@@ -236,16 +243,21 @@ type sums struct {
 	discovered, open, leased, failed, pages, items, bytes, used uint64
 }
 
+// add adds the counters of one partition.
+func (n *sums) add(s *Stats) {
+	n.discovered += s.Discovered
+	n.open += s.Open()
+	n.leased += s.Leased
+	n.failed += s.Failed
+	n.pages += s.Pages
+	n.items += s.Items
+	n.bytes += s.Bytes
+}
+
 // sum adds up the shares of a crawl.
 func (c *crawlState) sum() (n sums) {
 	for _, s := range c.shares {
-		n.discovered += s.stats.Discovered
-		n.open += s.stats.Open()
-		n.leased += s.stats.Leased
-		n.failed += s.stats.Failed
-		n.pages += s.stats.Pages
-		n.items += s.stats.Items
-		n.bytes += s.stats.Bytes
+		n.add(&s.stats)
 		n.used += s.used()
 	}
 	return n

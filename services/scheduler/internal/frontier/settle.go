@@ -52,14 +52,7 @@ func (t *Totals) Sum() Stats {
 // sum adds up the scalar counters of all partitions.
 func (t *Totals) sum() (n sums) {
 	for i := range t.Parts {
-		s := &t.Parts[i].Stats
-		n.discovered += s.Discovered
-		n.open += s.Open()
-		n.leased += s.Leased
-		n.failed += s.Failed
-		n.pages += s.Pages
-		n.items += s.Items
-		n.bytes += s.Bytes
+		n.add(&t.Parts[i].Stats)
 	}
 	return n
 }
