@@ -21,7 +21,7 @@ import (
 	"github.com/weircrawl/weir/services/fetcher"
 )
 
-// parseFlags are those of `weir parse`.
+// parseFlags are those of `weir parse`; `weir shell` has some of them.
 type parseFlags struct {
 	spec, rule, url string
 	sets            []string
@@ -44,16 +44,23 @@ read from a file (- for stdin). Nothing is kept, and no robots.txt is read.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.parse(cmd.Context(), f, args[0]) },
 	}
 	fs := cmd.Flags()
-	fs.StringVar(&f.spec, "spec", "", "the spec; without one, the default item and the links that stay on the page's host")
+	f.register(cmd, "the spec; without one, the default item and the links that stay on the page's host")
 	fs.StringVar(&f.rule, "rule", "", "show the items of this rule alone")
-	fs.StringVar(&f.url, "url", "", "where a file is from; its links count from there (default "+trial.DefaultURL+")")
-	fs.StringArrayVar(&f.sets, "set", nil, "override a field of the spec: path=value; may be repeated")
 	fs.Uint32Var(&f.depth, "depth", 0, "links from a seed to the page")
 	fs.BoolVar(&f.json, "json", false, "print one JSON object")
+	return cmd
+}
+
+// register adds the flags of every command that tries a page; use says what the spec
+// is for.
+func (f *parseFlags) register(cmd *cobra.Command, use string) {
+	fs := cmd.Flags()
+	fs.StringVar(&f.spec, "spec", "", use)
+	fs.StringVar(&f.url, "url", "", "where a file is from; its links count from there (default "+trial.DefaultURL+")")
+	fs.StringArrayVar(&f.sets, "set", nil, "override a field of the spec: path=value; may be repeated")
 	var std flag.FlagSet
 	std.Var(&f.nets, "allow-net", "private or loopback network that may be visited, as CIDR; may be repeated")
 	fs.AddGoFlagSet(&std)
-	return cmd
 }
 
 func (a *app) parse(ctx context.Context, f parseFlags, arg string) error {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -30,13 +29,7 @@ completion (Tab). The page is fetched once from this machine, or read from a fil
 		Args: exact("a URL or a FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.shell(cmd.Context(), f, args[0]) },
 	}
-	fs := cmd.Flags()
-	fs.StringVar(&f.spec, "spec", "", "the spec whose items and links are shown")
-	fs.StringVar(&f.url, "url", "", "where a file is from; its links count from there (default "+trial.DefaultURL+")")
-	fs.StringArrayVar(&f.sets, "set", nil, "override a field of the spec: path=value; may be repeated")
-	var std flag.FlagSet
-	std.Var(&f.nets, "allow-net", "private or loopback network that may be visited, as CIDR; may be repeated")
-	fs.AddGoFlagSet(&std)
+	f.register(cmd, "the spec whose items and links are shown")
 	return cmd
 }
 
