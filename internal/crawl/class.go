@@ -47,9 +47,18 @@ const (
 	ClassDeadLetter
 	// ClassOther: anything else that can happen to an exchange.
 	ClassOther
+	// ClassTooSlow: the body came slower than the spec's least speed.
+	ClassTooSlow
+	// ClassProxy: the proxy refused, or was not reached, or could not reach the host.
+	ClassProxy
+	// ClassRender: the browser could not show the page.
+	ClassRender
 
 	classCount
 )
+
+// Classes is the number of classes: all are below it.
+const Classes = int(classCount)
 
 // rule is what the scheduler does about a class.
 type rule struct {
@@ -116,6 +125,13 @@ func ruleOf(c Class) rule {
 		// A page that broke a stage of ours would break it again.
 		ClassDeadLetter: {name: "dead_letter"},
 		ClassOther:      {name: "other", retry: true, wait: waits(3*time.Second, 4, 5*time.Minute)},
+		// As a body that does not end in time, noticed sooner.
+		ClassTooSlow: {name: "too_slow", retry: true, wait: waits(3*time.Second, 4, 5*time.Minute)},
+		// The site has done nothing; the fetchers take another proxy where there is one.
+		ClassProxy: {name: "proxy", retry: true, wait: waits(2*time.Second, 4, 2*time.Minute)},
+		// A browser that crashed is there again in a second; a page that breaks every
+		// browser stops counting at the spec's retries.
+		ClassRender: {name: "render", retry: true, wait: waits(2*time.Second, 4, 2*time.Minute)},
 	}
 	if c >= classCount {
 		c = ClassOther

@@ -32,6 +32,9 @@ func TestClasses(t *testing.T) {
 		{ClassStatus5xx, 16, "status_5xx", true, true, false},
 		{ClassDeadLetter, 17, "dead_letter", false, true, false},
 		{ClassOther, 18, "other", true, true, false},
+		{ClassTooSlow, 19, "too_slow", true, true, false},
+		{ClassProxy, 20, "proxy", true, true, false},
+		{ClassRender, 21, "render", true, true, false},
 		{Class(200), 200, "other", true, true, false},
 	}
 	for _, tt := range tests {
@@ -100,6 +103,9 @@ func TestSchedules(t *testing.T) {
 		{ClassStatus5xx, 0, [4]time.Duration{2 * s, 8 * s, 32 * s, 10 * m}},
 		{ClassDeadLetter, 0, [4]time.Duration{}},
 		{ClassOther, 0, [4]time.Duration{3 * s, 12 * s, 48 * s, 5 * m}},
+		{ClassTooSlow, 0, [4]time.Duration{3 * s, 12 * s, 48 * s, 5 * m}},
+		{ClassProxy, 0, [4]time.Duration{2 * s, 8 * s, 32 * s, 2 * m}},
+		{ClassRender, 0, [4]time.Duration{2 * s, 8 * s, 32 * s, 2 * m}},
 		{Class(200), 0, [4]time.Duration{3 * s, 12 * s, 48 * s, 5 * m}},
 	}
 	for _, tt := range tests {

@@ -111,7 +111,7 @@ func TestDecodeErrors(t *testing.T) {
 		"unknown field":        {yaml: "politeness:\n  dealy: 1s", want: `shop.yaml:2:3: unknown field "dealy" in politeness; did you mean "delay"?`},
 		"unknown section":      {yaml: "politness: {}", want: `shop.yaml:1:1: unknown field "politness"; did you mean "politeness"?`},
 		"field of a section":   {yaml: "name: a\ntimeout: 3s", want: `shop.yaml:2:1: unknown field "timeout"; did you mean "fetch.timeout"?`},
-		"nothing near":         {yaml: "parse: {zzzzzzzz: 1}", want: `shop.yaml:1:9: unknown field "zzzzzzzz" in parse; known: follow_links, obey_nofollow, follow, sitemaps, structured_data, text`},
+		"nothing near":         {yaml: "parse: {zzzzzzzz: 1}", want: `shop.yaml:1:9: unknown field "zzzzzzzz" in parse; known: follow_links, obey_nofollow, follow, sitemaps, structured_data, text, duplicate_priority`},
 		"in a list":            {yaml: "scope:\n  rules:\n    - acept: x", want: `shop.yaml:3:7: unknown field "acept" in scope.rules[0]; did you mean "accept"?`},
 		"given twice":          {yaml: "name: a\nname: b", want: `shop.yaml:2:1: "name" is given twice`},
 		"both of a choice":     {yaml: "scope: {rules: [{accept: a, reject: b}]}", want: `shop.yaml:1:29: scope.rules[0] has both accept and reject; give one`},

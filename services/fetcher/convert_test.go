@@ -29,7 +29,7 @@ func TestHeadersMarshal(t *testing.T) {
 
 func TestClassesFitTheWire(t *testing.T) {
 	t.Parallel()
-	if int(crawl.ClassOther) != int(crawlv1.ErrorClass_ERROR_CLASS_OTHER) || len(crawlv1.ErrorClass_name) != int(crawl.ClassOther)+1 {
+	if int(crawl.ClassRender) != int(crawlv1.ErrorClass_ERROR_CLASS_RENDER) || len(crawlv1.ErrorClass_name) != crawl.Classes {
 		t.Error("crawl.Class and crawlv1.ErrorClass differ")
 	}
 }

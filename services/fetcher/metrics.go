@@ -13,7 +13,7 @@ import (
 
 // metrics are all metrics of the service.
 type metrics struct {
-	exchanges   [crawl.ClassOther + 1]prometheus.Counter
+	exchanges   [crawl.Classes]prometheus.Counter
 	responses   [6]prometheus.Counter // by the first digit of the status
 	seconds     prometheus.Histogram
 	bytes       prometheus.Counter
@@ -100,7 +100,7 @@ func statusLabel(digit int) string {
 
 // observe counts one outcome.
 func (m *metrics) observe(r *client.Result) {
-	m.exchanges[min(r.Class, crawl.ClassOther)].Inc()
+	m.exchanges[r.Class].Inc()
 	m.seconds.Observe(r.Duration.Seconds())
 	m.bytes.Add(float64(r.Body.Size))
 	m.compressed.Add(float64(r.Body.Compressed))

@@ -94,7 +94,7 @@ func exchangeFrom(m interface {
 // classFromProto relies on equal numbers; a class of a newer fetcher counts as
 // other.
 func classFromProto(c crawlv1.ErrorClass) crawl.Class {
-	if c < 0 || c > crawlv1.ErrorClass_ERROR_CLASS_OTHER {
+	if c < 0 || int(c) >= crawl.Classes {
 		return crawl.ClassOther
 	}
 	return crawl.Class(c)

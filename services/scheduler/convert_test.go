@@ -40,7 +40,7 @@ func TestNumbersMirrorTheProtos(t *testing.T) {
 
 func TestUnknownClassIsOther(t *testing.T) {
 	t.Parallel()
-	for _, c := range []crawlv1.ErrorClass{-1, 19, 4711} {
+	for _, c := range []crawlv1.ErrorClass{-1, crawlv1.ErrorClass(crawl.Classes), 4711} {
 		if got := classFromProto(c); got != crawl.ClassOther {
 			t.Errorf("class %d became %s, want other", c, got)
 		}

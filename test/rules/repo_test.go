@@ -151,7 +151,7 @@ func walk(visit func(path string, data []byte) error) error {
 			}
 			return nil
 		}
-		if !d.Type().IsRegular() {
+		if !d.Type().IsRegular() || name == ".git" { // a file in a worktree of git's
 			return nil
 		}
 		data, err := os.ReadFile(path)

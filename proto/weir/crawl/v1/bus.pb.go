@@ -33,6 +33,8 @@ const (
 	TaskKind_TASK_KIND_PAGE TaskKind = 1
 	// The robots.txt of a host, a prerequisite of its pages. Not in the ledger.
 	TaskKind_TASK_KIND_ROBOTS TaskKind = 2
+	// A file that an item refers to (a media field): stored, not parsed.
+	TaskKind_TASK_KIND_MEDIA TaskKind = 3
 )
 
 // Enum value maps for TaskKind.
@@ -41,11 +43,13 @@ var (
 		0: "TASK_KIND_UNSPECIFIED",
 		1: "TASK_KIND_PAGE",
 		2: "TASK_KIND_ROBOTS",
+		3: "TASK_KIND_MEDIA",
 	}
 	TaskKind_value = map[string]int32{
 		"TASK_KIND_UNSPECIFIED": 0,
 		"TASK_KIND_PAGE":        1,
 		"TASK_KIND_ROBOTS":      2,
+		"TASK_KIND_MEDIA":       3,
 	}
 )
 
@@ -118,6 +122,12 @@ const (
 	ErrorClass_ERROR_CLASS_DEAD_LETTER ErrorClass = 17
 	// Anything else that can happen to an exchange.
 	ErrorClass_ERROR_CLASS_OTHER ErrorClass = 18
+	// The body came slower than the least speed allows.
+	ErrorClass_ERROR_CLASS_TOO_SLOW ErrorClass = 19
+	// The proxy refused, could not be reached or could not reach the host.
+	ErrorClass_ERROR_CLASS_PROXY ErrorClass = 20
+	// The browser could not show the page: it crashed, or the page did not become ready.
+	ErrorClass_ERROR_CLASS_RENDER ErrorClass = 21
 )
 
 // Enum value maps for ErrorClass.
@@ -142,6 +152,9 @@ var (
 		16: "ERROR_CLASS_STATUS_5XX",
 		17: "ERROR_CLASS_DEAD_LETTER",
 		18: "ERROR_CLASS_OTHER",
+		19: "ERROR_CLASS_TOO_SLOW",
+		20: "ERROR_CLASS_PROXY",
+		21: "ERROR_CLASS_RENDER",
 	}
 	ErrorClass_value = map[string]int32{
 		"ERROR_CLASS_UNSPECIFIED":        0,
@@ -163,6 +176,9 @@ var (
 		"ERROR_CLASS_STATUS_5XX":         16,
 		"ERROR_CLASS_DEAD_LETTER":        17,
 		"ERROR_CLASS_OTHER":              18,
+		"ERROR_CLASS_TOO_SLOW":           19,
+		"ERROR_CLASS_PROXY":              20,
+		"ERROR_CLASS_RENDER":             21,
 	}
 )
 
@@ -212,7 +228,8 @@ type TaskRef struct {
 	Generation uint32 `protobuf:"varint,6,opt,name=generation,proto3" json:"generation,omitempty"`
 	// The lease: epoch in the upper 24 bits, a counter below.
 	Lease uint64 `protobuf:"fixed64,7,opt,name=lease,proto3" json:"lease,omitempty"`
-	// Canonical URL.
+	// Canonical URL. That of a request other than a plain GET has the request in its
+	// fragment, which is part of its identity and which no server sees; see ADR-0017.
 	Url string `protobuf:"bytes,8,opt,name=url,proto3" json:"url,omitempty"`
 	// Links from a seed.
 	Depth uint32 `protobuf:"varint,9,opt,name=depth,proto3" json:"depth,omitempty"`
@@ -221,7 +238,9 @@ type TaskRef struct {
 	// What the fetch is for.
 	Kind TaskKind `protobuf:"varint,11,opt,name=kind,proto3,enum=weir.crawl.v1.TaskKind" json:"kind,omitempty"`
 	// Redirects that led here from the URL that was first asked for.
-	Redirects     uint32 `protobuf:"varint,12,opt,name=redirects,proto3" json:"redirects,omitempty"`
+	Redirects uint32 `protobuf:"varint,12,opt,name=redirects,proto3" json:"redirects,omitempty"`
+	// Canonical URL of the page that redirected here; empty without redirects.
+	Via           string `protobuf:"bytes,13,opt,name=via,proto3" json:"via,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -340,6 +359,13 @@ func (x *TaskRef) GetRedirects() uint32 {
 	return 0
 }
 
+func (x *TaskRef) GetVia() string {
+	if x != nil {
+		return x.Via
+	}
+	return ""
+}
+
 // FetchTask asks a fetcher for one exchange that may start now. Subject
 // weir.task.<pool>.<crawl>.
 type FetchTask struct {
@@ -352,7 +378,12 @@ type FetchTask struct {
 	// an unconditional request.
 	Etag string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
 	// Last-Modified of the last visit's response, for If-Modified-Since.
-	LastModified  string `protobuf:"bytes,4,opt,name=last_modified,json=lastModified,proto3" json:"last_modified,omitempty"`
+	LastModified string `protobuf:"bytes,4,opt,name=last_modified,json=lastModified,proto3" json:"last_modified,omitempty"`
+	// The crawl's cookies of the URL's site, from which the fetcher takes those that the
+	// request gets.
+	Cookies []*Cookie `protobuf:"bytes,5,rep,name=cookies,proto3" json:"cookies,omitempty"`
+	// The page goes through a browser; such tasks are in the pool of that name.
+	Render        bool `protobuf:"varint,6,opt,name=render,proto3" json:"render,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -415,6 +446,129 @@ func (x *FetchTask) GetLastModified() string {
 	return ""
 }
 
+func (x *FetchTask) GetCookies() []*Cookie {
+	if x != nil {
+		return x.Cookies
+	}
+	return nil
+}
+
+func (x *FetchTask) GetRender() bool {
+	if x != nil {
+		return x.Render
+	}
+	return false
+}
+
+// Cookie is one that a site has set (RFC 6265), vetted by the fetcher: its domain is
+// the host's own or above it, and no public suffix.
+type Cookie struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name and value as received.
+	Name  string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Value []byte `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	// Domain without a leading point; with host_only, it is sent to that host alone.
+	Domain   string `protobuf:"bytes,3,opt,name=domain,proto3" json:"domain,omitempty"`
+	HostOnly bool   `protobuf:"varint,4,opt,name=host_only,json=hostOnly,proto3" json:"host_only,omitempty"`
+	// Path that it is for.
+	Path string `protobuf:"bytes,5,opt,name=path,proto3" json:"path,omitempty"`
+	// Only sent over https.
+	Secure bool `protobuf:"varint,6,opt,name=secure,proto3" json:"secure,omitempty"`
+	// When it ends; absent for one that lasts as long as the crawl. A time in the past
+	// deletes the cookie.
+	Expires *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=expires,proto3" json:"expires,omitempty"`
+	// When it was set.
+	Created       *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=created,proto3" json:"created,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Cookie) Reset() {
+	*x = Cookie{}
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Cookie) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Cookie) ProtoMessage() {}
+
+func (x *Cookie) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Cookie.ProtoReflect.Descriptor instead.
+func (*Cookie) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Cookie) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Cookie) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *Cookie) GetDomain() string {
+	if x != nil {
+		return x.Domain
+	}
+	return ""
+}
+
+func (x *Cookie) GetHostOnly() bool {
+	if x != nil {
+		return x.HostOnly
+	}
+	return false
+}
+
+func (x *Cookie) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *Cookie) GetSecure() bool {
+	if x != nil {
+		return x.Secure
+	}
+	return false
+}
+
+func (x *Cookie) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+func (x *Cookie) GetCreated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
 // Header is one HTTP header field as received.
 type Header struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -428,7 +582,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[2]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -440,7 +594,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[2]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -453,7 +607,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{2}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Header) GetName() string {
@@ -497,14 +651,22 @@ type FetchResult struct {
 	// The body was cut at max_body or by a broken connection.
 	Truncated bool `protobuf:"varint,11,opt,name=truncated,proto3" json:"truncated,omitempty"`
 	// Wait that the site asked for (Retry-After, both forms), at most 24h.
-	RetryAfter    *durationpb.Duration `protobuf:"bytes,12,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
+	RetryAfter *durationpb.Duration `protobuf:"bytes,12,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
+	// Cookies that the response set, in order.
+	SetCookies []*Cookie `protobuf:"bytes,13,rep,name=set_cookies,json=setCookies,proto3" json:"set_cookies,omitempty"`
+	// How long the steps of the exchange took.
+	Timings *Timings `protobuf:"bytes,14,opt,name=timings,proto3" json:"timings,omitempty"`
+	// The body is the page as a browser had it after running its scripts.
+	Rendered bool `protobuf:"varint,15,opt,name=rendered,proto3" json:"rendered,omitempty"`
+	// Requests that the browser made for the page, itself included; 0 without a browser.
+	Requests      uint32 `protobuf:"varint,16,opt,name=requests,proto3" json:"requests,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FetchResult) Reset() {
 	*x = FetchResult{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[3]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -516,7 +678,7 @@ func (x *FetchResult) String() string {
 func (*FetchResult) ProtoMessage() {}
 
 func (x *FetchResult) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[3]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -529,7 +691,7 @@ func (x *FetchResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchResult.ProtoReflect.Descriptor instead.
 func (*FetchResult) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{3}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *FetchResult) GetStartedAt() *timestamppb.Timestamp {
@@ -616,6 +778,189 @@ func (x *FetchResult) GetRetryAfter() *durationpb.Duration {
 	return nil
 }
 
+func (x *FetchResult) GetSetCookies() []*Cookie {
+	if x != nil {
+		return x.SetCookies
+	}
+	return nil
+}
+
+func (x *FetchResult) GetTimings() *Timings {
+	if x != nil {
+		return x.Timings
+	}
+	return nil
+}
+
+func (x *FetchResult) GetRendered() bool {
+	if x != nil {
+		return x.Rendered
+	}
+	return false
+}
+
+func (x *FetchResult) GetRequests() uint32 {
+	if x != nil {
+		return x.Requests
+	}
+	return 0
+}
+
+// Timings are those of one exchange; absent for steps that it did not have.
+type Timings struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Looking the name up.
+	Dns *durationpb.Duration `protobuf:"bytes,1,opt,name=dns,proto3" json:"dns,omitempty"`
+	// Connecting.
+	Connect *durationpb.Duration `protobuf:"bytes,2,opt,name=connect,proto3" json:"connect,omitempty"`
+	// The TLS handshake.
+	Tls *durationpb.Duration `protobuf:"bytes,3,opt,name=tls,proto3" json:"tls,omitempty"`
+	// From the request to the first byte of the response.
+	FirstByte *durationpb.Duration `protobuf:"bytes,4,opt,name=first_byte,json=firstByte,proto3" json:"first_byte,omitempty"`
+	// The rest of the response.
+	Body *durationpb.Duration `protobuf:"bytes,5,opt,name=body,proto3" json:"body,omitempty"`
+	// The exchange ran on a connection that was there before.
+	Reused        bool `protobuf:"varint,6,opt,name=reused,proto3" json:"reused,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Timings) Reset() {
+	*x = Timings{}
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Timings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Timings) ProtoMessage() {}
+
+func (x *Timings) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Timings.ProtoReflect.Descriptor instead.
+func (*Timings) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Timings) GetDns() *durationpb.Duration {
+	if x != nil {
+		return x.Dns
+	}
+	return nil
+}
+
+func (x *Timings) GetConnect() *durationpb.Duration {
+	if x != nil {
+		return x.Connect
+	}
+	return nil
+}
+
+func (x *Timings) GetTls() *durationpb.Duration {
+	if x != nil {
+		return x.Tls
+	}
+	return nil
+}
+
+func (x *Timings) GetFirstByte() *durationpb.Duration {
+	if x != nil {
+		return x.FirstByte
+	}
+	return nil
+}
+
+func (x *Timings) GetBody() *durationpb.Duration {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *Timings) GetReused() bool {
+	if x != nil {
+		return x.Reused
+	}
+	return false
+}
+
+// Attachment is what a fetch made besides the body: a screenshot.
+type Attachment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it is: "screenshot".
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Its media type.
+	ContentType string `protobuf:"bytes,2,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	// Its bytes, at most 384 KiB.
+	Data          []byte `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Attachment) Reset() {
+	*x = Attachment{}
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Attachment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Attachment) ProtoMessage() {}
+
+func (x *Attachment) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Attachment.ProtoReflect.Descriptor instead.
+func (*Attachment) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Attachment) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Attachment) GetContentType() string {
+	if x != nil {
+		return x.ContentType
+	}
+	return ""
+}
+
+func (x *Attachment) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 // Body is a response body after content decoding, compressed for the bus.
 type Body struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -638,7 +983,7 @@ type Body struct {
 
 func (x *Body) Reset() {
 	*x = Body{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[4]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -650,7 +995,7 @@ func (x *Body) String() string {
 func (*Body) ProtoMessage() {}
 
 func (x *Body) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[4]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -663,7 +1008,7 @@ func (x *Body) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Body.ProtoReflect.Descriptor instead.
 func (*Body) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{4}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Body) GetData() isBody_Data {
@@ -739,14 +1084,16 @@ type Page struct {
 	// The exchange.
 	Fetch *FetchResult `protobuf:"bytes,2,opt,name=fetch,proto3" json:"fetch,omitempty"`
 	// The body.
-	Body          *Body `protobuf:"bytes,3,opt,name=body,proto3" json:"body,omitempty"`
+	Body *Body `protobuf:"bytes,3,opt,name=body,proto3" json:"body,omitempty"`
+	// What else the fetch made.
+	Attachments   []*Attachment `protobuf:"bytes,4,rep,name=attachments,proto3" json:"attachments,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Page) Reset() {
 	*x = Page{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[5]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -758,7 +1105,7 @@ func (x *Page) String() string {
 func (*Page) ProtoMessage() {}
 
 func (x *Page) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[5]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -771,7 +1118,7 @@ func (x *Page) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Page.ProtoReflect.Descriptor instead.
 func (*Page) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{5}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Page) GetRef() *TaskRef {
@@ -795,6 +1142,13 @@ func (x *Page) GetBody() *Body {
 	return nil
 }
 
+func (x *Page) GetAttachments() []*Attachment {
+	if x != nil {
+		return x.Attachments
+	}
+	return nil
+}
+
 // Outlink is a URL found in a page, canonical and in scope.
 type Outlink struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -803,14 +1157,16 @@ type Outlink struct {
 	// Links from a seed.
 	Depth uint32 `protobuf:"varint,2,opt,name=depth,proto3" json:"depth,omitempty"`
 	// Priority by the spec's rules.
-	Priority      int32 `protobuf:"zigzag32,3,opt,name=priority,proto3" json:"priority,omitempty"`
+	Priority int32 `protobuf:"zigzag32,3,opt,name=priority,proto3" json:"priority,omitempty"`
+	// It is a file that an item refers to: fetched and stored, not parsed.
+	Media         bool `protobuf:"varint,4,opt,name=media,proto3" json:"media,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Outlink) Reset() {
 	*x = Outlink{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[6]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -822,7 +1178,7 @@ func (x *Outlink) String() string {
 func (*Outlink) ProtoMessage() {}
 
 func (x *Outlink) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[6]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -835,7 +1191,7 @@ func (x *Outlink) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outlink.ProtoReflect.Descriptor instead.
 func (*Outlink) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{6}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Outlink) GetUrl() string {
@@ -859,6 +1215,13 @@ func (x *Outlink) GetPriority() int32 {
 	return 0
 }
 
+func (x *Outlink) GetMedia() bool {
+	if x != nil {
+		return x.Media
+	}
+	return false
+}
+
 // PackedOutlinks are outlinks that would not fit a message otherwise: those of a
 // sitemap of 50,000 URLs.
 type PackedOutlinks struct {
@@ -873,7 +1236,7 @@ type PackedOutlinks struct {
 
 func (x *PackedOutlinks) Reset() {
 	*x = PackedOutlinks{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[7]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -885,7 +1248,7 @@ func (x *PackedOutlinks) String() string {
 func (*PackedOutlinks) ProtoMessage() {}
 
 func (x *PackedOutlinks) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[7]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -898,7 +1261,7 @@ func (x *PackedOutlinks) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PackedOutlinks.ProtoReflect.Descriptor instead.
 func (*PackedOutlinks) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{7}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PackedOutlinks) GetCount() uint32 {
@@ -931,7 +1294,7 @@ type Item struct {
 
 func (x *Item) Reset() {
 	*x = Item{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[8]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -943,7 +1306,7 @@ func (x *Item) String() string {
 func (*Item) ProtoMessage() {}
 
 func (x *Item) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[8]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -956,7 +1319,7 @@ func (x *Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Item.ProtoReflect.Descriptor instead.
 func (*Item) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{8}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Item) GetRule() string {
@@ -1014,13 +1377,19 @@ type ParseResult struct {
 	Text *TextFacts `protobuf:"bytes,12,opt,name=text,proto3" json:"text,omitempty"`
 	// The outlinks of a page with very many; outlinks is then empty.
 	PackedOutlinks *PackedOutlinks `protobuf:"bytes,20,opt,name=packed_outlinks,json=packedOutlinks,proto3" json:"packed_outlinks,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Where the page itself sends its reader on to at once (meta refresh, the Refresh
+	// header), canonical; treated as a redirect.
+	RefreshUrl string `protobuf:"bytes,21,opt,name=refresh_url,json=refreshUrl,proto3" json:"refresh_url,omitempty"`
+	// The page has no content without a browser (render: auto): it is to be visited
+	// again in one. It has no items then.
+	WantsRender   bool `protobuf:"varint,22,opt,name=wants_render,json=wantsRender,proto3" json:"wants_render,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ParseResult) Reset() {
 	*x = ParseResult{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[9]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1032,7 +1401,7 @@ func (x *ParseResult) String() string {
 func (*ParseResult) ProtoMessage() {}
 
 func (x *ParseResult) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[9]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1045,7 +1414,7 @@ func (x *ParseResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParseResult.ProtoReflect.Descriptor instead.
 func (*ParseResult) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{9}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ParseResult) GetTitle() string {
@@ -1139,6 +1508,20 @@ func (x *ParseResult) GetPackedOutlinks() *PackedOutlinks {
 	return nil
 }
 
+func (x *ParseResult) GetRefreshUrl() string {
+	if x != nil {
+		return x.RefreshUrl
+	}
+	return ""
+}
+
+func (x *ParseResult) GetWantsRender() bool {
+	if x != nil {
+		return x.WantsRender
+	}
+	return false
+}
+
 // RejectedItem is an item that is kept apart.
 type RejectedItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1153,7 +1536,7 @@ type RejectedItem struct {
 
 func (x *RejectedItem) Reset() {
 	*x = RejectedItem{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[10]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1165,7 +1548,7 @@ func (x *RejectedItem) String() string {
 func (*RejectedItem) ProtoMessage() {}
 
 func (x *RejectedItem) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[10]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1178,7 +1561,7 @@ func (x *RejectedItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectedItem.ProtoReflect.Descriptor instead.
 func (*RejectedItem) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{10}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RejectedItem) GetRule() string {
@@ -1210,7 +1593,7 @@ type TextFacts struct {
 
 func (x *TextFacts) Reset() {
 	*x = TextFacts{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[11]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1222,7 +1605,7 @@ func (x *TextFacts) String() string {
 func (*TextFacts) ProtoMessage() {}
 
 func (x *TextFacts) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[11]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1235,7 +1618,7 @@ func (x *TextFacts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TextFacts.ProtoReflect.Descriptor instead.
 func (*TextFacts) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{11}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *TextFacts) GetWords() uint32 {
@@ -1276,7 +1659,7 @@ type RuleCounts struct {
 
 func (x *RuleCounts) Reset() {
 	*x = RuleCounts{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[12]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1288,7 +1671,7 @@ func (x *RuleCounts) String() string {
 func (*RuleCounts) ProtoMessage() {}
 
 func (x *RuleCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[12]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1301,7 +1684,7 @@ func (x *RuleCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleCounts.ProtoReflect.Descriptor instead.
 func (*RuleCounts) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{12}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RuleCounts) GetRule() string {
@@ -1350,7 +1733,7 @@ type FieldCounts struct {
 
 func (x *FieldCounts) Reset() {
 	*x = FieldCounts{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[13]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1362,7 +1745,7 @@ func (x *FieldCounts) String() string {
 func (*FieldCounts) ProtoMessage() {}
 
 func (x *FieldCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[13]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1375,7 +1758,7 @@ func (x *FieldCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldCounts.ProtoReflect.Descriptor instead.
 func (*FieldCounts) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{13}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *FieldCounts) GetField() string {
@@ -1418,14 +1801,16 @@ type Record struct {
 	// The body; absent without a response.
 	Body *Body `protobuf:"bytes,3,opt,name=body,proto3" json:"body,omitempty"`
 	// What the parser found; absent when nothing was parsed.
-	Parsed        *ParseResult `protobuf:"bytes,4,opt,name=parsed,proto3" json:"parsed,omitempty"`
+	Parsed *ParseResult `protobuf:"bytes,4,opt,name=parsed,proto3" json:"parsed,omitempty"`
+	// What else the fetch made.
+	Attachments   []*Attachment `protobuf:"bytes,5,rep,name=attachments,proto3" json:"attachments,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[14]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1437,7 +1822,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[14]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1450,7 +1835,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{14}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Record) GetRef() *TaskRef {
@@ -1481,6 +1866,13 @@ func (x *Record) GetParsed() *ParseResult {
 	return nil
 }
 
+func (x *Record) GetAttachments() []*Attachment {
+	if x != nil {
+		return x.Attachments
+	}
+	return nil
+}
+
 // Result closes the ring: what the frontier must know of an attempt, published
 // only after it was committed. Subject weir.result.<partition>.
 type Result struct {
@@ -1499,7 +1891,8 @@ type Result struct {
 	ErrorDetail string `protobuf:"bytes,6,opt,name=error_detail,json=errorDetail,proto3" json:"error_detail,omitempty"`
 	// Wait that the site asked for.
 	RetryAfter *durationpb.Duration `protobuf:"bytes,7,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
-	// Target of a redirect; see FetchResult.
+	// Target of a redirect, see FetchResult, or of a page that sends its reader on, see
+	// ParseResult.
 	RedirectUrl string `protobuf:"bytes,8,opt,name=redirect_url,json=redirectUrl,proto3" json:"redirect_url,omitempty"`
 	// Links to add.
 	Outlinks []*Outlink `protobuf:"bytes,9,rep,name=outlinks,proto3" json:"outlinks,omitempty"`
@@ -1523,13 +1916,21 @@ type Result struct {
 	RemoteAddr string `protobuf:"bytes,18,opt,name=remote_addr,json=remoteAddr,proto3" json:"remote_addr,omitempty"`
 	// The links to add of a page with very many; outlinks is then empty.
 	PackedOutlinks *PackedOutlinks `protobuf:"bytes,19,opt,name=packed_outlinks,json=packedOutlinks,proto3" json:"packed_outlinks,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Cookies that the response set.
+	SetCookies []*Cookie `protobuf:"bytes,20,rep,name=set_cookies,json=setCookies,proto3" json:"set_cookies,omitempty"`
+	// The page is to be visited again in a browser.
+	WantsRender bool `protobuf:"varint,21,opt,name=wants_render,json=wantsRender,proto3" json:"wants_render,omitempty"`
+	// The page was visited in a browser.
+	Rendered bool `protobuf:"varint,22,opt,name=rendered,proto3" json:"rendered,omitempty"`
+	// The crawl has a page with the same text under another URL.
+	Duplicate     bool `protobuf:"varint,23,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[15]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1541,7 +1942,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[15]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1554,7 +1955,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{15}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Result) GetRef() *TaskRef {
@@ -1690,6 +2091,34 @@ func (x *Result) GetPackedOutlinks() *PackedOutlinks {
 	return nil
 }
 
+func (x *Result) GetSetCookies() []*Cookie {
+	if x != nil {
+		return x.SetCookies
+	}
+	return nil
+}
+
+func (x *Result) GetWantsRender() bool {
+	if x != nil {
+		return x.WantsRender
+	}
+	return false
+}
+
+func (x *Result) GetRendered() bool {
+	if x != nil {
+		return x.Rendered
+	}
+	return false
+}
+
+func (x *Result) GetDuplicate() bool {
+	if x != nil {
+		return x.Duplicate
+	}
+	return false
+}
+
 // Links are URLs on their way from one partition to another. Subject
 // weir.links.<partition>.<crawl>.
 type Links struct {
@@ -1709,7 +2138,7 @@ type Links struct {
 
 func (x *Links) Reset() {
 	*x = Links{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[16]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1721,7 +2150,7 @@ func (x *Links) String() string {
 func (*Links) ProtoMessage() {}
 
 func (x *Links) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[16]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1734,7 +2163,7 @@ func (x *Links) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Links.ProtoReflect.Descriptor instead.
 func (*Links) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{16}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Links) GetCrawlId() string {
@@ -1786,14 +2215,18 @@ type Link struct {
 	// Put it before all others of its host and priority.
 	Next bool `protobuf:"varint,5,opt,name=next,proto3" json:"next,omitempty"`
 	// Not to be visited before this time.
-	NotBefore     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	NotBefore *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	// It is a file that an item refers to.
+	Media bool `protobuf:"varint,7,opt,name=media,proto3" json:"media,omitempty"`
+	// URL of the page that redirected here.
+	Via           string `protobuf:"bytes,8,opt,name=via,proto3" json:"via,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Link) Reset() {
 	*x = Link{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[17]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1805,7 +2238,7 @@ func (x *Link) String() string {
 func (*Link) ProtoMessage() {}
 
 func (x *Link) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[17]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1818,7 +2251,7 @@ func (x *Link) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Link.ProtoReflect.Descriptor instead.
 func (*Link) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{17}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Link) GetUrl() string {
@@ -1863,6 +2296,20 @@ func (x *Link) GetNotBefore() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Link) GetMedia() bool {
+	if x != nil {
+		return x.Media
+	}
+	return false
+}
+
+func (x *Link) GetVia() string {
+	if x != nil {
+		return x.Via
+	}
+	return ""
+}
+
 // FetchReport tells the scheduler at once that an exchange is over, so that the
 // host's slot is free; losing one costs only time. Core NATS subject
 // weir.report.<partition>.
@@ -1894,7 +2341,7 @@ type FetchReport struct {
 
 func (x *FetchReport) Reset() {
 	*x = FetchReport{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[18]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1906,7 +2353,7 @@ func (x *FetchReport) String() string {
 func (*FetchReport) ProtoMessage() {}
 
 func (x *FetchReport) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[18]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1919,7 +2366,7 @@ func (x *FetchReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchReport.ProtoReflect.Descriptor instead.
 func (*FetchReport) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{18}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *FetchReport) GetCrawlId() string {
@@ -2005,7 +2452,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[19]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2017,7 +2464,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[19]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2030,7 +2477,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{19}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DeadLetter) GetStream() string {
@@ -2072,7 +2519,7 @@ var File_weir_crawl_v1_bus_proto protoreflect.FileDescriptor
 
 const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\n" +
-	"\x17weir/crawl/v1/bus.proto\x12\rweir.crawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xce\x02\n" +
+	"\x17weir/crawl/v1/bus.proto\x12\rweir.crawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe0\x02\n" +
 	"\aTaskRef\x12\x19\n" +
 	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x1c\n" +
@@ -2088,15 +2535,27 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\aattempt\x18\n" +
 	" \x01(\rR\aattempt\x12+\n" +
 	"\x04kind\x18\v \x01(\x0e2\x17.weir.crawl.v1.TaskKindR\x04kind\x12\x1c\n" +
-	"\tredirects\x18\f \x01(\rR\tredirects\"\xad\x01\n" +
+	"\tredirects\x18\f \x01(\rR\tredirects\x12\x10\n" +
+	"\x03via\x18\r \x01(\tR\x03via\"\xf6\x01\n" +
 	"\tFetchTask\x12(\n" +
 	"\x03ref\x18\x01 \x01(\v2\x16.weir.crawl.v1.TaskRefR\x03ref\x12=\n" +
 	"\fstart_before\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vstartBefore\x12\x12\n" +
 	"\x04etag\x18\x03 \x01(\tR\x04etag\x12#\n" +
-	"\rlast_modified\x18\x04 \x01(\tR\flastModified\"2\n" +
+	"\rlast_modified\x18\x04 \x01(\tR\flastModified\x12/\n" +
+	"\acookies\x18\x05 \x03(\v2\x15.weir.crawl.v1.CookieR\acookies\x12\x16\n" +
+	"\x06render\x18\x06 \x01(\bR\x06render\"\xff\x01\n" +
+	"\x06Cookie\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\x12\x16\n" +
+	"\x06domain\x18\x03 \x01(\tR\x06domain\x12\x1b\n" +
+	"\thost_only\x18\x04 \x01(\bR\bhostOnly\x12\x12\n" +
+	"\x04path\x18\x05 \x01(\tR\x04path\x12\x16\n" +
+	"\x06secure\x18\x06 \x01(\bR\x06secure\x124\n" +
+	"\aexpires\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x124\n" +
+	"\acreated\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\acreated\"2\n" +
 	"\x06Header\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value\"\xa7\x04\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\"\xc9\x05\n" +
 	"\vFetchResult\x129\n" +
 	"\n" +
 	"started_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x125\n" +
@@ -2113,29 +2572,49 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	" \x01(\tR\vredirectUrl\x12\x1c\n" +
 	"\ttruncated\x18\v \x01(\bR\ttruncated\x12:\n" +
 	"\vretry_after\x18\f \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"retryAfter\"\x80\x01\n" +
+	"retryAfter\x126\n" +
+	"\vset_cookies\x18\r \x03(\v2\x15.weir.crawl.v1.CookieR\n" +
+	"setCookies\x120\n" +
+	"\atimings\x18\x0e \x01(\v2\x16.weir.crawl.v1.TimingsR\atimings\x12\x1a\n" +
+	"\brendered\x18\x0f \x01(\bR\brendered\x12\x1a\n" +
+	"\brequests\x18\x10 \x01(\rR\brequests\"\x99\x02\n" +
+	"\aTimings\x12+\n" +
+	"\x03dns\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x03dns\x123\n" +
+	"\aconnect\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\aconnect\x12+\n" +
+	"\x03tls\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x03tls\x128\n" +
+	"\n" +
+	"first_byte\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\tfirstByte\x12-\n" +
+	"\x04body\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04body\x12\x16\n" +
+	"\x06reused\x18\x06 \x01(\bR\x06reused\"W\n" +
+	"\n" +
+	"Attachment\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
+	"\fcontent_type\x18\x02 \x01(\tR\vcontentType\x12\x12\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\"\x80\x01\n" +
 	"\x04Body\x12\x1a\n" +
 	"\adeflate\x18\x01 \x01(\fH\x00R\adeflate\x12\x12\n" +
 	"\x03ref\x18\x02 \x01(\tH\x00R\x03ref\x12\x12\n" +
 	"\x04size\x18\x03 \x01(\x04R\x04size\x12\x16\n" +
 	"\x06sha256\x18\x04 \x01(\fR\x06sha256\x12\x14\n" +
 	"\x05crc32\x18\x05 \x01(\aR\x05crc32B\x06\n" +
-	"\x04data\"\x8b\x01\n" +
+	"\x04data\"\xc8\x01\n" +
 	"\x04Page\x12(\n" +
 	"\x03ref\x18\x01 \x01(\v2\x16.weir.crawl.v1.TaskRefR\x03ref\x120\n" +
 	"\x05fetch\x18\x02 \x01(\v2\x1a.weir.crawl.v1.FetchResultR\x05fetch\x12'\n" +
-	"\x04body\x18\x03 \x01(\v2\x13.weir.crawl.v1.BodyR\x04body\"M\n" +
+	"\x04body\x18\x03 \x01(\v2\x13.weir.crawl.v1.BodyR\x04body\x12;\n" +
+	"\vattachments\x18\x04 \x03(\v2\x19.weir.crawl.v1.AttachmentR\vattachments\"c\n" +
 	"\aOutlink\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12\x14\n" +
 	"\x05depth\x18\x02 \x01(\rR\x05depth\x12\x1a\n" +
-	"\bpriority\x18\x03 \x01(\x11R\bpriority\"@\n" +
+	"\bpriority\x18\x03 \x01(\x11R\bpriority\x12\x14\n" +
+	"\x05media\x18\x04 \x01(\bR\x05media\"@\n" +
 	"\x0ePackedOutlinks\x12\x14\n" +
 	"\x05count\x18\x01 \x01(\rR\x05count\x12\x18\n" +
 	"\adeflate\x18\x02 \x01(\fR\adeflate\"D\n" +
 	"\x04Item\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x12\x12\n" +
-	"\x04json\x18\x03 \x01(\fR\x04json\"\x92\x05\n" +
+	"\x04json\x18\x03 \x01(\fR\x04json\"\xd6\x05\n" +
 	"\vParseResult\x12\x14\n" +
 	"\x05title\x18\x01 \x01(\tR\x05title\x12!\n" +
 	"\fcontent_type\x18\x02 \x01(\tR\vcontentType\x12\x18\n" +
@@ -2150,7 +2629,10 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	" \x03(\v2\x1b.weir.crawl.v1.RejectedItemR\arejects\x12\x1a\n" +
 	"\blanguage\x18\v \x01(\tR\blanguage\x12,\n" +
 	"\x04text\x18\f \x01(\v2\x18.weir.crawl.v1.TextFactsR\x04text\x12F\n" +
-	"\x0fpacked_outlinks\x18\x14 \x01(\v2\x1d.weir.crawl.v1.PackedOutlinksR\x0epackedOutlinks\x1a@\n" +
+	"\x0fpacked_outlinks\x18\x14 \x01(\v2\x1d.weir.crawl.v1.PackedOutlinksR\x0epackedOutlinks\x12\x1f\n" +
+	"\vrefresh_url\x18\x15 \x01(\tR\n" +
+	"refreshUrl\x12!\n" +
+	"\fwants_render\x18\x16 \x01(\bR\vwantsRender\x1a@\n" +
 	"\x12RejectedLinksEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"6\n" +
@@ -2171,12 +2653,13 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x16\n" +
 	"\x06filled\x18\x02 \x01(\rR\x06filled\x12\x14\n" +
 	"\x05empty\x18\x03 \x01(\rR\x05empty\x12\x18\n" +
-	"\ainvalid\x18\x04 \x01(\rR\ainvalid\"\xc1\x01\n" +
+	"\ainvalid\x18\x04 \x01(\rR\ainvalid\"\xfe\x01\n" +
 	"\x06Record\x12(\n" +
 	"\x03ref\x18\x01 \x01(\v2\x16.weir.crawl.v1.TaskRefR\x03ref\x120\n" +
 	"\x05fetch\x18\x02 \x01(\v2\x1a.weir.crawl.v1.FetchResultR\x05fetch\x12'\n" +
 	"\x04body\x18\x03 \x01(\v2\x13.weir.crawl.v1.BodyR\x04body\x122\n" +
-	"\x06parsed\x18\x04 \x01(\v2\x1a.weir.crawl.v1.ParseResultR\x06parsed\"\xd7\x06\n" +
+	"\x06parsed\x18\x04 \x01(\v2\x1a.weir.crawl.v1.ParseResultR\x06parsed\x12;\n" +
+	"\vattachments\x18\x05 \x03(\v2\x19.weir.crawl.v1.AttachmentR\vattachments\"\xec\a\n" +
 	"\x06Result\x12(\n" +
 	"\x03ref\x18\x01 \x01(\v2\x16.weir.crawl.v1.TaskRefR\x03ref\x125\n" +
 	"\bended_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x125\n" +
@@ -2199,7 +2682,12 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\x0erejected_links\x18\x11 \x03(\v2(.weir.crawl.v1.Result.RejectedLinksEntryR\rrejectedLinks\x12\x1f\n" +
 	"\vremote_addr\x18\x12 \x01(\tR\n" +
 	"remoteAddr\x12F\n" +
-	"\x0fpacked_outlinks\x18\x13 \x01(\v2\x1d.weir.crawl.v1.PackedOutlinksR\x0epackedOutlinks\x1a@\n" +
+	"\x0fpacked_outlinks\x18\x13 \x01(\v2\x1d.weir.crawl.v1.PackedOutlinksR\x0epackedOutlinks\x126\n" +
+	"\vset_cookies\x18\x14 \x03(\v2\x15.weir.crawl.v1.CookieR\n" +
+	"setCookies\x12!\n" +
+	"\fwants_render\x18\x15 \x01(\bR\vwantsRender\x12\x1a\n" +
+	"\brendered\x18\x16 \x01(\bR\brendered\x12\x1c\n" +
+	"\tduplicate\x18\x17 \x01(\bR\tduplicate\x1a@\n" +
 	"\x12RejectedLinksEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\x97\x01\n" +
@@ -2208,7 +2696,7 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\x06source\x18\x02 \x01(\rR\x06source\x12\x14\n" +
 	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x1a\n" +
 	"\bsequence\x18\x04 \x01(\x04R\bsequence\x12)\n" +
-	"\x05links\x18\x05 \x03(\v2\x13.weir.crawl.v1.LinkR\x05links\"\xb7\x01\n" +
+	"\x05links\x18\x05 \x03(\v2\x13.weir.crawl.v1.LinkR\x05links\"\xdf\x01\n" +
 	"\x04Link\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12\x14\n" +
 	"\x05depth\x18\x02 \x01(\rR\x05depth\x12\x1a\n" +
@@ -2216,7 +2704,9 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\tredirects\x18\x04 \x01(\rR\tredirects\x12\x12\n" +
 	"\x04next\x18\x05 \x01(\bR\x04next\x129\n" +
 	"\n" +
-	"not_before\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\"\xcb\x02\n" +
+	"not_before\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x12\x14\n" +
+	"\x05media\x18\a \x01(\bR\x05media\x12\x10\n" +
+	"\x03via\x18\b \x01(\tR\x03via\"\xcb\x02\n" +
 	"\vFetchReport\x12\x19\n" +
 	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\x06R\x04host\x12\x14\n" +
@@ -2235,11 +2725,12 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\asubject\x18\x02 \x01(\tR\asubject\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12*\n" +
 	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
-	"\x04data\x18\x05 \x01(\fR\x04data*O\n" +
+	"\x04data\x18\x05 \x01(\fR\x04data*d\n" +
 	"\bTaskKind\x12\x19\n" +
 	"\x15TASK_KIND_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eTASK_KIND_PAGE\x10\x01\x12\x14\n" +
-	"\x10TASK_KIND_ROBOTS\x10\x02*\xb7\x04\n" +
+	"\x10TASK_KIND_ROBOTS\x10\x02\x12\x13\n" +
+	"\x0fTASK_KIND_MEDIA\x10\x03*\x80\x05\n" +
 	"\n" +
 	"ErrorClass\x12\x1b\n" +
 	"\x17ERROR_CLASS_UNSPECIFIED\x10\x00\x12\x1c\n" +
@@ -2261,7 +2752,10 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\x16ERROR_CLASS_STATUS_4XX\x10\x0f\x12\x1a\n" +
 	"\x16ERROR_CLASS_STATUS_5XX\x10\x10\x12\x1b\n" +
 	"\x17ERROR_CLASS_DEAD_LETTER\x10\x11\x12\x15\n" +
-	"\x11ERROR_CLASS_OTHER\x10\x12B7Z5github.com/weircrawl/weir/proto/weir/crawl/v1;crawlv1b\x06proto3"
+	"\x11ERROR_CLASS_OTHER\x10\x12\x12\x18\n" +
+	"\x14ERROR_CLASS_TOO_SLOW\x10\x13\x12\x15\n" +
+	"\x11ERROR_CLASS_PROXY\x10\x14\x12\x16\n" +
+	"\x12ERROR_CLASS_RENDER\x10\x15B7Z5github.com/weircrawl/weir/proto/weir/crawl/v1;crawlv1b\x06proto3"
 
 var (
 	file_weir_crawl_v1_bus_proto_rawDescOnce sync.Once
@@ -2276,79 +2770,95 @@ func file_weir_crawl_v1_bus_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_crawl_v1_bus_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_weir_crawl_v1_bus_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_weir_crawl_v1_bus_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_weir_crawl_v1_bus_proto_goTypes = []any{
 	(TaskKind)(0),                 // 0: weir.crawl.v1.TaskKind
 	(ErrorClass)(0),               // 1: weir.crawl.v1.ErrorClass
 	(*TaskRef)(nil),               // 2: weir.crawl.v1.TaskRef
 	(*FetchTask)(nil),             // 3: weir.crawl.v1.FetchTask
-	(*Header)(nil),                // 4: weir.crawl.v1.Header
-	(*FetchResult)(nil),           // 5: weir.crawl.v1.FetchResult
-	(*Body)(nil),                  // 6: weir.crawl.v1.Body
-	(*Page)(nil),                  // 7: weir.crawl.v1.Page
-	(*Outlink)(nil),               // 8: weir.crawl.v1.Outlink
-	(*PackedOutlinks)(nil),        // 9: weir.crawl.v1.PackedOutlinks
-	(*Item)(nil),                  // 10: weir.crawl.v1.Item
-	(*ParseResult)(nil),           // 11: weir.crawl.v1.ParseResult
-	(*RejectedItem)(nil),          // 12: weir.crawl.v1.RejectedItem
-	(*TextFacts)(nil),             // 13: weir.crawl.v1.TextFacts
-	(*RuleCounts)(nil),            // 14: weir.crawl.v1.RuleCounts
-	(*FieldCounts)(nil),           // 15: weir.crawl.v1.FieldCounts
-	(*Record)(nil),                // 16: weir.crawl.v1.Record
-	(*Result)(nil),                // 17: weir.crawl.v1.Result
-	(*Links)(nil),                 // 18: weir.crawl.v1.Links
-	(*Link)(nil),                  // 19: weir.crawl.v1.Link
-	(*FetchReport)(nil),           // 20: weir.crawl.v1.FetchReport
-	(*DeadLetter)(nil),            // 21: weir.crawl.v1.DeadLetter
-	nil,                           // 22: weir.crawl.v1.ParseResult.RejectedLinksEntry
-	nil,                           // 23: weir.crawl.v1.Result.RejectedLinksEntry
-	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
+	(*Cookie)(nil),                // 4: weir.crawl.v1.Cookie
+	(*Header)(nil),                // 5: weir.crawl.v1.Header
+	(*FetchResult)(nil),           // 6: weir.crawl.v1.FetchResult
+	(*Timings)(nil),               // 7: weir.crawl.v1.Timings
+	(*Attachment)(nil),            // 8: weir.crawl.v1.Attachment
+	(*Body)(nil),                  // 9: weir.crawl.v1.Body
+	(*Page)(nil),                  // 10: weir.crawl.v1.Page
+	(*Outlink)(nil),               // 11: weir.crawl.v1.Outlink
+	(*PackedOutlinks)(nil),        // 12: weir.crawl.v1.PackedOutlinks
+	(*Item)(nil),                  // 13: weir.crawl.v1.Item
+	(*ParseResult)(nil),           // 14: weir.crawl.v1.ParseResult
+	(*RejectedItem)(nil),          // 15: weir.crawl.v1.RejectedItem
+	(*TextFacts)(nil),             // 16: weir.crawl.v1.TextFacts
+	(*RuleCounts)(nil),            // 17: weir.crawl.v1.RuleCounts
+	(*FieldCounts)(nil),           // 18: weir.crawl.v1.FieldCounts
+	(*Record)(nil),                // 19: weir.crawl.v1.Record
+	(*Result)(nil),                // 20: weir.crawl.v1.Result
+	(*Links)(nil),                 // 21: weir.crawl.v1.Links
+	(*Link)(nil),                  // 22: weir.crawl.v1.Link
+	(*FetchReport)(nil),           // 23: weir.crawl.v1.FetchReport
+	(*DeadLetter)(nil),            // 24: weir.crawl.v1.DeadLetter
+	nil,                           // 25: weir.crawl.v1.ParseResult.RejectedLinksEntry
+	nil,                           // 26: weir.crawl.v1.Result.RejectedLinksEntry
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 28: google.protobuf.Duration
 }
 var file_weir_crawl_v1_bus_proto_depIdxs = []int32{
 	0,  // 0: weir.crawl.v1.TaskRef.kind:type_name -> weir.crawl.v1.TaskKind
 	2,  // 1: weir.crawl.v1.FetchTask.ref:type_name -> weir.crawl.v1.TaskRef
-	24, // 2: weir.crawl.v1.FetchTask.start_before:type_name -> google.protobuf.Timestamp
-	24, // 3: weir.crawl.v1.FetchResult.started_at:type_name -> google.protobuf.Timestamp
-	25, // 4: weir.crawl.v1.FetchResult.duration:type_name -> google.protobuf.Duration
-	1,  // 5: weir.crawl.v1.FetchResult.error:type_name -> weir.crawl.v1.ErrorClass
-	4,  // 6: weir.crawl.v1.FetchResult.request_headers:type_name -> weir.crawl.v1.Header
-	4,  // 7: weir.crawl.v1.FetchResult.response_headers:type_name -> weir.crawl.v1.Header
-	25, // 8: weir.crawl.v1.FetchResult.retry_after:type_name -> google.protobuf.Duration
-	2,  // 9: weir.crawl.v1.Page.ref:type_name -> weir.crawl.v1.TaskRef
-	5,  // 10: weir.crawl.v1.Page.fetch:type_name -> weir.crawl.v1.FetchResult
-	6,  // 11: weir.crawl.v1.Page.body:type_name -> weir.crawl.v1.Body
-	8,  // 12: weir.crawl.v1.ParseResult.outlinks:type_name -> weir.crawl.v1.Outlink
-	22, // 13: weir.crawl.v1.ParseResult.rejected_links:type_name -> weir.crawl.v1.ParseResult.RejectedLinksEntry
-	10, // 14: weir.crawl.v1.ParseResult.items:type_name -> weir.crawl.v1.Item
-	14, // 15: weir.crawl.v1.ParseResult.rules:type_name -> weir.crawl.v1.RuleCounts
-	12, // 16: weir.crawl.v1.ParseResult.rejects:type_name -> weir.crawl.v1.RejectedItem
-	13, // 17: weir.crawl.v1.ParseResult.text:type_name -> weir.crawl.v1.TextFacts
-	9,  // 18: weir.crawl.v1.ParseResult.packed_outlinks:type_name -> weir.crawl.v1.PackedOutlinks
-	15, // 19: weir.crawl.v1.RuleCounts.fields:type_name -> weir.crawl.v1.FieldCounts
-	2,  // 20: weir.crawl.v1.Record.ref:type_name -> weir.crawl.v1.TaskRef
-	5,  // 21: weir.crawl.v1.Record.fetch:type_name -> weir.crawl.v1.FetchResult
-	6,  // 22: weir.crawl.v1.Record.body:type_name -> weir.crawl.v1.Body
-	11, // 23: weir.crawl.v1.Record.parsed:type_name -> weir.crawl.v1.ParseResult
-	2,  // 24: weir.crawl.v1.Result.ref:type_name -> weir.crawl.v1.TaskRef
-	24, // 25: weir.crawl.v1.Result.ended_at:type_name -> google.protobuf.Timestamp
-	25, // 26: weir.crawl.v1.Result.duration:type_name -> google.protobuf.Duration
-	1,  // 27: weir.crawl.v1.Result.error:type_name -> weir.crawl.v1.ErrorClass
-	25, // 28: weir.crawl.v1.Result.retry_after:type_name -> google.protobuf.Duration
-	8,  // 29: weir.crawl.v1.Result.outlinks:type_name -> weir.crawl.v1.Outlink
-	23, // 30: weir.crawl.v1.Result.rejected_links:type_name -> weir.crawl.v1.Result.RejectedLinksEntry
-	9,  // 31: weir.crawl.v1.Result.packed_outlinks:type_name -> weir.crawl.v1.PackedOutlinks
-	19, // 32: weir.crawl.v1.Links.links:type_name -> weir.crawl.v1.Link
-	24, // 33: weir.crawl.v1.Link.not_before:type_name -> google.protobuf.Timestamp
-	1,  // 34: weir.crawl.v1.FetchReport.error:type_name -> weir.crawl.v1.ErrorClass
-	25, // 35: weir.crawl.v1.FetchReport.duration:type_name -> google.protobuf.Duration
-	25, // 36: weir.crawl.v1.FetchReport.retry_after:type_name -> google.protobuf.Duration
-	24, // 37: weir.crawl.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
-	38, // [38:38] is the sub-list for method output_type
-	38, // [38:38] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	27, // 2: weir.crawl.v1.FetchTask.start_before:type_name -> google.protobuf.Timestamp
+	4,  // 3: weir.crawl.v1.FetchTask.cookies:type_name -> weir.crawl.v1.Cookie
+	27, // 4: weir.crawl.v1.Cookie.expires:type_name -> google.protobuf.Timestamp
+	27, // 5: weir.crawl.v1.Cookie.created:type_name -> google.protobuf.Timestamp
+	27, // 6: weir.crawl.v1.FetchResult.started_at:type_name -> google.protobuf.Timestamp
+	28, // 7: weir.crawl.v1.FetchResult.duration:type_name -> google.protobuf.Duration
+	1,  // 8: weir.crawl.v1.FetchResult.error:type_name -> weir.crawl.v1.ErrorClass
+	5,  // 9: weir.crawl.v1.FetchResult.request_headers:type_name -> weir.crawl.v1.Header
+	5,  // 10: weir.crawl.v1.FetchResult.response_headers:type_name -> weir.crawl.v1.Header
+	28, // 11: weir.crawl.v1.FetchResult.retry_after:type_name -> google.protobuf.Duration
+	4,  // 12: weir.crawl.v1.FetchResult.set_cookies:type_name -> weir.crawl.v1.Cookie
+	7,  // 13: weir.crawl.v1.FetchResult.timings:type_name -> weir.crawl.v1.Timings
+	28, // 14: weir.crawl.v1.Timings.dns:type_name -> google.protobuf.Duration
+	28, // 15: weir.crawl.v1.Timings.connect:type_name -> google.protobuf.Duration
+	28, // 16: weir.crawl.v1.Timings.tls:type_name -> google.protobuf.Duration
+	28, // 17: weir.crawl.v1.Timings.first_byte:type_name -> google.protobuf.Duration
+	28, // 18: weir.crawl.v1.Timings.body:type_name -> google.protobuf.Duration
+	2,  // 19: weir.crawl.v1.Page.ref:type_name -> weir.crawl.v1.TaskRef
+	6,  // 20: weir.crawl.v1.Page.fetch:type_name -> weir.crawl.v1.FetchResult
+	9,  // 21: weir.crawl.v1.Page.body:type_name -> weir.crawl.v1.Body
+	8,  // 22: weir.crawl.v1.Page.attachments:type_name -> weir.crawl.v1.Attachment
+	11, // 23: weir.crawl.v1.ParseResult.outlinks:type_name -> weir.crawl.v1.Outlink
+	25, // 24: weir.crawl.v1.ParseResult.rejected_links:type_name -> weir.crawl.v1.ParseResult.RejectedLinksEntry
+	13, // 25: weir.crawl.v1.ParseResult.items:type_name -> weir.crawl.v1.Item
+	17, // 26: weir.crawl.v1.ParseResult.rules:type_name -> weir.crawl.v1.RuleCounts
+	15, // 27: weir.crawl.v1.ParseResult.rejects:type_name -> weir.crawl.v1.RejectedItem
+	16, // 28: weir.crawl.v1.ParseResult.text:type_name -> weir.crawl.v1.TextFacts
+	12, // 29: weir.crawl.v1.ParseResult.packed_outlinks:type_name -> weir.crawl.v1.PackedOutlinks
+	18, // 30: weir.crawl.v1.RuleCounts.fields:type_name -> weir.crawl.v1.FieldCounts
+	2,  // 31: weir.crawl.v1.Record.ref:type_name -> weir.crawl.v1.TaskRef
+	6,  // 32: weir.crawl.v1.Record.fetch:type_name -> weir.crawl.v1.FetchResult
+	9,  // 33: weir.crawl.v1.Record.body:type_name -> weir.crawl.v1.Body
+	14, // 34: weir.crawl.v1.Record.parsed:type_name -> weir.crawl.v1.ParseResult
+	8,  // 35: weir.crawl.v1.Record.attachments:type_name -> weir.crawl.v1.Attachment
+	2,  // 36: weir.crawl.v1.Result.ref:type_name -> weir.crawl.v1.TaskRef
+	27, // 37: weir.crawl.v1.Result.ended_at:type_name -> google.protobuf.Timestamp
+	28, // 38: weir.crawl.v1.Result.duration:type_name -> google.protobuf.Duration
+	1,  // 39: weir.crawl.v1.Result.error:type_name -> weir.crawl.v1.ErrorClass
+	28, // 40: weir.crawl.v1.Result.retry_after:type_name -> google.protobuf.Duration
+	11, // 41: weir.crawl.v1.Result.outlinks:type_name -> weir.crawl.v1.Outlink
+	26, // 42: weir.crawl.v1.Result.rejected_links:type_name -> weir.crawl.v1.Result.RejectedLinksEntry
+	12, // 43: weir.crawl.v1.Result.packed_outlinks:type_name -> weir.crawl.v1.PackedOutlinks
+	4,  // 44: weir.crawl.v1.Result.set_cookies:type_name -> weir.crawl.v1.Cookie
+	22, // 45: weir.crawl.v1.Links.links:type_name -> weir.crawl.v1.Link
+	27, // 46: weir.crawl.v1.Link.not_before:type_name -> google.protobuf.Timestamp
+	1,  // 47: weir.crawl.v1.FetchReport.error:type_name -> weir.crawl.v1.ErrorClass
+	28, // 48: weir.crawl.v1.FetchReport.duration:type_name -> google.protobuf.Duration
+	28, // 49: weir.crawl.v1.FetchReport.retry_after:type_name -> google.protobuf.Duration
+	27, // 50: weir.crawl.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
+	51, // [51:51] is the sub-list for method output_type
+	51, // [51:51] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_weir_crawl_v1_bus_proto_init() }
@@ -2356,7 +2866,7 @@ func file_weir_crawl_v1_bus_proto_init() {
 	if File_weir_crawl_v1_bus_proto != nil {
 		return
 	}
-	file_weir_crawl_v1_bus_proto_msgTypes[4].OneofWrappers = []any{
+	file_weir_crawl_v1_bus_proto_msgTypes[7].OneofWrappers = []any{
 		(*Body_Deflate)(nil),
 		(*Body_Ref)(nil),
 	}
@@ -2366,7 +2876,7 @@ func file_weir_crawl_v1_bus_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_crawl_v1_bus_proto_rawDesc), len(file_weir_crawl_v1_bus_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   22,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -25,6 +25,63 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// RequestEncoding is how the fields of a request are sent.
+type RequestEncoding int32
+
+const (
+	// The default; see RequestRule.
+	RequestEncoding_REQUEST_ENCODING_UNSPECIFIED RequestEncoding = 0
+	// In the body as application/x-www-form-urlencoded.
+	RequestEncoding_REQUEST_ENCODING_FORM RequestEncoding = 1
+	// In the body as a JSON object.
+	RequestEncoding_REQUEST_ENCODING_JSON RequestEncoding = 2
+	// In the query of the URL.
+	RequestEncoding_REQUEST_ENCODING_QUERY RequestEncoding = 3
+)
+
+// Enum value maps for RequestEncoding.
+var (
+	RequestEncoding_name = map[int32]string{
+		0: "REQUEST_ENCODING_UNSPECIFIED",
+		1: "REQUEST_ENCODING_FORM",
+		2: "REQUEST_ENCODING_JSON",
+		3: "REQUEST_ENCODING_QUERY",
+	}
+	RequestEncoding_value = map[string]int32{
+		"REQUEST_ENCODING_UNSPECIFIED": 0,
+		"REQUEST_ENCODING_FORM":        1,
+		"REQUEST_ENCODING_JSON":        2,
+		"REQUEST_ENCODING_QUERY":       3,
+	}
+)
+
+func (x RequestEncoding) Enum() *RequestEncoding {
+	p := new(RequestEncoding)
+	*p = x
+	return p
+}
+
+func (x RequestEncoding) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RequestEncoding) Descriptor() protoreflect.EnumDescriptor {
+	return file_weir_crawl_v1_spec_proto_enumTypes[0].Descriptor()
+}
+
+func (RequestEncoding) Type() protoreflect.EnumType {
+	return &file_weir_crawl_v1_spec_proto_enumTypes[0]
+}
+
+func (x RequestEncoding) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RequestEncoding.Descriptor instead.
+func (RequestEncoding) EnumDescriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{0}
+}
+
 // Order of the URLs that share a priority.
 type Order int32
 
@@ -67,11 +124,11 @@ func (x Order) String() string {
 }
 
 func (Order) Descriptor() protoreflect.EnumDescriptor {
-	return file_weir_crawl_v1_spec_proto_enumTypes[0].Descriptor()
+	return file_weir_crawl_v1_spec_proto_enumTypes[1].Descriptor()
 }
 
 func (Order) Type() protoreflect.EnumType {
-	return &file_weir_crawl_v1_spec_proto_enumTypes[0]
+	return &file_weir_crawl_v1_spec_proto_enumTypes[1]
 }
 
 func (x Order) Number() protoreflect.EnumNumber {
@@ -80,7 +137,122 @@ func (x Order) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Order.Descriptor instead.
 func (Order) EnumDescriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{0}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{1}
+}
+
+// Render says which pages go through a browser.
+type Render int32
+
+const (
+	// The default: never.
+	Render_RENDER_UNSPECIFIED Render = 0
+	// None.
+	Render_RENDER_NEVER Render = 1
+	// Those that are empty of content without one; hosts whose pages mostly are go there
+	// at once.
+	Render_RENDER_AUTO Render = 2
+	// All.
+	Render_RENDER_ALWAYS Render = 3
+)
+
+// Enum value maps for Render.
+var (
+	Render_name = map[int32]string{
+		0: "RENDER_UNSPECIFIED",
+		1: "RENDER_NEVER",
+		2: "RENDER_AUTO",
+		3: "RENDER_ALWAYS",
+	}
+	Render_value = map[string]int32{
+		"RENDER_UNSPECIFIED": 0,
+		"RENDER_NEVER":       1,
+		"RENDER_AUTO":        2,
+		"RENDER_ALWAYS":      3,
+	}
+)
+
+func (x Render) Enum() *Render {
+	p := new(Render)
+	*p = x
+	return p
+}
+
+func (x Render) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Render) Descriptor() protoreflect.EnumDescriptor {
+	return file_weir_crawl_v1_spec_proto_enumTypes[2].Descriptor()
+}
+
+func (Render) Type() protoreflect.EnumType {
+	return &file_weir_crawl_v1_spec_proto_enumTypes[2]
+}
+
+func (x Render) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Render.Descriptor instead.
+func (Render) EnumDescriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{2}
+}
+
+// BrowserWait is when a page is ready.
+type BrowserWait int32
+
+const (
+	// The default: network_idle.
+	BrowserWait_BROWSER_WAIT_UNSPECIFIED BrowserWait = 0
+	// Its load event.
+	BrowserWait_BROWSER_WAIT_LOAD BrowserWait = 1
+	// No request for half a second after that.
+	BrowserWait_BROWSER_WAIT_NETWORK_IDLE BrowserWait = 2
+	// Its tree is complete; scripts may still load more.
+	BrowserWait_BROWSER_WAIT_DOM BrowserWait = 3
+)
+
+// Enum value maps for BrowserWait.
+var (
+	BrowserWait_name = map[int32]string{
+		0: "BROWSER_WAIT_UNSPECIFIED",
+		1: "BROWSER_WAIT_LOAD",
+		2: "BROWSER_WAIT_NETWORK_IDLE",
+		3: "BROWSER_WAIT_DOM",
+	}
+	BrowserWait_value = map[string]int32{
+		"BROWSER_WAIT_UNSPECIFIED":  0,
+		"BROWSER_WAIT_LOAD":         1,
+		"BROWSER_WAIT_NETWORK_IDLE": 2,
+		"BROWSER_WAIT_DOM":          3,
+	}
+)
+
+func (x BrowserWait) Enum() *BrowserWait {
+	p := new(BrowserWait)
+	*p = x
+	return p
+}
+
+func (x BrowserWait) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (BrowserWait) Descriptor() protoreflect.EnumDescriptor {
+	return file_weir_crawl_v1_spec_proto_enumTypes[3].Descriptor()
+}
+
+func (BrowserWait) Type() protoreflect.EnumType {
+	return &file_weir_crawl_v1_spec_proto_enumTypes[3]
+}
+
+func (x BrowserWait) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use BrowserWait.Descriptor instead.
+func (BrowserWait) EnumDescriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{3}
 }
 
 // TextForm is how the text of an article is written.
@@ -124,11 +296,11 @@ func (x TextForm) String() string {
 }
 
 func (TextForm) Descriptor() protoreflect.EnumDescriptor {
-	return file_weir_crawl_v1_spec_proto_enumTypes[1].Descriptor()
+	return file_weir_crawl_v1_spec_proto_enumTypes[4].Descriptor()
 }
 
 func (TextForm) Type() protoreflect.EnumType {
-	return &file_weir_crawl_v1_spec_proto_enumTypes[1]
+	return &file_weir_crawl_v1_spec_proto_enumTypes[4]
 }
 
 func (x TextForm) Number() protoreflect.EnumNumber {
@@ -137,7 +309,7 @@ func (x TextForm) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TextForm.Descriptor instead.
 func (TextForm) EnumDescriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{1}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{4}
 }
 
 // LinkKind is what a link is in its page. Those from image on are parts of pages:
@@ -226,11 +398,11 @@ func (x LinkKind) String() string {
 }
 
 func (LinkKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_weir_crawl_v1_spec_proto_enumTypes[2].Descriptor()
+	return file_weir_crawl_v1_spec_proto_enumTypes[5].Descriptor()
 }
 
 func (LinkKind) Type() protoreflect.EnumType {
-	return &file_weir_crawl_v1_spec_proto_enumTypes[2]
+	return &file_weir_crawl_v1_spec_proto_enumTypes[5]
 }
 
 func (x LinkKind) Number() protoreflect.EnumNumber {
@@ -239,7 +411,7 @@ func (x LinkKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use LinkKind.Descriptor instead.
 func (LinkKind) EnumDescriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{2}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{5}
 }
 
 // FieldType is what a field's text is turned into. A text that does not fit
@@ -302,11 +474,11 @@ func (x FieldType) String() string {
 }
 
 func (FieldType) Descriptor() protoreflect.EnumDescriptor {
-	return file_weir_crawl_v1_spec_proto_enumTypes[3].Descriptor()
+	return file_weir_crawl_v1_spec_proto_enumTypes[6].Descriptor()
 }
 
 func (FieldType) Type() protoreflect.EnumType {
-	return &file_weir_crawl_v1_spec_proto_enumTypes[3]
+	return &file_weir_crawl_v1_spec_proto_enumTypes[6]
 }
 
 func (x FieldType) Number() protoreflect.EnumNumber {
@@ -315,7 +487,7 @@ func (x FieldType) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FieldType.Descriptor instead.
 func (FieldType) EnumDescriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{3}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{6}
 }
 
 // CrawlSpec says what to crawl, how gently, and what to keep. Users write it as
@@ -360,7 +532,12 @@ type CrawlSpec struct {
 	// priority. Of the rules that select a link the last one decides. On a page with a
 	// rule that does more than forbid, links that no rule selects are not followed.
 	// Default: all links of every page alike.
-	Follow        []*FollowRule `protobuf:"bytes,15,rep,name=follow,proto3" json:"follow,omitempty"`
+	Follow []*FollowRule `protobuf:"bytes,15,rep,name=follow,proto3" json:"follow,omitempty"`
+	// Rules that make requests of pages: forms filled in, pages of an API asked for by
+	// POST. What they make must be in scope.
+	Requests []*RequestRule `protobuf:"bytes,16,rep,name=requests,proto3" json:"requests,omitempty"`
+	// A program of the user's that makes items and requests of pages, besides the rules.
+	Extractor     *Extractor `protobuf:"bytes,17,opt,name=extractor,proto3" json:"extractor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -500,6 +677,289 @@ func (x *CrawlSpec) GetFollow() []*FollowRule {
 	return nil
 }
 
+func (x *CrawlSpec) GetRequests() []*RequestRule {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+func (x *CrawlSpec) GetExtractor() *Extractor {
+	if x != nil {
+		return x.Extractor
+	}
+	return nil
+}
+
+// RequestRule makes requests of a page that no link leads to. A request is a URL of
+// the crawl like any other; it differs from another by method, headers and body too.
+type RequestRule struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the rule, for people: [a-z0-9_-]{1,63}.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Pattern of the pages that it is for. Default: every page.
+	Match string `protobuf:"bytes,2,opt,name=match,proto3" json:"match,omitempty"`
+	// An expression, as in ExtractRule, that says whether the rule is for a page.
+	When string `protobuf:"bytes,3,opt,name=when,proto3" json:"when,omitempty"`
+	// CSS selector of a form: its action, method and fields are the request, as a browser
+	// would send it without a click. Not together with url.
+	Form string `protobuf:"bytes,4,opt,name=form,proto3" json:"form,omitempty"`
+	// Address of the request, relative to the page; {name} is the value of the field of
+	// that name, escaped. Default: that of the form, or of the page.
+	Url string `protobuf:"bytes,5,opt,name=url,proto3" json:"url,omitempty"`
+	// GET or POST. Default: that of the form; POST where there are fields, else GET.
+	Method string `protobuf:"bytes,6,opt,name=method,proto3" json:"method,omitempty"`
+	// How the fields are sent: form, json or query. Default: form, or query for GET.
+	Encoding RequestEncoding `protobuf:"varint,7,opt,name=encoding,proto3,enum=weir.crawl.v1.RequestEncoding" json:"encoding,omitempty"`
+	// Values by name, found as those of items are. They take the place of those of the
+	// form. A rule without a value for a required field makes no request.
+	Fields map[string]*FieldRule `protobuf:"bytes,8,rep,name=fields,proto3" json:"fields,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The body as it stands, instead of fields.
+	Body string `protobuf:"bytes,9,opt,name=body,proto3" json:"body,omitempty"`
+	// More headers of the request, and instead of those of fetch.headers.
+	Headers map[string]string `protobuf:"bytes,10,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// One request for each match, as in ExtractRule. Default: one a page.
+	Each string `protobuf:"bytes,11,opt,name=each,proto3" json:"each,omitempty"`
+	// Priority of the requests, instead of that by priorities.
+	Priority *int32 `protobuf:"zigzag32,12,opt,name=priority,proto3,oneof" json:"priority,omitempty"`
+	// Greatest depth of the requests. Default: that of the scope.
+	MaxDepth *uint32 `protobuf:"varint,13,opt,name=max_depth,json=maxDepth,proto3,oneof" json:"max_depth,omitempty"`
+	// The requests are further pages of the same list: they have the depth of the page.
+	Pagination    bool `protobuf:"varint,14,opt,name=pagination,proto3" json:"pagination,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequestRule) Reset() {
+	*x = RequestRule{}
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestRule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestRule) ProtoMessage() {}
+
+func (x *RequestRule) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestRule.ProtoReflect.Descriptor instead.
+func (*RequestRule) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *RequestRule) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RequestRule) GetMatch() string {
+	if x != nil {
+		return x.Match
+	}
+	return ""
+}
+
+func (x *RequestRule) GetWhen() string {
+	if x != nil {
+		return x.When
+	}
+	return ""
+}
+
+func (x *RequestRule) GetForm() string {
+	if x != nil {
+		return x.Form
+	}
+	return ""
+}
+
+func (x *RequestRule) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *RequestRule) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *RequestRule) GetEncoding() RequestEncoding {
+	if x != nil {
+		return x.Encoding
+	}
+	return RequestEncoding_REQUEST_ENCODING_UNSPECIFIED
+}
+
+func (x *RequestRule) GetFields() map[string]*FieldRule {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *RequestRule) GetBody() string {
+	if x != nil {
+		return x.Body
+	}
+	return ""
+}
+
+func (x *RequestRule) GetHeaders() map[string]string {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+func (x *RequestRule) GetEach() string {
+	if x != nil {
+		return x.Each
+	}
+	return ""
+}
+
+func (x *RequestRule) GetPriority() int32 {
+	if x != nil && x.Priority != nil {
+		return *x.Priority
+	}
+	return 0
+}
+
+func (x *RequestRule) GetMaxDepth() uint32 {
+	if x != nil && x.MaxDepth != nil {
+		return *x.MaxDepth
+	}
+	return 0
+}
+
+func (x *RequestRule) GetPagination() bool {
+	if x != nil {
+		return x.Pagination
+	}
+	return false
+}
+
+// Extractor is a user's own program that speaks weir.extractor.v1.
+type Extractor struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where it listens, as gRPC writes it: dns:///extractor:9000, unix:///run/x.sock.
+	// Required.
+	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	// Pattern of the pages that it is for. Default: every page.
+	Match string `protobuf:"bytes,2,opt,name=match,proto3" json:"match,omitempty"`
+	// Time for one page, all tries together. Default: 5s; at most 5m.
+	Timeout *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// Pages at a time, of each parser. Default: 8; at most 256.
+	Concurrency *uint32 `protobuf:"varint,4,opt,name=concurrency,proto3,oneof" json:"concurrency,omitempty"`
+	// Further tries after a failure that may pass. Default: 2; at most 10.
+	Retries *uint32 `protobuf:"varint,5,opt,name=retries,proto3,oneof" json:"retries,omitempty"`
+	// Speak TLS, by the system's roots. Default: false.
+	Tls bool `protobuf:"varint,6,opt,name=tls,proto3" json:"tls,omitempty"`
+	// Longest body that is sent, after decompression; longer ones are cut. Default: 4MiB;
+	// at most 64MiB.
+	MaxBody       *int64 `protobuf:"varint,7,opt,name=max_body,json=maxBody,proto3,oneof" json:"max_body,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Extractor) Reset() {
+	*x = Extractor{}
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Extractor) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Extractor) ProtoMessage() {}
+
+func (x *Extractor) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Extractor.ProtoReflect.Descriptor instead.
+func (*Extractor) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Extractor) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Extractor) GetMatch() string {
+	if x != nil {
+		return x.Match
+	}
+	return ""
+}
+
+func (x *Extractor) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *Extractor) GetConcurrency() uint32 {
+	if x != nil && x.Concurrency != nil {
+		return *x.Concurrency
+	}
+	return 0
+}
+
+func (x *Extractor) GetRetries() uint32 {
+	if x != nil && x.Retries != nil {
+		return *x.Retries
+	}
+	return 0
+}
+
+func (x *Extractor) GetTls() bool {
+	if x != nil {
+		return x.Tls
+	}
+	return false
+}
+
+func (x *Extractor) GetMaxBody() int64 {
+	if x != nil && x.MaxBody != nil {
+		return *x.MaxBody
+	}
+	return 0
+}
+
 // FollowRule selects links of pages and says what becomes of them. What it selects
 // must still be in scope.
 type FollowRule struct {
@@ -532,7 +992,7 @@ type FollowRule struct {
 
 func (x *FollowRule) Reset() {
 	*x = FollowRule{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[1]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -544,7 +1004,7 @@ func (x *FollowRule) String() string {
 func (*FollowRule) ProtoMessage() {}
 
 func (x *FollowRule) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[1]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -557,7 +1017,7 @@ func (x *FollowRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowRule.ProtoReflect.Descriptor instead.
 func (*FollowRule) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{1}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *FollowRule) GetMatch() string {
@@ -641,7 +1101,7 @@ type Recrawl struct {
 
 func (x *Recrawl) Reset() {
 	*x = Recrawl{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[2]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -653,7 +1113,7 @@ func (x *Recrawl) String() string {
 func (*Recrawl) ProtoMessage() {}
 
 func (x *Recrawl) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[2]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -666,7 +1126,7 @@ func (x *Recrawl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recrawl.ProtoReflect.Descriptor instead.
 func (*Recrawl) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{2}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Recrawl) GetEvery() *durationpb.Duration {
@@ -722,7 +1182,7 @@ type Traps struct {
 
 func (x *Traps) Reset() {
 	*x = Traps{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[3]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -734,7 +1194,7 @@ func (x *Traps) String() string {
 func (*Traps) ProtoMessage() {}
 
 func (x *Traps) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[3]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -747,7 +1207,7 @@ func (x *Traps) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Traps.ProtoReflect.Descriptor instead.
 func (*Traps) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{3}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Traps) GetPathRepeats() uint32 {
@@ -791,14 +1251,16 @@ type Seeds struct {
 	// Files with one URL a line, read by the client that submits the crawl and
 	// streamed to AddURLs; a relative path counts from the spec's folder. Empty
 	// lines and lines that begin with # are passed over.
-	Files         []string `protobuf:"bytes,3,rep,name=files,proto3" json:"files,omitempty"`
+	Files []string `protobuf:"bytes,3,rep,name=files,proto3" json:"files,omitempty"`
+	// Seeds that are more than a plain GET.
+	Requests      []*SeedRequest `protobuf:"bytes,4,rep,name=requests,proto3" json:"requests,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Seeds) Reset() {
 	*x = Seeds{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[4]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -810,7 +1272,7 @@ func (x *Seeds) String() string {
 func (*Seeds) ProtoMessage() {}
 
 func (x *Seeds) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[4]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -823,7 +1285,7 @@ func (x *Seeds) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Seeds.ProtoReflect.Descriptor instead.
 func (*Seeds) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{4}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Seeds) GetUrls() []string {
@@ -845,6 +1307,96 @@ func (x *Seeds) GetFiles() []string {
 		return x.Files
 	}
 	return nil
+}
+
+func (x *Seeds) GetRequests() []*SeedRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+// SeedRequest is a request to start from.
+type SeedRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Absolute http or https URL. Required.
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// GET or POST. Default: POST where there is a body, else GET.
+	Method string `protobuf:"bytes,2,opt,name=method,proto3" json:"method,omitempty"`
+	// More headers.
+	Headers map[string]string `protobuf:"bytes,3,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The body.
+	Body string `protobuf:"bytes,4,opt,name=body,proto3" json:"body,omitempty"`
+	// Its media type. Default: application/json where the body is JSON, else
+	// application/x-www-form-urlencoded.
+	ContentType   string `protobuf:"bytes,5,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SeedRequest) Reset() {
+	*x = SeedRequest{}
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SeedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SeedRequest) ProtoMessage() {}
+
+func (x *SeedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SeedRequest.ProtoReflect.Descriptor instead.
+func (*SeedRequest) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SeedRequest) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *SeedRequest) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *SeedRequest) GetHeaders() map[string]string {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+func (x *SeedRequest) GetBody() string {
+	if x != nil {
+		return x.Body
+	}
+	return ""
+}
+
+func (x *SeedRequest) GetContentType() string {
+	if x != nil {
+		return x.ContentType
+	}
+	return ""
 }
 
 // Scope decides which discovered URLs belong to the crawl. A URL is in scope
@@ -871,7 +1423,7 @@ type Scope struct {
 
 func (x *Scope) Reset() {
 	*x = Scope{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[5]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -883,7 +1435,7 @@ func (x *Scope) String() string {
 func (*Scope) ProtoMessage() {}
 
 func (x *Scope) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[5]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -896,7 +1448,7 @@ func (x *Scope) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Scope.ProtoReflect.Descriptor instead.
 func (*Scope) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{5}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Scope) GetHosts() []string {
@@ -959,7 +1511,7 @@ type ScopeRule struct {
 
 func (x *ScopeRule) Reset() {
 	*x = ScopeRule{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[6]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -971,7 +1523,7 @@ func (x *ScopeRule) String() string {
 func (*ScopeRule) ProtoMessage() {}
 
 func (x *ScopeRule) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[6]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -984,7 +1536,7 @@ func (x *ScopeRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScopeRule.ProtoReflect.Descriptor instead.
 func (*ScopeRule) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{6}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ScopeRule) GetAction() isScopeRule_Action {
@@ -1047,7 +1599,7 @@ type Canonical struct {
 
 func (x *Canonical) Reset() {
 	*x = Canonical{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[7]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1059,7 +1611,7 @@ func (x *Canonical) String() string {
 func (*Canonical) ProtoMessage() {}
 
 func (x *Canonical) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[7]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1072,7 +1624,7 @@ func (x *Canonical) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Canonical.ProtoReflect.Descriptor instead.
 func (*Canonical) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{7}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Canonical) GetSortQuery() bool {
@@ -1108,7 +1660,7 @@ type StringList struct {
 
 func (x *StringList) Reset() {
 	*x = StringList{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[8]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1120,7 +1672,7 @@ func (x *StringList) String() string {
 func (*StringList) ProtoMessage() {}
 
 func (x *StringList) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[8]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1133,7 +1685,7 @@ func (x *StringList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StringList.ProtoReflect.Descriptor instead.
 func (*StringList) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{8}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *StringList) GetValues() []string {
@@ -1164,7 +1716,7 @@ type PriorityRule struct {
 
 func (x *PriorityRule) Reset() {
 	*x = PriorityRule{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[9]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1176,7 +1728,7 @@ func (x *PriorityRule) String() string {
 func (*PriorityRule) ProtoMessage() {}
 
 func (x *PriorityRule) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[9]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1189,7 +1741,7 @@ func (x *PriorityRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PriorityRule.ProtoReflect.Descriptor instead.
 func (*PriorityRule) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{9}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PriorityRule) GetMatch() string {
@@ -1246,7 +1798,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[10]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1258,7 +1810,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[10]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1271,7 +1823,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{10}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Limits) GetPages() uint64 {
@@ -1354,7 +1906,7 @@ type Politeness struct {
 
 func (x *Politeness) Reset() {
 	*x = Politeness{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[11]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1366,7 +1918,7 @@ func (x *Politeness) String() string {
 func (*Politeness) ProtoMessage() {}
 
 func (x *Politeness) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[11]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1379,7 +1931,7 @@ func (x *Politeness) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Politeness.ProtoReflect.Descriptor instead.
 func (*Politeness) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{11}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Politeness) GetDelay() *durationpb.Duration {
@@ -1454,14 +2006,39 @@ type Fetch struct {
 	// Redirects followed from one URL. Default: 10; at most 50.
 	MaxRedirects *uint32 `protobuf:"varint,5,opt,name=max_redirects,json=maxRedirects,proto3,oneof" json:"max_redirects,omitempty"`
 	// Further attempts after a failure that may pass. Default: 2; at most 20.
-	Retries       *uint32 `protobuf:"varint,6,opt,name=retries,proto3,oneof" json:"retries,omitempty"`
+	Retries *uint32 `protobuf:"varint,6,opt,name=retries,proto3,oneof" json:"retries,omitempty"`
+	// Keep the cookies that sites set, and send them back. Default: true.
+	Cookies *bool `protobuf:"varint,7,opt,name=cookies,proto3,oneof" json:"cookies,omitempty"`
+	// Proxy for all requests: http://, https:// or socks5://, with user:password@ where
+	// it asks for them; {WEIR_SECRET_NAME} is an environment variable of the fetchers.
+	// Default: none.
+	Proxy string `protobuf:"bytes,8,opt,name=proxy,proto3" json:"proxy,omitempty"`
+	// Several proxies instead: a host keeps to one of them as long as that works.
+	Proxies []string `protobuf:"bytes,9,rep,name=proxies,proto3" json:"proxies,omitempty"`
+	// User and password for sites that ask for basic authentication.
+	BasicAuth *BasicAuth `protobuf:"bytes,10,opt,name=basic_auth,json=basicAuth,proto3" json:"basic_auth,omitempty"`
+	// Token for sites that ask for bearer authentication.
+	BearerAuth *BearerAuth `protobuf:"bytes,11,opt,name=bearer_auth,json=bearerAuth,proto3" json:"bearer_auth,omitempty"`
+	// Certificates, where those of the system do not do.
+	Tls *TLS `protobuf:"bytes,12,opt,name=tls,proto3" json:"tls,omitempty"`
+	// Least speed of a body in bytes a second, over any 10 seconds; a slower one ends
+	// with too_slow. Default: 100B; 0 means no bound.
+	MinSpeed *int64 `protobuf:"varint,13,opt,name=min_speed,json=minSpeed,proto3,oneof" json:"min_speed,omitempty"`
+	// Private networks that the crawl visits, in CIDR form. Only those that the operator
+	// of the fetchers allows (--allow-net) can be visited; this narrows them down.
+	// Default: all that the operator allows.
+	AllowNets []string `protobuf:"bytes,14,rep,name=allow_nets,json=allowNets,proto3" json:"allow_nets,omitempty"`
+	// Which pages go through a browser. Default: never.
+	Render Render `protobuf:"varint,15,opt,name=render,proto3,enum=weir.crawl.v1.Render" json:"render,omitempty"`
+	// How a browser shows pages.
+	Browser       *Browser `protobuf:"bytes,16,opt,name=browser,proto3" json:"browser,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Fetch) Reset() {
 	*x = Fetch{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[12]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1473,7 +2050,7 @@ func (x *Fetch) String() string {
 func (*Fetch) ProtoMessage() {}
 
 func (x *Fetch) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[12]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1486,7 +2063,7 @@ func (x *Fetch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fetch.ProtoReflect.Descriptor instead.
 func (*Fetch) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{12}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Fetch) GetUserAgent() string {
@@ -1531,6 +2108,607 @@ func (x *Fetch) GetRetries() uint32 {
 	return 0
 }
 
+func (x *Fetch) GetCookies() bool {
+	if x != nil && x.Cookies != nil {
+		return *x.Cookies
+	}
+	return false
+}
+
+func (x *Fetch) GetProxy() string {
+	if x != nil {
+		return x.Proxy
+	}
+	return ""
+}
+
+func (x *Fetch) GetProxies() []string {
+	if x != nil {
+		return x.Proxies
+	}
+	return nil
+}
+
+func (x *Fetch) GetBasicAuth() *BasicAuth {
+	if x != nil {
+		return x.BasicAuth
+	}
+	return nil
+}
+
+func (x *Fetch) GetBearerAuth() *BearerAuth {
+	if x != nil {
+		return x.BearerAuth
+	}
+	return nil
+}
+
+func (x *Fetch) GetTls() *TLS {
+	if x != nil {
+		return x.Tls
+	}
+	return nil
+}
+
+func (x *Fetch) GetMinSpeed() int64 {
+	if x != nil && x.MinSpeed != nil {
+		return *x.MinSpeed
+	}
+	return 0
+}
+
+func (x *Fetch) GetAllowNets() []string {
+	if x != nil {
+		return x.AllowNets
+	}
+	return nil
+}
+
+func (x *Fetch) GetRender() Render {
+	if x != nil {
+		return x.Render
+	}
+	return Render_RENDER_UNSPECIFIED
+}
+
+func (x *Fetch) GetBrowser() *Browser {
+	if x != nil {
+		return x.Browser
+	}
+	return nil
+}
+
+// BasicAuth is a user and a password. They are sent to its hosts only, over whatever
+// scheme, and never after a redirect to another host.
+type BasicAuth struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the user.
+	User string `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// Environment variable of the fetchers that has the password; its name begins with
+	// WEIR_SECRET_.
+	PasswordEnv string `protobuf:"bytes,2,opt,name=password_env,json=passwordEnv,proto3" json:"password_env,omitempty"`
+	// Hosts, as in Scope.hosts. Default: those of the seeds.
+	Hosts         []string `protobuf:"bytes,3,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BasicAuth) Reset() {
+	*x = BasicAuth{}
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BasicAuth) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BasicAuth) ProtoMessage() {}
+
+func (x *BasicAuth) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BasicAuth.ProtoReflect.Descriptor instead.
+func (*BasicAuth) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *BasicAuth) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *BasicAuth) GetPasswordEnv() string {
+	if x != nil {
+		return x.PasswordEnv
+	}
+	return ""
+}
+
+func (x *BasicAuth) GetHosts() []string {
+	if x != nil {
+		return x.Hosts
+	}
+	return nil
+}
+
+// BearerAuth is a token. It is sent to its hosts only.
+type BearerAuth struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Environment variable of the fetchers that has the token; its name begins with
+	// WEIR_SECRET_.
+	TokenEnv string `protobuf:"bytes,1,opt,name=token_env,json=tokenEnv,proto3" json:"token_env,omitempty"`
+	// Hosts, as in Scope.hosts. Default: those of the seeds.
+	Hosts         []string `protobuf:"bytes,2,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BearerAuth) Reset() {
+	*x = BearerAuth{}
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BearerAuth) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BearerAuth) ProtoMessage() {}
+
+func (x *BearerAuth) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BearerAuth.ProtoReflect.Descriptor instead.
+func (*BearerAuth) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *BearerAuth) GetTokenEnv() string {
+	if x != nil {
+		return x.TokenEnv
+	}
+	return ""
+}
+
+func (x *BearerAuth) GetHosts() []string {
+	if x != nil {
+		return x.Hosts
+	}
+	return nil
+}
+
+// TLS says which certificates count.
+type TLS struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Certificates of authorities besides the system's: PEM, or the name of a file that
+	// the client which submits the crawl reads; a relative path counts from the spec's
+	// folder.
+	Ca string `protobuf:"bytes,1,opt,name=ca,proto3" json:"ca,omitempty"`
+	// The client's certificate: PEM, or the name of a file as for ca.
+	ClientCert string `protobuf:"bytes,2,opt,name=client_cert,json=clientCert,proto3" json:"client_cert,omitempty"`
+	// Environment variable of the fetchers that has the client's key as PEM; its name
+	// begins with WEIR_SECRET_.
+	ClientKeyEnv string `protobuf:"bytes,3,opt,name=client_key_env,json=clientKeyEnv,proto3" json:"client_key_env,omitempty"`
+	// Accept any certificate. Whoever sits between can then read and change everything.
+	// Default: false.
+	Insecure      bool `protobuf:"varint,4,opt,name=insecure,proto3" json:"insecure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TLS) Reset() {
+	*x = TLS{}
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TLS) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TLS) ProtoMessage() {}
+
+func (x *TLS) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TLS.ProtoReflect.Descriptor instead.
+func (*TLS) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *TLS) GetCa() string {
+	if x != nil {
+		return x.Ca
+	}
+	return ""
+}
+
+func (x *TLS) GetClientCert() string {
+	if x != nil {
+		return x.ClientCert
+	}
+	return ""
+}
+
+func (x *TLS) GetClientKeyEnv() string {
+	if x != nil {
+		return x.ClientKeyEnv
+	}
+	return ""
+}
+
+func (x *TLS) GetInsecure() bool {
+	if x != nil {
+		return x.Insecure
+	}
+	return false
+}
+
+// Browser says how a browser shows a page. It runs the page's scripts; what they ask
+// for passes the same guard of addresses as a fetch.
+type Browser struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When the page is ready. Default: network_idle.
+	Wait BrowserWait `protobuf:"varint,1,opt,name=wait,proto3,enum=weir.crawl.v1.BrowserWait" json:"wait,omitempty"`
+	// CSS selector that must be there too.
+	WaitSelector string `protobuf:"bytes,2,opt,name=wait_selector,json=waitSelector,proto3" json:"wait_selector,omitempty"`
+	// Time for the page to become ready, inside fetch.timeout. One that does not is taken
+	// as it is. Default: 10s.
+	WaitTimeout *durationpb.Duration `protobuf:"bytes,3,opt,name=wait_timeout,json=waitTimeout,proto3" json:"wait_timeout,omitempty"`
+	// What is done on the page once it is ready, in order.
+	Steps []*BrowserStep `protobuf:"bytes,4,rep,name=steps,proto3" json:"steps,omitempty"`
+	// Keep a screenshot of the page. Default: false.
+	Screenshot bool `protobuf:"varint,5,opt,name=screenshot,proto3" json:"screenshot,omitempty"`
+	// Also load images, media and fonts. Default: false.
+	LoadImages bool `protobuf:"varint,6,opt,name=load_images,json=loadImages,proto3" json:"load_images,omitempty"`
+	// Most requests for one page. Default: 200; at most 2000.
+	MaxRequests *uint32 `protobuf:"varint,7,opt,name=max_requests,json=maxRequests,proto3,oneof" json:"max_requests,omitempty"`
+	// Width and height of the window in pixels. Default: 1280 and 800.
+	Width         uint32 `protobuf:"varint,8,opt,name=width,proto3" json:"width,omitempty"`
+	Height        uint32 `protobuf:"varint,9,opt,name=height,proto3" json:"height,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Browser) Reset() {
+	*x = Browser{}
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Browser) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Browser) ProtoMessage() {}
+
+func (x *Browser) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Browser.ProtoReflect.Descriptor instead.
+func (*Browser) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Browser) GetWait() BrowserWait {
+	if x != nil {
+		return x.Wait
+	}
+	return BrowserWait_BROWSER_WAIT_UNSPECIFIED
+}
+
+func (x *Browser) GetWaitSelector() string {
+	if x != nil {
+		return x.WaitSelector
+	}
+	return ""
+}
+
+func (x *Browser) GetWaitTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.WaitTimeout
+	}
+	return nil
+}
+
+func (x *Browser) GetSteps() []*BrowserStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *Browser) GetScreenshot() bool {
+	if x != nil {
+		return x.Screenshot
+	}
+	return false
+}
+
+func (x *Browser) GetLoadImages() bool {
+	if x != nil {
+		return x.LoadImages
+	}
+	return false
+}
+
+func (x *Browser) GetMaxRequests() uint32 {
+	if x != nil && x.MaxRequests != nil {
+		return *x.MaxRequests
+	}
+	return 0
+}
+
+func (x *Browser) GetWidth() uint32 {
+	if x != nil {
+		return x.Width
+	}
+	return 0
+}
+
+func (x *Browser) GetHeight() uint32 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+// BrowserStep is one thing done on a page.
+type BrowserStep struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Exactly one is given.
+	//
+	// Types that are valid to be assigned to Step:
+	//
+	//	*BrowserStep_Click
+	//	*BrowserStep_Scroll
+	//	*BrowserStep_Fill
+	//	*BrowserStep_WaitFor
+	//	*BrowserStep_Wait
+	Step isBrowserStep_Step `protobuf_oneof:"step"`
+	// Go on without this step when its element is not there. Default: false.
+	Optional      bool `protobuf:"varint,6,opt,name=optional,proto3" json:"optional,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BrowserStep) Reset() {
+	*x = BrowserStep{}
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BrowserStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BrowserStep) ProtoMessage() {}
+
+func (x *BrowserStep) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BrowserStep.ProtoReflect.Descriptor instead.
+func (*BrowserStep) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *BrowserStep) GetStep() isBrowserStep_Step {
+	if x != nil {
+		return x.Step
+	}
+	return nil
+}
+
+func (x *BrowserStep) GetClick() string {
+	if x != nil {
+		if x, ok := x.Step.(*BrowserStep_Click); ok {
+			return x.Click
+		}
+	}
+	return ""
+}
+
+func (x *BrowserStep) GetScroll() uint32 {
+	if x != nil {
+		if x, ok := x.Step.(*BrowserStep_Scroll); ok {
+			return x.Scroll
+		}
+	}
+	return 0
+}
+
+func (x *BrowserStep) GetFill() *BrowserFill {
+	if x != nil {
+		if x, ok := x.Step.(*BrowserStep_Fill); ok {
+			return x.Fill
+		}
+	}
+	return nil
+}
+
+func (x *BrowserStep) GetWaitFor() string {
+	if x != nil {
+		if x, ok := x.Step.(*BrowserStep_WaitFor); ok {
+			return x.WaitFor
+		}
+	}
+	return ""
+}
+
+func (x *BrowserStep) GetWait() *durationpb.Duration {
+	if x != nil {
+		if x, ok := x.Step.(*BrowserStep_Wait); ok {
+			return x.Wait
+		}
+	}
+	return nil
+}
+
+func (x *BrowserStep) GetOptional() bool {
+	if x != nil {
+		return x.Optional
+	}
+	return false
+}
+
+type isBrowserStep_Step interface {
+	isBrowserStep_Step()
+}
+
+type BrowserStep_Click struct {
+	// Click on the first element that the CSS selector finds.
+	Click string `protobuf:"bytes,1,opt,name=click,proto3,oneof"`
+}
+
+type BrowserStep_Scroll struct {
+	// Scroll to the end of the page this many times, waiting for the network each time;
+	// at most 50.
+	Scroll uint32 `protobuf:"varint,2,opt,name=scroll,proto3,oneof"`
+}
+
+type BrowserStep_Fill struct {
+	// Fill a field in.
+	Fill *BrowserFill `protobuf:"bytes,3,opt,name=fill,proto3,oneof"`
+}
+
+type BrowserStep_WaitFor struct {
+	// Wait until the CSS selector finds something.
+	WaitFor string `protobuf:"bytes,4,opt,name=wait_for,json=waitFor,proto3,oneof"`
+}
+
+type BrowserStep_Wait struct {
+	// Wait for this long; at most 30s.
+	Wait *durationpb.Duration `protobuf:"bytes,5,opt,name=wait,proto3,oneof"`
+}
+
+func (*BrowserStep_Click) isBrowserStep_Step() {}
+
+func (*BrowserStep_Scroll) isBrowserStep_Step() {}
+
+func (*BrowserStep_Fill) isBrowserStep_Step() {}
+
+func (*BrowserStep_WaitFor) isBrowserStep_Step() {}
+
+func (*BrowserStep_Wait) isBrowserStep_Step() {}
+
+// BrowserFill puts a text into a field.
+type BrowserFill struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// CSS selector of the field.
+	Selector string `protobuf:"bytes,1,opt,name=selector,proto3" json:"selector,omitempty"`
+	// The text.
+	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	// Environment variable of the fetchers that has the text instead; its name begins with
+	// WEIR_SECRET_.
+	TextEnv       string `protobuf:"bytes,3,opt,name=text_env,json=textEnv,proto3" json:"text_env,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BrowserFill) Reset() {
+	*x = BrowserFill{}
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BrowserFill) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BrowserFill) ProtoMessage() {}
+
+func (x *BrowserFill) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BrowserFill.ProtoReflect.Descriptor instead.
+func (*BrowserFill) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *BrowserFill) GetSelector() string {
+	if x != nil {
+		return x.Selector
+	}
+	return ""
+}
+
+func (x *BrowserFill) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *BrowserFill) GetTextEnv() string {
+	if x != nil {
+		return x.TextEnv
+	}
+	return ""
+}
+
 // Parse says what is read from a page besides items.
 type Parse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1554,14 +2732,18 @@ type Parse struct {
 	// items of a crawl without rules: text, word_count, digest (SHA-256 of the text)
 	// and simhash, all of them facts for the value of a field too. The language of a
 	// page that declares none is found from it. Default: none.
-	Text          TextForm `protobuf:"varint,6,opt,name=text,proto3,enum=weir.crawl.v1.TextForm" json:"text,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Text TextForm `protobuf:"varint,6,opt,name=text,proto3,enum=weir.crawl.v1.TextForm" json:"text,omitempty"`
+	// Added to the priority of the links of a page whose text the crawl has under another
+	// URL already, with text; 100 puts them behind all others of usual priorities.
+	// Default: 0.
+	DuplicatePriority int32 `protobuf:"zigzag32,7,opt,name=duplicate_priority,json=duplicatePriority,proto3" json:"duplicate_priority,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Parse) Reset() {
 	*x = Parse{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[13]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1573,7 +2755,7 @@ func (x *Parse) String() string {
 func (*Parse) ProtoMessage() {}
 
 func (x *Parse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[13]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1586,7 +2768,7 @@ func (x *Parse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Parse.ProtoReflect.Descriptor instead.
 func (*Parse) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{13}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Parse) GetFollowLinks() bool {
@@ -1631,6 +2813,13 @@ func (x *Parse) GetText() TextForm {
 	return TextForm_TEXT_FORM_UNSPECIFIED
 }
 
+func (x *Parse) GetDuplicatePriority() int32 {
+	if x != nil {
+		return x.DuplicatePriority
+	}
+	return 0
+}
+
 // ExtractRule makes items of pages.
 type ExtractRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1663,7 +2852,7 @@ type ExtractRule struct {
 
 func (x *ExtractRule) Reset() {
 	*x = ExtractRule{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[14]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1675,7 +2864,7 @@ func (x *ExtractRule) String() string {
 func (*ExtractRule) ProtoMessage() {}
 
 func (x *ExtractRule) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[14]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1688,7 +2877,7 @@ func (x *ExtractRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExtractRule.ProtoReflect.Descriptor instead.
 func (*ExtractRule) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{14}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ExtractRule) GetName() string {
@@ -1803,14 +2992,23 @@ type FieldRule struct {
 	// It knows the text, before type, as value, of a long one the first 8 KiB:
 	// 'value != "n/a"'. An object of fields has no value when it is false. Default:
 	// true.
-	When          string `protobuf:"bytes,21,opt,name=when,proto3" json:"when,omitempty"`
+	When string `protobuf:"bytes,21,opt,name=when,proto3" json:"when,omitempty"`
+	// The values, of type url, are files to download: they are fetched as the crawl's
+	// pages are, whatever the scope says of their hosts, kept by their digest, and named
+	// in the item's _media. Default: false.
+	Media bool `protobuf:"varint,22,opt,name=media,proto3" json:"media,omitempty"`
+	// Only in requests, instead of a source: an environment variable of the fetchers whose
+	// text is put in just before the request is sent; its name begins with WEIR_SECRET_.
+	// The spec, the stores and the logs only know the name. Such a request must be for
+	// the page's own host.
+	Secret        string `protobuf:"bytes,23,opt,name=secret,proto3" json:"secret,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FieldRule) Reset() {
 	*x = FieldRule{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[15]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1822,7 +3020,7 @@ func (x *FieldRule) String() string {
 func (*FieldRule) ProtoMessage() {}
 
 func (x *FieldRule) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[15]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1835,7 +3033,7 @@ func (x *FieldRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldRule.ProtoReflect.Descriptor instead.
 func (*FieldRule) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{15}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *FieldRule) GetCss() string {
@@ -1985,6 +3183,20 @@ func (x *FieldRule) GetWhen() string {
 	return ""
 }
 
+func (x *FieldRule) GetMedia() bool {
+	if x != nil {
+		return x.Media
+	}
+	return false
+}
+
+func (x *FieldRule) GetSecret() string {
+	if x != nil {
+		return x.Secret
+	}
+	return ""
+}
+
 // Transform is one step in what is done with a text. A step without arguments may
 // be written as its name: trim.
 type Transform struct {
@@ -2001,6 +3213,7 @@ type Transform struct {
 	//	*Transform_ReplaceRegex
 	//	*Transform_Split
 	//	*Transform_Join
+	//	*Transform_Add
 	Step          isTransform_Step `protobuf_oneof:"step"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2008,7 +3221,7 @@ type Transform struct {
 
 func (x *Transform) Reset() {
 	*x = Transform{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[16]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2020,7 +3233,7 @@ func (x *Transform) String() string {
 func (*Transform) ProtoMessage() {}
 
 func (x *Transform) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[16]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2033,7 +3246,7 @@ func (x *Transform) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transform.ProtoReflect.Descriptor instead.
 func (*Transform) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{16}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Transform) GetStep() isTransform_Step {
@@ -2115,6 +3328,15 @@ func (x *Transform) GetJoin() string {
 	return ""
 }
 
+func (x *Transform) GetAdd() float64 {
+	if x != nil {
+		if x, ok := x.Step.(*Transform_Add); ok {
+			return x.Add
+		}
+	}
+	return 0
+}
+
 type isTransform_Step interface {
 	isTransform_Step()
 }
@@ -2161,6 +3383,11 @@ type Transform_Join struct {
 	Join string `protobuf:"bytes,8,opt,name=join,proto3,oneof"`
 }
 
+type Transform_Add struct {
+	// Add this number to a text that is a number: 1 for the next page.
+	Add float64 `protobuf:"fixed64,9,opt,name=add,proto3,oneof"`
+}
+
 func (*Transform_Trim) isTransform_Step() {}
 
 func (*Transform_Lower) isTransform_Step() {}
@@ -2177,6 +3404,8 @@ func (*Transform_Split) isTransform_Step() {}
 
 func (*Transform_Join) isTransform_Step() {}
 
+func (*Transform_Add) isTransform_Step() {}
+
 // Replacement puts one text in the place of another.
 type Replacement struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2190,7 +3419,7 @@ type Replacement struct {
 
 func (x *Replacement) Reset() {
 	*x = Replacement{}
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[17]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2202,7 +3431,7 @@ func (x *Replacement) String() string {
 func (*Replacement) ProtoMessage() {}
 
 func (x *Replacement) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_spec_proto_msgTypes[17]
+	mi := &file_weir_crawl_v1_spec_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2215,7 +3444,7 @@ func (x *Replacement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replacement.ProtoReflect.Descriptor instead.
 func (*Replacement) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{17}
+	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Replacement) GetOld() string {
@@ -2236,7 +3465,7 @@ var File_weir_crawl_v1_spec_proto protoreflect.FileDescriptor
 
 const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\n" +
-	"\x18weir/crawl/v1/spec.proto\x12\rweir.crawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bweir/crawl/v1/options.proto\"\xc9\x05\n" +
+	"\x18weir/crawl/v1/spec.proto\x12\rweir.crawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bweir/crawl/v1/options.proto\"\xb9\x06\n" +
 	"\tCrawlSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12*\n" +
 	"\x05seeds\x18\x02 \x01(\v2\x14.weir.crawl.v1.SeedsR\x05seeds\x12*\n" +
@@ -2257,8 +3486,49 @@ const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\arecrawl\x18\f \x01(\v2\x16.weir.crawl.v1.RecrawlR\arecrawl\x12\x1b\n" +
 	"\x06weight\x18\r \x01(\rH\x00R\x06weight\x88\x01\x01\x12*\n" +
 	"\x05traps\x18\x0e \x01(\v2\x14.weir.crawl.v1.TrapsR\x05traps\x121\n" +
-	"\x06follow\x18\x0f \x03(\v2\x19.weir.crawl.v1.FollowRuleR\x06followB\t\n" +
-	"\a_weight\"\xa9\x02\n" +
+	"\x06follow\x18\x0f \x03(\v2\x19.weir.crawl.v1.FollowRuleR\x06follow\x126\n" +
+	"\brequests\x18\x10 \x03(\v2\x1a.weir.crawl.v1.RequestRuleR\brequests\x126\n" +
+	"\textractor\x18\x11 \x01(\v2\x18.weir.crawl.v1.ExtractorR\textractorB\t\n" +
+	"\a_weight\"\xff\x04\n" +
+	"\vRequestRule\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05match\x18\x02 \x01(\tR\x05match\x12\x12\n" +
+	"\x04when\x18\x03 \x01(\tR\x04when\x12\x12\n" +
+	"\x04form\x18\x04 \x01(\tR\x04form\x12\x10\n" +
+	"\x03url\x18\x05 \x01(\tR\x03url\x12\x16\n" +
+	"\x06method\x18\x06 \x01(\tR\x06method\x12:\n" +
+	"\bencoding\x18\a \x01(\x0e2\x1e.weir.crawl.v1.RequestEncodingR\bencoding\x12>\n" +
+	"\x06fields\x18\b \x03(\v2&.weir.crawl.v1.RequestRule.FieldsEntryR\x06fields\x12\x12\n" +
+	"\x04body\x18\t \x01(\tR\x04body\x12A\n" +
+	"\aheaders\x18\n" +
+	" \x03(\v2'.weir.crawl.v1.RequestRule.HeadersEntryR\aheaders\x12\x12\n" +
+	"\x04each\x18\v \x01(\tR\x04each\x12\x1f\n" +
+	"\bpriority\x18\f \x01(\x11H\x00R\bpriority\x88\x01\x01\x12 \n" +
+	"\tmax_depth\x18\r \x01(\rH\x01R\bmaxDepth\x88\x01\x01\x12\x1e\n" +
+	"\n" +
+	"pagination\x18\x0e \x01(\bR\n" +
+	"pagination\x1aS\n" +
+	"\vFieldsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12.\n" +
+	"\x05value\x18\x02 \x01(\v2\x18.weir.crawl.v1.FieldRuleR\x05value:\x028\x01\x1a:\n" +
+	"\fHeadersEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\v\n" +
+	"\t_priorityB\f\n" +
+	"\n" +
+	"_max_depth\"\x97\x02\n" +
+	"\tExtractor\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x14\n" +
+	"\x05match\x18\x02 \x01(\tR\x05match\x123\n" +
+	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12%\n" +
+	"\vconcurrency\x18\x04 \x01(\rH\x00R\vconcurrency\x88\x01\x01\x12\x1d\n" +
+	"\aretries\x18\x05 \x01(\rH\x01R\aretries\x88\x01\x01\x12\x10\n" +
+	"\x03tls\x18\x06 \x01(\bR\x03tls\x12$\n" +
+	"\bmax_body\x18\a \x01(\x03B\x04\xa8\xbb\x18\x01H\x02R\amaxBody\x88\x01\x01B\x0e\n" +
+	"\f_concurrencyB\n" +
+	"\n" +
+	"\b_retriesB\v\n" +
+	"\t_max_body\"\xa9\x02\n" +
 	"\n" +
 	"FollowRule\x12\x14\n" +
 	"\x05match\x18\x01 \x01(\tR\x05match\x12\x10\n" +
@@ -2287,11 +3557,21 @@ const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\rurls_per_host\x18\x03 \x01(\x04R\vurlsPerHost\x12(\n" +
 	"\x10urls_per_pattern\x18\x04 \x01(\x04R\x0eurlsPerPatternB\x0f\n" +
 	"\r_path_repeatsB\x10\n" +
-	"\x0e_path_segments\"M\n" +
+	"\x0e_path_segments\"\x85\x01\n" +
 	"\x05Seeds\x12\x12\n" +
 	"\x04urls\x18\x01 \x03(\tR\x04urls\x12\x1a\n" +
 	"\bsitemaps\x18\x02 \x03(\tR\bsitemaps\x12\x14\n" +
-	"\x05files\x18\x03 \x03(\tR\x05files\"\xe9\x01\n" +
+	"\x05files\x18\x03 \x03(\tR\x05files\x126\n" +
+	"\brequests\x18\x04 \x03(\v2\x1a.weir.crawl.v1.SeedRequestR\brequests\"\xed\x01\n" +
+	"\vSeedRequest\x12\x10\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x12\x16\n" +
+	"\x06method\x18\x02 \x01(\tR\x06method\x12A\n" +
+	"\aheaders\x18\x03 \x03(\v2'.weir.crawl.v1.SeedRequest.HeadersEntryR\aheaders\x12\x12\n" +
+	"\x04body\x18\x04 \x01(\tR\x04body\x12!\n" +
+	"\fcontent_type\x18\x05 \x01(\tR\vcontentType\x1a:\n" +
+	"\fHeadersEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe9\x01\n" +
 	"\x05Scope\x12\x14\n" +
 	"\x05hosts\x18\x01 \x03(\tR\x05hosts\x12\x18\n" +
 	"\adomains\x18\x02 \x03(\tR\adomains\x12\x12\n" +
@@ -2343,7 +3623,7 @@ const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\a_jitterB\x17\n" +
 	"\x15_concurrency_per_hostB\v\n" +
 	"\t_adaptiveB\x0e\n" +
-	"\f_obey_robots\"\xee\x02\n" +
+	"\f_obey_robots\"\x9a\x06\n" +
 	"\x05Fetch\x12\x1d\n" +
 	"\n" +
 	"user_agent\x18\x01 \x01(\tR\tuserAgent\x12;\n" +
@@ -2351,21 +3631,80 @@ const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12$\n" +
 	"\bmax_body\x18\x04 \x01(\x03B\x04\xa8\xbb\x18\x01H\x00R\amaxBody\x88\x01\x01\x12(\n" +
 	"\rmax_redirects\x18\x05 \x01(\rH\x01R\fmaxRedirects\x88\x01\x01\x12\x1d\n" +
-	"\aretries\x18\x06 \x01(\rH\x02R\aretries\x88\x01\x01\x1a:\n" +
+	"\aretries\x18\x06 \x01(\rH\x02R\aretries\x88\x01\x01\x12\x1d\n" +
+	"\acookies\x18\a \x01(\bH\x03R\acookies\x88\x01\x01\x12\x14\n" +
+	"\x05proxy\x18\b \x01(\tR\x05proxy\x12\x18\n" +
+	"\aproxies\x18\t \x03(\tR\aproxies\x127\n" +
+	"\n" +
+	"basic_auth\x18\n" +
+	" \x01(\v2\x18.weir.crawl.v1.BasicAuthR\tbasicAuth\x12:\n" +
+	"\vbearer_auth\x18\v \x01(\v2\x19.weir.crawl.v1.BearerAuthR\n" +
+	"bearerAuth\x12$\n" +
+	"\x03tls\x18\f \x01(\v2\x12.weir.crawl.v1.TLSR\x03tls\x12&\n" +
+	"\tmin_speed\x18\r \x01(\x03B\x04\xa8\xbb\x18\x01H\x04R\bminSpeed\x88\x01\x01\x12\x1d\n" +
+	"\n" +
+	"allow_nets\x18\x0e \x03(\tR\tallowNets\x12-\n" +
+	"\x06render\x18\x0f \x01(\x0e2\x15.weir.crawl.v1.RenderR\x06render\x120\n" +
+	"\abrowser\x18\x10 \x01(\v2\x16.weir.crawl.v1.BrowserR\abrowser\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\v\n" +
 	"\t_max_bodyB\x10\n" +
 	"\x0e_max_redirectsB\n" +
 	"\n" +
-	"\b_retries\"\xca\x02\n" +
+	"\b_retriesB\n" +
+	"\n" +
+	"\b_cookiesB\f\n" +
+	"\n" +
+	"_min_speed\"X\n" +
+	"\tBasicAuth\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\tR\x04user\x12!\n" +
+	"\fpassword_env\x18\x02 \x01(\tR\vpasswordEnv\x12\x14\n" +
+	"\x05hosts\x18\x03 \x03(\tR\x05hosts\"?\n" +
+	"\n" +
+	"BearerAuth\x12\x1b\n" +
+	"\ttoken_env\x18\x01 \x01(\tR\btokenEnv\x12\x14\n" +
+	"\x05hosts\x18\x02 \x03(\tR\x05hosts\"x\n" +
+	"\x03TLS\x12\x0e\n" +
+	"\x02ca\x18\x01 \x01(\tR\x02ca\x12\x1f\n" +
+	"\vclient_cert\x18\x02 \x01(\tR\n" +
+	"clientCert\x12$\n" +
+	"\x0eclient_key_env\x18\x03 \x01(\tR\fclientKeyEnv\x12\x1a\n" +
+	"\binsecure\x18\x04 \x01(\bR\binsecure\"\xf6\x02\n" +
+	"\aBrowser\x12.\n" +
+	"\x04wait\x18\x01 \x01(\x0e2\x1a.weir.crawl.v1.BrowserWaitR\x04wait\x12#\n" +
+	"\rwait_selector\x18\x02 \x01(\tR\fwaitSelector\x12<\n" +
+	"\fwait_timeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\vwaitTimeout\x120\n" +
+	"\x05steps\x18\x04 \x03(\v2\x1a.weir.crawl.v1.BrowserStepR\x05steps\x12\x1e\n" +
+	"\n" +
+	"screenshot\x18\x05 \x01(\bR\n" +
+	"screenshot\x12\x1f\n" +
+	"\vload_images\x18\x06 \x01(\bR\n" +
+	"loadImages\x12&\n" +
+	"\fmax_requests\x18\a \x01(\rH\x00R\vmaxRequests\x88\x01\x01\x12\x14\n" +
+	"\x05width\x18\b \x01(\rR\x05width\x12\x16\n" +
+	"\x06height\x18\t \x01(\rR\x06heightB\x0f\n" +
+	"\r_max_requests\"\xe3\x01\n" +
+	"\vBrowserStep\x12\x16\n" +
+	"\x05click\x18\x01 \x01(\tH\x00R\x05click\x12\x18\n" +
+	"\x06scroll\x18\x02 \x01(\rH\x00R\x06scroll\x120\n" +
+	"\x04fill\x18\x03 \x01(\v2\x1a.weir.crawl.v1.BrowserFillH\x00R\x04fill\x12\x1b\n" +
+	"\bwait_for\x18\x04 \x01(\tH\x00R\awaitFor\x12/\n" +
+	"\x04wait\x18\x05 \x01(\v2\x19.google.protobuf.DurationH\x00R\x04wait\x12\x1a\n" +
+	"\boptional\x18\x06 \x01(\bR\boptionalB\x06\n" +
+	"\x04step\"X\n" +
+	"\vBrowserFill\x12\x1a\n" +
+	"\bselector\x18\x01 \x01(\tR\bselector\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12\x19\n" +
+	"\btext_env\x18\x03 \x01(\tR\atextEnv\"\xf9\x02\n" +
 	"\x05Parse\x12&\n" +
 	"\ffollow_links\x18\x01 \x01(\bH\x00R\vfollowLinks\x88\x01\x01\x12(\n" +
 	"\robey_nofollow\x18\x02 \x01(\bH\x01R\fobeyNofollow\x88\x01\x01\x12/\n" +
 	"\x06follow\x18\x03 \x03(\x0e2\x17.weir.crawl.v1.LinkKindR\x06follow\x12\x1f\n" +
 	"\bsitemaps\x18\x04 \x01(\bH\x02R\bsitemaps\x88\x01\x01\x12,\n" +
 	"\x0fstructured_data\x18\x05 \x01(\bH\x03R\x0estructuredData\x88\x01\x01\x12+\n" +
-	"\x04text\x18\x06 \x01(\x0e2\x17.weir.crawl.v1.TextFormR\x04textB\x0f\n" +
+	"\x04text\x18\x06 \x01(\x0e2\x17.weir.crawl.v1.TextFormR\x04text\x12-\n" +
+	"\x12duplicate_priority\x18\a \x01(\x11R\x11duplicatePriorityB\x0f\n" +
 	"\r_follow_linksB\x10\n" +
 	"\x0e_obey_nofollowB\v\n" +
 	"\t_sitemapsB\x12\n" +
@@ -2380,7 +3719,7 @@ const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\x06schema\x18\a \x01(\tR\x06schema\x1aS\n" +
 	"\vFieldsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12.\n" +
-	"\x05value\x18\x02 \x01(\v2\x18.weir.crawl.v1.FieldRuleR\x05value:\x028\x01\"\xc1\x05\n" +
+	"\x05value\x18\x02 \x01(\v2\x18.weir.crawl.v1.FieldRuleR\x05value:\x028\x01\"\xef\x05\n" +
 	"\tFieldRule\x12\x10\n" +
 	"\x03css\x18\x01 \x01(\tR\x03css\x12\x12\n" +
 	"\x04attr\x18\x02 \x01(\tR\x04attr\x12\x14\n" +
@@ -2404,12 +3743,14 @@ const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\x04each\x18\x12 \x01(\tR\x04each\x12\x18\n" +
 	"\adecimal\x18\x13 \x01(\tR\adecimal\x12\x18\n" +
 	"\alayouts\x18\x14 \x03(\tR\alayouts\x12\x12\n" +
-	"\x04when\x18\x15 \x01(\tR\x04when\x1aS\n" +
+	"\x04when\x18\x15 \x01(\tR\x04when\x12\x14\n" +
+	"\x05media\x18\x16 \x01(\bR\x05media\x12\x16\n" +
+	"\x06secret\x18\x17 \x01(\tR\x06secret\x1aS\n" +
 	"\vFieldsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12.\n" +
 	"\x05value\x18\x02 \x01(\v2\x18.weir.crawl.v1.FieldRuleR\x05value:\x028\x01B\n" +
 	"\n" +
-	"\b_default\"\xa0\x02\n" +
+	"\b_default\"\xb4\x02\n" +
 	"\tTransform\x12\x14\n" +
 	"\x04trim\x18\x01 \x01(\bH\x00R\x04trim\x12\x16\n" +
 	"\x05lower\x18\x02 \x01(\bH\x00R\x05lower\x12\x16\n" +
@@ -2418,16 +3759,32 @@ const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\areplace\x18\x05 \x01(\v2\x1a.weir.crawl.v1.ReplacementH\x00R\areplace\x12A\n" +
 	"\rreplace_regex\x18\x06 \x01(\v2\x1a.weir.crawl.v1.ReplacementH\x00R\freplaceRegex\x12\x16\n" +
 	"\x05split\x18\a \x01(\tH\x00R\x05split\x12\x14\n" +
-	"\x04join\x18\b \x01(\tH\x00R\x04joinB\x06\n" +
+	"\x04join\x18\b \x01(\tH\x00R\x04join\x12\x12\n" +
+	"\x03add\x18\t \x01(\x01H\x00R\x03addB\x06\n" +
 	"\x04step\"1\n" +
 	"\vReplacement\x12\x10\n" +
 	"\x03old\x18\x01 \x01(\tR\x03old\x12\x10\n" +
-	"\x03new\x18\x02 \x01(\tR\x03new*d\n" +
+	"\x03new\x18\x02 \x01(\tR\x03new*\x85\x01\n" +
+	"\x0fRequestEncoding\x12 \n" +
+	"\x1cREQUEST_ENCODING_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15REQUEST_ENCODING_FORM\x10\x01\x12\x19\n" +
+	"\x15REQUEST_ENCODING_JSON\x10\x02\x12\x1a\n" +
+	"\x16REQUEST_ENCODING_QUERY\x10\x03*d\n" +
 	"\x05Order\x12\x15\n" +
 	"\x11ORDER_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13ORDER_BREADTH_FIRST\x10\x01\x12\x15\n" +
 	"\x11ORDER_DEPTH_FIRST\x10\x02\x12\x14\n" +
-	"\x10ORDER_BEST_FIRST\x10\x03*f\n" +
+	"\x10ORDER_BEST_FIRST\x10\x03*V\n" +
+	"\x06Render\x12\x16\n" +
+	"\x12RENDER_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fRENDER_NEVER\x10\x01\x12\x0f\n" +
+	"\vRENDER_AUTO\x10\x02\x12\x11\n" +
+	"\rRENDER_ALWAYS\x10\x03*w\n" +
+	"\vBrowserWait\x12\x1c\n" +
+	"\x18BROWSER_WAIT_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11BROWSER_WAIT_LOAD\x10\x01\x12\x1d\n" +
+	"\x19BROWSER_WAIT_NETWORK_IDLE\x10\x02\x12\x14\n" +
+	"\x10BROWSER_WAIT_DOM\x10\x03*f\n" +
 	"\bTextForm\x12\x19\n" +
 	"\x15TEXT_FORM_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eTEXT_FORM_NONE\x10\x01\x12\x13\n" +
@@ -2472,76 +3829,110 @@ func file_weir_crawl_v1_spec_proto_rawDescGZIP() []byte {
 	return file_weir_crawl_v1_spec_proto_rawDescData
 }
 
-var file_weir_crawl_v1_spec_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_weir_crawl_v1_spec_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_weir_crawl_v1_spec_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_weir_crawl_v1_spec_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_weir_crawl_v1_spec_proto_goTypes = []any{
-	(Order)(0),                  // 0: weir.crawl.v1.Order
-	(TextForm)(0),               // 1: weir.crawl.v1.TextForm
-	(LinkKind)(0),               // 2: weir.crawl.v1.LinkKind
-	(FieldType)(0),              // 3: weir.crawl.v1.FieldType
-	(*CrawlSpec)(nil),           // 4: weir.crawl.v1.CrawlSpec
-	(*FollowRule)(nil),          // 5: weir.crawl.v1.FollowRule
-	(*Recrawl)(nil),             // 6: weir.crawl.v1.Recrawl
-	(*Traps)(nil),               // 7: weir.crawl.v1.Traps
-	(*Seeds)(nil),               // 8: weir.crawl.v1.Seeds
-	(*Scope)(nil),               // 9: weir.crawl.v1.Scope
-	(*ScopeRule)(nil),           // 10: weir.crawl.v1.ScopeRule
-	(*Canonical)(nil),           // 11: weir.crawl.v1.Canonical
-	(*StringList)(nil),          // 12: weir.crawl.v1.StringList
-	(*PriorityRule)(nil),        // 13: weir.crawl.v1.PriorityRule
-	(*Limits)(nil),              // 14: weir.crawl.v1.Limits
-	(*Politeness)(nil),          // 15: weir.crawl.v1.Politeness
-	(*Fetch)(nil),               // 16: weir.crawl.v1.Fetch
-	(*Parse)(nil),               // 17: weir.crawl.v1.Parse
-	(*ExtractRule)(nil),         // 18: weir.crawl.v1.ExtractRule
-	(*FieldRule)(nil),           // 19: weir.crawl.v1.FieldRule
-	(*Transform)(nil),           // 20: weir.crawl.v1.Transform
-	(*Replacement)(nil),         // 21: weir.crawl.v1.Replacement
-	nil,                         // 22: weir.crawl.v1.Fetch.HeadersEntry
-	nil,                         // 23: weir.crawl.v1.ExtractRule.FieldsEntry
-	nil,                         // 24: weir.crawl.v1.FieldRule.FieldsEntry
-	(*durationpb.Duration)(nil), // 25: google.protobuf.Duration
+	(RequestEncoding)(0),        // 0: weir.crawl.v1.RequestEncoding
+	(Order)(0),                  // 1: weir.crawl.v1.Order
+	(Render)(0),                 // 2: weir.crawl.v1.Render
+	(BrowserWait)(0),            // 3: weir.crawl.v1.BrowserWait
+	(TextForm)(0),               // 4: weir.crawl.v1.TextForm
+	(LinkKind)(0),               // 5: weir.crawl.v1.LinkKind
+	(FieldType)(0),              // 6: weir.crawl.v1.FieldType
+	(*CrawlSpec)(nil),           // 7: weir.crawl.v1.CrawlSpec
+	(*RequestRule)(nil),         // 8: weir.crawl.v1.RequestRule
+	(*Extractor)(nil),           // 9: weir.crawl.v1.Extractor
+	(*FollowRule)(nil),          // 10: weir.crawl.v1.FollowRule
+	(*Recrawl)(nil),             // 11: weir.crawl.v1.Recrawl
+	(*Traps)(nil),               // 12: weir.crawl.v1.Traps
+	(*Seeds)(nil),               // 13: weir.crawl.v1.Seeds
+	(*SeedRequest)(nil),         // 14: weir.crawl.v1.SeedRequest
+	(*Scope)(nil),               // 15: weir.crawl.v1.Scope
+	(*ScopeRule)(nil),           // 16: weir.crawl.v1.ScopeRule
+	(*Canonical)(nil),           // 17: weir.crawl.v1.Canonical
+	(*StringList)(nil),          // 18: weir.crawl.v1.StringList
+	(*PriorityRule)(nil),        // 19: weir.crawl.v1.PriorityRule
+	(*Limits)(nil),              // 20: weir.crawl.v1.Limits
+	(*Politeness)(nil),          // 21: weir.crawl.v1.Politeness
+	(*Fetch)(nil),               // 22: weir.crawl.v1.Fetch
+	(*BasicAuth)(nil),           // 23: weir.crawl.v1.BasicAuth
+	(*BearerAuth)(nil),          // 24: weir.crawl.v1.BearerAuth
+	(*TLS)(nil),                 // 25: weir.crawl.v1.TLS
+	(*Browser)(nil),             // 26: weir.crawl.v1.Browser
+	(*BrowserStep)(nil),         // 27: weir.crawl.v1.BrowserStep
+	(*BrowserFill)(nil),         // 28: weir.crawl.v1.BrowserFill
+	(*Parse)(nil),               // 29: weir.crawl.v1.Parse
+	(*ExtractRule)(nil),         // 30: weir.crawl.v1.ExtractRule
+	(*FieldRule)(nil),           // 31: weir.crawl.v1.FieldRule
+	(*Transform)(nil),           // 32: weir.crawl.v1.Transform
+	(*Replacement)(nil),         // 33: weir.crawl.v1.Replacement
+	nil,                         // 34: weir.crawl.v1.RequestRule.FieldsEntry
+	nil,                         // 35: weir.crawl.v1.RequestRule.HeadersEntry
+	nil,                         // 36: weir.crawl.v1.SeedRequest.HeadersEntry
+	nil,                         // 37: weir.crawl.v1.Fetch.HeadersEntry
+	nil,                         // 38: weir.crawl.v1.ExtractRule.FieldsEntry
+	nil,                         // 39: weir.crawl.v1.FieldRule.FieldsEntry
+	(*durationpb.Duration)(nil), // 40: google.protobuf.Duration
 }
 var file_weir_crawl_v1_spec_proto_depIdxs = []int32{
-	8,  // 0: weir.crawl.v1.CrawlSpec.seeds:type_name -> weir.crawl.v1.Seeds
-	9,  // 1: weir.crawl.v1.CrawlSpec.scope:type_name -> weir.crawl.v1.Scope
-	11, // 2: weir.crawl.v1.CrawlSpec.canonical:type_name -> weir.crawl.v1.Canonical
-	0,  // 3: weir.crawl.v1.CrawlSpec.order:type_name -> weir.crawl.v1.Order
-	13, // 4: weir.crawl.v1.CrawlSpec.priorities:type_name -> weir.crawl.v1.PriorityRule
-	14, // 5: weir.crawl.v1.CrawlSpec.limits:type_name -> weir.crawl.v1.Limits
-	15, // 6: weir.crawl.v1.CrawlSpec.politeness:type_name -> weir.crawl.v1.Politeness
-	16, // 7: weir.crawl.v1.CrawlSpec.fetch:type_name -> weir.crawl.v1.Fetch
-	17, // 8: weir.crawl.v1.CrawlSpec.parse:type_name -> weir.crawl.v1.Parse
-	18, // 9: weir.crawl.v1.CrawlSpec.extract:type_name -> weir.crawl.v1.ExtractRule
-	6,  // 10: weir.crawl.v1.CrawlSpec.recrawl:type_name -> weir.crawl.v1.Recrawl
-	7,  // 11: weir.crawl.v1.CrawlSpec.traps:type_name -> weir.crawl.v1.Traps
-	5,  // 12: weir.crawl.v1.CrawlSpec.follow:type_name -> weir.crawl.v1.FollowRule
-	2,  // 13: weir.crawl.v1.FollowRule.kinds:type_name -> weir.crawl.v1.LinkKind
-	25, // 14: weir.crawl.v1.Recrawl.every:type_name -> google.protobuf.Duration
-	25, // 15: weir.crawl.v1.Recrawl.min:type_name -> google.protobuf.Duration
-	25, // 16: weir.crawl.v1.Recrawl.max:type_name -> google.protobuf.Duration
-	10, // 17: weir.crawl.v1.Scope.rules:type_name -> weir.crawl.v1.ScopeRule
-	12, // 18: weir.crawl.v1.Canonical.strip_params:type_name -> weir.crawl.v1.StringList
-	25, // 19: weir.crawl.v1.Limits.duration:type_name -> google.protobuf.Duration
-	25, // 20: weir.crawl.v1.Politeness.delay:type_name -> google.protobuf.Duration
-	25, // 21: weir.crawl.v1.Politeness.max_delay:type_name -> google.protobuf.Duration
-	22, // 22: weir.crawl.v1.Fetch.headers:type_name -> weir.crawl.v1.Fetch.HeadersEntry
-	25, // 23: weir.crawl.v1.Fetch.timeout:type_name -> google.protobuf.Duration
-	2,  // 24: weir.crawl.v1.Parse.follow:type_name -> weir.crawl.v1.LinkKind
-	1,  // 25: weir.crawl.v1.Parse.text:type_name -> weir.crawl.v1.TextForm
-	23, // 26: weir.crawl.v1.ExtractRule.fields:type_name -> weir.crawl.v1.ExtractRule.FieldsEntry
-	3,  // 27: weir.crawl.v1.FieldRule.type:type_name -> weir.crawl.v1.FieldType
-	20, // 28: weir.crawl.v1.FieldRule.transform:type_name -> weir.crawl.v1.Transform
-	24, // 29: weir.crawl.v1.FieldRule.fields:type_name -> weir.crawl.v1.FieldRule.FieldsEntry
-	21, // 30: weir.crawl.v1.Transform.replace:type_name -> weir.crawl.v1.Replacement
-	21, // 31: weir.crawl.v1.Transform.replace_regex:type_name -> weir.crawl.v1.Replacement
-	19, // 32: weir.crawl.v1.ExtractRule.FieldsEntry.value:type_name -> weir.crawl.v1.FieldRule
-	19, // 33: weir.crawl.v1.FieldRule.FieldsEntry.value:type_name -> weir.crawl.v1.FieldRule
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	13, // 0: weir.crawl.v1.CrawlSpec.seeds:type_name -> weir.crawl.v1.Seeds
+	15, // 1: weir.crawl.v1.CrawlSpec.scope:type_name -> weir.crawl.v1.Scope
+	17, // 2: weir.crawl.v1.CrawlSpec.canonical:type_name -> weir.crawl.v1.Canonical
+	1,  // 3: weir.crawl.v1.CrawlSpec.order:type_name -> weir.crawl.v1.Order
+	19, // 4: weir.crawl.v1.CrawlSpec.priorities:type_name -> weir.crawl.v1.PriorityRule
+	20, // 5: weir.crawl.v1.CrawlSpec.limits:type_name -> weir.crawl.v1.Limits
+	21, // 6: weir.crawl.v1.CrawlSpec.politeness:type_name -> weir.crawl.v1.Politeness
+	22, // 7: weir.crawl.v1.CrawlSpec.fetch:type_name -> weir.crawl.v1.Fetch
+	29, // 8: weir.crawl.v1.CrawlSpec.parse:type_name -> weir.crawl.v1.Parse
+	30, // 9: weir.crawl.v1.CrawlSpec.extract:type_name -> weir.crawl.v1.ExtractRule
+	11, // 10: weir.crawl.v1.CrawlSpec.recrawl:type_name -> weir.crawl.v1.Recrawl
+	12, // 11: weir.crawl.v1.CrawlSpec.traps:type_name -> weir.crawl.v1.Traps
+	10, // 12: weir.crawl.v1.CrawlSpec.follow:type_name -> weir.crawl.v1.FollowRule
+	8,  // 13: weir.crawl.v1.CrawlSpec.requests:type_name -> weir.crawl.v1.RequestRule
+	9,  // 14: weir.crawl.v1.CrawlSpec.extractor:type_name -> weir.crawl.v1.Extractor
+	0,  // 15: weir.crawl.v1.RequestRule.encoding:type_name -> weir.crawl.v1.RequestEncoding
+	34, // 16: weir.crawl.v1.RequestRule.fields:type_name -> weir.crawl.v1.RequestRule.FieldsEntry
+	35, // 17: weir.crawl.v1.RequestRule.headers:type_name -> weir.crawl.v1.RequestRule.HeadersEntry
+	40, // 18: weir.crawl.v1.Extractor.timeout:type_name -> google.protobuf.Duration
+	5,  // 19: weir.crawl.v1.FollowRule.kinds:type_name -> weir.crawl.v1.LinkKind
+	40, // 20: weir.crawl.v1.Recrawl.every:type_name -> google.protobuf.Duration
+	40, // 21: weir.crawl.v1.Recrawl.min:type_name -> google.protobuf.Duration
+	40, // 22: weir.crawl.v1.Recrawl.max:type_name -> google.protobuf.Duration
+	14, // 23: weir.crawl.v1.Seeds.requests:type_name -> weir.crawl.v1.SeedRequest
+	36, // 24: weir.crawl.v1.SeedRequest.headers:type_name -> weir.crawl.v1.SeedRequest.HeadersEntry
+	16, // 25: weir.crawl.v1.Scope.rules:type_name -> weir.crawl.v1.ScopeRule
+	18, // 26: weir.crawl.v1.Canonical.strip_params:type_name -> weir.crawl.v1.StringList
+	40, // 27: weir.crawl.v1.Limits.duration:type_name -> google.protobuf.Duration
+	40, // 28: weir.crawl.v1.Politeness.delay:type_name -> google.protobuf.Duration
+	40, // 29: weir.crawl.v1.Politeness.max_delay:type_name -> google.protobuf.Duration
+	37, // 30: weir.crawl.v1.Fetch.headers:type_name -> weir.crawl.v1.Fetch.HeadersEntry
+	40, // 31: weir.crawl.v1.Fetch.timeout:type_name -> google.protobuf.Duration
+	23, // 32: weir.crawl.v1.Fetch.basic_auth:type_name -> weir.crawl.v1.BasicAuth
+	24, // 33: weir.crawl.v1.Fetch.bearer_auth:type_name -> weir.crawl.v1.BearerAuth
+	25, // 34: weir.crawl.v1.Fetch.tls:type_name -> weir.crawl.v1.TLS
+	2,  // 35: weir.crawl.v1.Fetch.render:type_name -> weir.crawl.v1.Render
+	26, // 36: weir.crawl.v1.Fetch.browser:type_name -> weir.crawl.v1.Browser
+	3,  // 37: weir.crawl.v1.Browser.wait:type_name -> weir.crawl.v1.BrowserWait
+	40, // 38: weir.crawl.v1.Browser.wait_timeout:type_name -> google.protobuf.Duration
+	27, // 39: weir.crawl.v1.Browser.steps:type_name -> weir.crawl.v1.BrowserStep
+	28, // 40: weir.crawl.v1.BrowserStep.fill:type_name -> weir.crawl.v1.BrowserFill
+	40, // 41: weir.crawl.v1.BrowserStep.wait:type_name -> google.protobuf.Duration
+	5,  // 42: weir.crawl.v1.Parse.follow:type_name -> weir.crawl.v1.LinkKind
+	4,  // 43: weir.crawl.v1.Parse.text:type_name -> weir.crawl.v1.TextForm
+	38, // 44: weir.crawl.v1.ExtractRule.fields:type_name -> weir.crawl.v1.ExtractRule.FieldsEntry
+	6,  // 45: weir.crawl.v1.FieldRule.type:type_name -> weir.crawl.v1.FieldType
+	32, // 46: weir.crawl.v1.FieldRule.transform:type_name -> weir.crawl.v1.Transform
+	39, // 47: weir.crawl.v1.FieldRule.fields:type_name -> weir.crawl.v1.FieldRule.FieldsEntry
+	33, // 48: weir.crawl.v1.Transform.replace:type_name -> weir.crawl.v1.Replacement
+	33, // 49: weir.crawl.v1.Transform.replace_regex:type_name -> weir.crawl.v1.Replacement
+	31, // 50: weir.crawl.v1.RequestRule.FieldsEntry.value:type_name -> weir.crawl.v1.FieldRule
+	31, // 51: weir.crawl.v1.ExtractRule.FieldsEntry.value:type_name -> weir.crawl.v1.FieldRule
+	31, // 52: weir.crawl.v1.FieldRule.FieldsEntry.value:type_name -> weir.crawl.v1.FieldRule
+	53, // [53:53] is the sub-list for method output_type
+	53, // [53:53] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_weir_crawl_v1_spec_proto_init() }
@@ -2554,17 +3945,27 @@ func file_weir_crawl_v1_spec_proto_init() {
 	file_weir_crawl_v1_spec_proto_msgTypes[1].OneofWrappers = []any{}
 	file_weir_crawl_v1_spec_proto_msgTypes[2].OneofWrappers = []any{}
 	file_weir_crawl_v1_spec_proto_msgTypes[3].OneofWrappers = []any{}
+	file_weir_crawl_v1_spec_proto_msgTypes[4].OneofWrappers = []any{}
 	file_weir_crawl_v1_spec_proto_msgTypes[5].OneofWrappers = []any{}
-	file_weir_crawl_v1_spec_proto_msgTypes[6].OneofWrappers = []any{
+	file_weir_crawl_v1_spec_proto_msgTypes[8].OneofWrappers = []any{}
+	file_weir_crawl_v1_spec_proto_msgTypes[9].OneofWrappers = []any{
 		(*ScopeRule_Accept)(nil),
 		(*ScopeRule_Reject)(nil),
 	}
-	file_weir_crawl_v1_spec_proto_msgTypes[7].OneofWrappers = []any{}
-	file_weir_crawl_v1_spec_proto_msgTypes[11].OneofWrappers = []any{}
-	file_weir_crawl_v1_spec_proto_msgTypes[12].OneofWrappers = []any{}
-	file_weir_crawl_v1_spec_proto_msgTypes[13].OneofWrappers = []any{}
+	file_weir_crawl_v1_spec_proto_msgTypes[10].OneofWrappers = []any{}
+	file_weir_crawl_v1_spec_proto_msgTypes[14].OneofWrappers = []any{}
 	file_weir_crawl_v1_spec_proto_msgTypes[15].OneofWrappers = []any{}
-	file_weir_crawl_v1_spec_proto_msgTypes[16].OneofWrappers = []any{
+	file_weir_crawl_v1_spec_proto_msgTypes[19].OneofWrappers = []any{}
+	file_weir_crawl_v1_spec_proto_msgTypes[20].OneofWrappers = []any{
+		(*BrowserStep_Click)(nil),
+		(*BrowserStep_Scroll)(nil),
+		(*BrowserStep_Fill)(nil),
+		(*BrowserStep_WaitFor)(nil),
+		(*BrowserStep_Wait)(nil),
+	}
+	file_weir_crawl_v1_spec_proto_msgTypes[22].OneofWrappers = []any{}
+	file_weir_crawl_v1_spec_proto_msgTypes[24].OneofWrappers = []any{}
+	file_weir_crawl_v1_spec_proto_msgTypes[25].OneofWrappers = []any{
 		(*Transform_Trim)(nil),
 		(*Transform_Lower)(nil),
 		(*Transform_Upper)(nil),
@@ -2573,14 +3974,15 @@ func file_weir_crawl_v1_spec_proto_init() {
 		(*Transform_ReplaceRegex)(nil),
 		(*Transform_Split)(nil),
 		(*Transform_Join)(nil),
+		(*Transform_Add)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_crawl_v1_spec_proto_rawDesc), len(file_weir_crawl_v1_spec_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   21,
+			NumEnums:      7,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -12,6 +12,7 @@ import (
 	v1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -30,7 +31,18 @@ type FetchRequest struct {
 	// Absolute http or https URL.
 	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
 	// How to fetch. Default: the defaults of a crawl.
-	Options       *v1.Fetch `protobuf:"bytes,2,opt,name=options,proto3" json:"options,omitempty"`
+	Options *v1.Fetch `protobuf:"bytes,2,opt,name=options,proto3" json:"options,omitempty"`
+	// Redirects followed, each under the same guard; cookies set on the way are kept for
+	// it. Default: 0; at most 20.
+	Follow uint32 `protobuf:"varint,3,opt,name=follow,proto3" json:"follow,omitempty"`
+	// Also read robots.txt and say what it allows. Default: false.
+	Robots bool `protobuf:"varint,4,opt,name=robots,proto3" json:"robots,omitempty"`
+	// Go through a browser; only fetchers of the render pool can. Default: false.
+	Render bool `protobuf:"varint,5,opt,name=render,proto3" json:"render,omitempty"`
+	// Method, body and its media type. Default: GET.
+	Method        string `protobuf:"bytes,6,opt,name=method,proto3" json:"method,omitempty"`
+	Body          []byte `protobuf:"bytes,7,opt,name=body,proto3" json:"body,omitempty"`
+	ContentType   string `protobuf:"bytes,8,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -79,15 +91,74 @@ func (x *FetchRequest) GetOptions() *v1.Fetch {
 	return nil
 }
 
+func (x *FetchRequest) GetFollow() uint32 {
+	if x != nil {
+		return x.Follow
+	}
+	return 0
+}
+
+func (x *FetchRequest) GetRobots() bool {
+	if x != nil {
+		return x.Robots
+	}
+	return false
+}
+
+func (x *FetchRequest) GetRender() bool {
+	if x != nil {
+		return x.Render
+	}
+	return false
+}
+
+func (x *FetchRequest) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *FetchRequest) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *FetchRequest) GetContentType() string {
+	if x != nil {
+		return x.ContentType
+	}
+	return ""
+}
+
 // FetchResponse is the exchange.
 type FetchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What happened.
+	// What happened, at the last URL.
 	Fetch *v1.FetchResult `protobuf:"bytes,1,opt,name=fetch,proto3" json:"fetch,omitempty"`
 	// The body after content decoding, at most 1 MiB of it.
 	Body []byte `protobuf:"bytes,2,opt,name=body,proto3" json:"body,omitempty"`
 	// Length of the whole body, in bytes.
-	Size          uint64 `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
+	Size uint64 `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
+	// Canonical URL of the answer.
+	Url string `protobuf:"bytes,4,opt,name=url,proto3" json:"url,omitempty"`
+	// The exchanges that redirected, in order.
+	Hops []*Hop `protobuf:"bytes,5,rep,name=hops,proto3" json:"hops,omitempty"`
+	// What robots.txt says of the URL: allowed, denied, none or unreachable, and the line
+	// that decided; empty when it was not asked for.
+	RobotsVerdict string `protobuf:"bytes,6,opt,name=robots_verdict,json=robotsVerdict,proto3" json:"robots_verdict,omitempty"`
+	RobotsRule    string `protobuf:"bytes,7,opt,name=robots_rule,json=robotsRule,proto3" json:"robots_rule,omitempty"`
+	// Name of the character encoding of the body, as in the WHATWG standard, by its
+	// headers and first bytes; empty for what is no text.
+	Charset string `protobuf:"bytes,8,opt,name=charset,proto3" json:"charset,omitempty"`
+	// Length of the body as it came over the network, in bytes; 0 when it is not known.
+	WireSize uint64 `protobuf:"varint,9,opt,name=wire_size,json=wireSize,proto3" json:"wire_size,omitempty"`
+	// When the answer was complete.
+	At *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=at,proto3" json:"at,omitempty"`
+	// What else the fetch made.
+	Attachments   []*v1.Attachment `protobuf:"bytes,11,rep,name=attachments,proto3" json:"attachments,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -143,18 +214,148 @@ func (x *FetchResponse) GetSize() uint64 {
 	return 0
 }
 
+func (x *FetchResponse) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *FetchResponse) GetHops() []*Hop {
+	if x != nil {
+		return x.Hops
+	}
+	return nil
+}
+
+func (x *FetchResponse) GetRobotsVerdict() string {
+	if x != nil {
+		return x.RobotsVerdict
+	}
+	return ""
+}
+
+func (x *FetchResponse) GetRobotsRule() string {
+	if x != nil {
+		return x.RobotsRule
+	}
+	return ""
+}
+
+func (x *FetchResponse) GetCharset() string {
+	if x != nil {
+		return x.Charset
+	}
+	return ""
+}
+
+func (x *FetchResponse) GetWireSize() uint64 {
+	if x != nil {
+		return x.WireSize
+	}
+	return 0
+}
+
+func (x *FetchResponse) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *FetchResponse) GetAttachments() []*v1.Attachment {
+	if x != nil {
+		return x.Attachments
+	}
+	return nil
+}
+
+// Hop is an exchange that redirected.
+type Hop struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Canonical URL that was asked.
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// What happened.
+	Fetch         *v1.FetchResult `protobuf:"bytes,2,opt,name=fetch,proto3" json:"fetch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Hop) Reset() {
+	*x = Hop{}
+	mi := &file_weir_fetcher_v1_fetcher_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Hop) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Hop) ProtoMessage() {}
+
+func (x *Hop) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_fetcher_v1_fetcher_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Hop.ProtoReflect.Descriptor instead.
+func (*Hop) Descriptor() ([]byte, []int) {
+	return file_weir_fetcher_v1_fetcher_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Hop) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *Hop) GetFetch() *v1.FetchResult {
+	if x != nil {
+		return x.Fetch
+	}
+	return nil
+}
+
 var File_weir_fetcher_v1_fetcher_proto protoreflect.FileDescriptor
 
 const file_weir_fetcher_v1_fetcher_proto_rawDesc = "" +
 	"\n" +
-	"\x1dweir/fetcher/v1/fetcher.proto\x12\x0fweir.fetcher.v1\x1a\x17weir/crawl/v1/bus.proto\x1a\x18weir/crawl/v1/spec.proto\"P\n" +
+	"\x1dweir/fetcher/v1/fetcher.proto\x12\x0fweir.fetcher.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17weir/crawl/v1/bus.proto\x1a\x18weir/crawl/v1/spec.proto\"\xe7\x01\n" +
 	"\fFetchRequest\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12.\n" +
-	"\aoptions\x18\x02 \x01(\v2\x14.weir.crawl.v1.FetchR\aoptions\"i\n" +
+	"\aoptions\x18\x02 \x01(\v2\x14.weir.crawl.v1.FetchR\aoptions\x12\x16\n" +
+	"\x06follow\x18\x03 \x01(\rR\x06follow\x12\x16\n" +
+	"\x06robots\x18\x04 \x01(\bR\x06robots\x12\x16\n" +
+	"\x06render\x18\x05 \x01(\bR\x06render\x12\x16\n" +
+	"\x06method\x18\x06 \x01(\tR\x06method\x12\x12\n" +
+	"\x04body\x18\a \x01(\fR\x04body\x12!\n" +
+	"\fcontent_type\x18\b \x01(\tR\vcontentType\"\x8d\x03\n" +
 	"\rFetchResponse\x120\n" +
 	"\x05fetch\x18\x01 \x01(\v2\x1a.weir.crawl.v1.FetchResultR\x05fetch\x12\x12\n" +
 	"\x04body\x18\x02 \x01(\fR\x04body\x12\x12\n" +
-	"\x04size\x18\x03 \x01(\x04R\x04size2X\n" +
+	"\x04size\x18\x03 \x01(\x04R\x04size\x12\x10\n" +
+	"\x03url\x18\x04 \x01(\tR\x03url\x12(\n" +
+	"\x04hops\x18\x05 \x03(\v2\x14.weir.fetcher.v1.HopR\x04hops\x12%\n" +
+	"\x0erobots_verdict\x18\x06 \x01(\tR\rrobotsVerdict\x12\x1f\n" +
+	"\vrobots_rule\x18\a \x01(\tR\n" +
+	"robotsRule\x12\x18\n" +
+	"\acharset\x18\b \x01(\tR\acharset\x12\x1b\n" +
+	"\twire_size\x18\t \x01(\x04R\bwireSize\x12*\n" +
+	"\x02at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12;\n" +
+	"\vattachments\x18\v \x03(\v2\x19.weir.crawl.v1.AttachmentR\vattachments\"I\n" +
+	"\x03Hop\x12\x10\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x120\n" +
+	"\x05fetch\x18\x02 \x01(\v2\x1a.weir.crawl.v1.FetchResultR\x05fetch2X\n" +
 	"\x0eFetcherService\x12F\n" +
 	"\x05Fetch\x12\x1d.weir.fetcher.v1.FetchRequest\x1a\x1e.weir.fetcher.v1.FetchResponseB;Z9github.com/weircrawl/weir/proto/weir/fetcher/v1;fetcherv1b\x06proto3"
 
@@ -170,23 +371,30 @@ func file_weir_fetcher_v1_fetcher_proto_rawDescGZIP() []byte {
 	return file_weir_fetcher_v1_fetcher_proto_rawDescData
 }
 
-var file_weir_fetcher_v1_fetcher_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_weir_fetcher_v1_fetcher_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_weir_fetcher_v1_fetcher_proto_goTypes = []any{
-	(*FetchRequest)(nil),   // 0: weir.fetcher.v1.FetchRequest
-	(*FetchResponse)(nil),  // 1: weir.fetcher.v1.FetchResponse
-	(*v1.Fetch)(nil),       // 2: weir.crawl.v1.Fetch
-	(*v1.FetchResult)(nil), // 3: weir.crawl.v1.FetchResult
+	(*FetchRequest)(nil),          // 0: weir.fetcher.v1.FetchRequest
+	(*FetchResponse)(nil),         // 1: weir.fetcher.v1.FetchResponse
+	(*Hop)(nil),                   // 2: weir.fetcher.v1.Hop
+	(*v1.Fetch)(nil),              // 3: weir.crawl.v1.Fetch
+	(*v1.FetchResult)(nil),        // 4: weir.crawl.v1.FetchResult
+	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(*v1.Attachment)(nil),         // 6: weir.crawl.v1.Attachment
 }
 var file_weir_fetcher_v1_fetcher_proto_depIdxs = []int32{
-	2, // 0: weir.fetcher.v1.FetchRequest.options:type_name -> weir.crawl.v1.Fetch
-	3, // 1: weir.fetcher.v1.FetchResponse.fetch:type_name -> weir.crawl.v1.FetchResult
-	0, // 2: weir.fetcher.v1.FetcherService.Fetch:input_type -> weir.fetcher.v1.FetchRequest
-	1, // 3: weir.fetcher.v1.FetcherService.Fetch:output_type -> weir.fetcher.v1.FetchResponse
-	3, // [3:4] is the sub-list for method output_type
-	2, // [2:3] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	3, // 0: weir.fetcher.v1.FetchRequest.options:type_name -> weir.crawl.v1.Fetch
+	4, // 1: weir.fetcher.v1.FetchResponse.fetch:type_name -> weir.crawl.v1.FetchResult
+	2, // 2: weir.fetcher.v1.FetchResponse.hops:type_name -> weir.fetcher.v1.Hop
+	5, // 3: weir.fetcher.v1.FetchResponse.at:type_name -> google.protobuf.Timestamp
+	6, // 4: weir.fetcher.v1.FetchResponse.attachments:type_name -> weir.crawl.v1.Attachment
+	4, // 5: weir.fetcher.v1.Hop.fetch:type_name -> weir.crawl.v1.FetchResult
+	0, // 6: weir.fetcher.v1.FetcherService.Fetch:input_type -> weir.fetcher.v1.FetchRequest
+	1, // 7: weir.fetcher.v1.FetcherService.Fetch:output_type -> weir.fetcher.v1.FetchResponse
+	7, // [7:8] is the sub-list for method output_type
+	6, // [6:7] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_weir_fetcher_v1_fetcher_proto_init() }
@@ -200,7 +408,7 @@ func file_weir_fetcher_v1_fetcher_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_fetcher_v1_fetcher_proto_rawDesc), len(file_weir_fetcher_v1_fetcher_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

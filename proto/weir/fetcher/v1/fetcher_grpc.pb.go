@@ -30,8 +30,8 @@ const (
 //
 // FetcherService fetches one URL now, outside any crawl.
 type FetcherServiceClient interface {
-	// Fetch does one exchange under the fetcher's limits and address guard. It
-	// follows no redirect and reads no robots.txt: the caller answers for
+	// Fetch does one exchange under the fetcher's limits and address guard. Unless asked
+	// to, it follows no redirect and reads no robots.txt: the caller answers for
 	// politeness. A failure of the site is part of the answer, not an error.
 	Fetch(ctx context.Context, in *FetchRequest, opts ...grpc.CallOption) (*FetchResponse, error)
 }
@@ -60,8 +60,8 @@ func (c *fetcherServiceClient) Fetch(ctx context.Context, in *FetchRequest, opts
 //
 // FetcherService fetches one URL now, outside any crawl.
 type FetcherServiceServer interface {
-	// Fetch does one exchange under the fetcher's limits and address guard. It
-	// follows no redirect and reads no robots.txt: the caller answers for
+	// Fetch does one exchange under the fetcher's limits and address guard. Unless asked
+	// to, it follows no redirect and reads no robots.txt: the caller answers for
 	// politeness. A failure of the site is part of the answer, not an error.
 	Fetch(context.Context, *FetchRequest) (*FetchResponse, error)
 	mustEmbedUnimplementedFetcherServiceServer()

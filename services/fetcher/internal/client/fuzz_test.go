@@ -38,7 +38,7 @@ func FuzzHeaders(f *testing.F) {
 		if strings.ContainsAny(r.Detail, "\r\n") || !utf8.ValidString(r.Detail) || len(r.Detail) > maxDetail+3 {
 			t.Errorf("detail %q", r.Detail)
 		}
-		if r.Class > crawl.ClassOther {
+		if int(r.Class) >= crawl.Classes {
 			t.Errorf("class %d", r.Class)
 		}
 		if r.Redirect == "" {

@@ -162,7 +162,7 @@ func parseClass(s string) crawl.Class {
 	if s == "" {
 		return crawl.ClassNone
 	}
-	for c := crawl.ClassNone + 1; c < crawl.ClassOther; c++ {
+	for c := crawl.ClassNone + 1; int(c) < crawl.Classes; c++ {
 		if c.String() == s {
 			return c
 		}
