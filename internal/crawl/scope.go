@@ -164,10 +164,10 @@ func (s *Scope) addHost(canon *weburl.Canonicalizer, h string) {
 	}
 }
 
-// Judge decides on a URL found depth links from a seed. It is called for every
+// Judge decides on a URL found depth links from a seed, whatever request it has. It is called for every
 // link of every page and allocates nothing (RE2 rules aside).
 func (s *Scope) Judge(u weburl.URL, depth int) Verdict {
-	url := u.String()
+	url := u.WithoutRequest().String()
 	if len(url) > s.maxLen {
 		return Verdict{Reason: ReasonLength}
 	}

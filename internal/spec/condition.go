@@ -13,7 +13,7 @@ import (
 
 // PageFacts are what a condition may ask of a page.
 type PageFacts struct {
-	// URL of the page, canonical.
+	// URL of the page, canonical; the condition sees it without its request.
 	URL string
 	// Depth in links from a seed.
 	Depth int
@@ -107,7 +107,7 @@ func (f *ruleFacts) set(e *expression, p *PageFacts) {
 	if err != nil {
 		return
 	}
-	f.Scheme, f.Host = u.Scheme(), u.Host()
+	f.URL, f.Scheme, f.Host = u.WithoutRequest().String(), u.Scheme(), u.Host()
 	f.Path, f.Query, _ = strings.Cut(u.PathQuery(), "?")
 	if e.domain {
 		f.Domain = u.Site()

@@ -47,8 +47,10 @@ func compilePriorities(rules []*crawlv1.PriorityRule) ([]priorityRule, error) {
 
 // Priority of a canonical URL that is depth links from a seed: that of the last
 // rule that applies, 0 without one. A rule whose expression fails on a URL, as
-// segments[3] does on a short path, does not apply to it.
+// segments[3] does on a short path, does not apply to it. Rules see the URL without
+// its request.
 func (c *Compiled) Priority(u weburl.URL, depth int) int32 {
+	u = u.WithoutRequest()
 	for i := range slices.Backward(c.priorities) {
 		p := &c.priorities[i]
 		switch {

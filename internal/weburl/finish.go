@@ -27,6 +27,7 @@ func (c *Canonicalizer) finish(x *builder) (URL, error) {
 		hostStart: int32(x.hostStart),
 		hostEnd:   int32(x.hostEnd),
 		authEnd:   int32(x.authEnd),
+		end:       int32(len(x.buf)),
 	}, nil
 }
 

@@ -121,6 +121,7 @@ func FuzzFromCanonical(f *testing.F) {
 	for _, s := range []string{
 		"", "http://", "http://h", "http://h/", "https://[::1]:8080/a?b", "http://[", "http://]/", "http://:/",
 		"http://h:/", "http://h:99999/", "http:///", "https://h:8443/x#y", "http://[::1/", "http://[::1]x/",
+		"https://h/a?b#!method=POST&type=a%2Fb&body=%7B&header=X-Api%3A+1", "http://h/#!header=A%3A+",
 	} {
 		f.Add(s)
 	}
@@ -134,6 +135,13 @@ func FuzzFromCanonical(f *testing.F) {
 		_, _ = u.Key(), u.HostID()
 		if err == nil && (u.String() != s || u.Host() == "") {
 			t.Errorf("FromCanonical(%q) = %q with host %q", s, u, u.Host())
+		}
+		if r, ok := u.Request(); ok {
+			if again, err := u.WithoutRequest().WithRequest(r); err != nil || again != u {
+				t.Errorf("%q: its request gives %q, %v", s, again, err)
+			}
+		} else if strings.Contains(u.String(), "#") {
+			t.Errorf("%q: a fragment that is no request", s)
 		}
 	})
 }

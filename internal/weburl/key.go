@@ -7,7 +7,7 @@ import (
 	"fmt"
 )
 
-// Key is a 96-bit hash of a canonical URL: the first 12 bytes of its SHA-256.
+// Key is a 96-bit hash of a canonical URL, with its request: the first 12 bytes of its SHA-256.
 type Key [12]byte
 
 // KeyOf returns the key of a canonical URL.
@@ -31,7 +31,7 @@ func ParseKey(s string) (Key, error) {
 // String returns the key in lower-case hex.
 func (k Key) String() string { return hex.EncodeToString(k[:]) }
 
-// Key returns the URL's key.
+// Key returns the key of the URL with its request.
 func (u URL) Key() Key { return KeyOf(u.s) }
 
 // HostID returns the hash of the URL's origin that names its host queue.

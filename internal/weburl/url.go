@@ -9,19 +9,21 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// URL is a canonical absolute http or https URL without fragment and user
-// information. The zero value is no URL, and all its parts are empty. URLs are
-// compared by String.
+// URL is a canonical absolute http or https URL without user information. It has no
+// fragment but that of a request other than a plain GET, which only WithRequest
+// makes. The zero value is no URL, and all its parts are empty. URLs are compared by
+// String.
 type URL struct {
 	s                  string
 	hostStart, hostEnd int32 // the name, brackets of an IPv6 address left out
 	authEnd            int32 // end of host[:port], where the path starts
+	end                int32 // end of path and query, where the request starts
 }
 
 // FromCanonical takes a string that came from URL.String, by way of our own store
 // or messages. It checks the structure, so that garbage gives ErrInvalid and never
 // a URL that misbehaves, but not that the string is canonical: use Parse for
-// anything from outside.
+// anything from outside. Of fragments it takes those of WithRequest.
 func FromCanonical(s string) (URL, error) {
 	if len(s) > MaxLength {
 		return URL{}, ErrTooLong
@@ -44,8 +46,17 @@ func FromCanonical(s string) (URL, error) {
 	if u.hostStart, u.hostEnd, ok = splitAuthority(s, start, start+slash); !ok {
 		return URL{}, fmt.Errorf("%w: bad host or port", ErrInvalid)
 	}
+	u.end = int32(len(s))
 	for i := int(u.authEnd); i < len(s); i++ {
-		if c := s[i]; c <= ' ' || c >= 0x7f || c == '#' {
+		c := s[i]
+		if c == '#' {
+			if _, ok := parseRequest(s[i:]); !ok {
+				return URL{}, fmt.Errorf("%w: a fragment that is no request", ErrInvalid)
+			}
+			u.end = int32(i)
+			break
+		}
+		if c <= ' ' || c >= 0x7f {
 			return URL{}, fmt.Errorf("%w: byte %#02x in the path", ErrInvalid, c)
 		}
 	}
@@ -107,7 +118,8 @@ func parsePort(p string) (n int, ok bool) {
 	return n, n <= 65535
 }
 
-// String returns the canonical URL, "" for the zero value.
+// String returns the canonical URL with its request, "" for the zero value: what is
+// stored, sent and compared. Patterns and other rules see that of WithoutRequest.
 func (u URL) String() string { return u.s }
 
 // IsZero reports whether this is no URL.
@@ -161,7 +173,7 @@ func (u URL) Path() string {
 
 // PathQuery returns the path and, if there is one, the query with its "?": the
 // target of a request and what robots rules are matched against.
-func (u URL) PathQuery() string { return u.s[u.authEnd:] }
+func (u URL) PathQuery() string { return u.s[u.authEnd:u.end] }
 
 // Addr returns the host's address if the host is written as one.
 func (u URL) Addr() (netip.Addr, bool) {

@@ -3,6 +3,7 @@ package extract
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -24,7 +25,7 @@ const (
 
 // Page is a page and its facts.
 type Page struct {
-	// URL in canonical form.
+	// URL in canonical form, with its request.
 	URL string
 	// Depth in links from a seed.
 	Depth uint32
@@ -141,8 +142,9 @@ type visit struct {
 func (x *Extractor) Run(s *Set, p *Page) Items {
 	x.visit = visit{page: p}
 	defer func() { x.visit = visit{} }()
+	address, _, _ := strings.Cut(p.URL, "#") // what patterns see
 	for i := range s.rules {
-		if r := &s.rules[i]; r.matches(p.URL) && (r.When == nil || r.When.Holds(p, "")) {
+		if r := &s.rules[i]; r.matches(address) && (r.When == nil || r.When.Holds(p, "")) {
 			x.rule(r)
 		}
 	}

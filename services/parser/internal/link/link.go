@@ -147,6 +147,7 @@ type Collector struct {
 // is a canonicalizer without options, since nothing may be dropped from a base
 // before "../" was applied to it.
 func BaseURL(plain *weburl.Canonicalizer, page weburl.URL, href string) string {
+	page = page.WithoutRequest()
 	if href == "" {
 		return page.String()
 	}
@@ -228,7 +229,7 @@ func (c *Collector) take(ref *document.Reference, noFollow bool) {
 	}
 	d := Decision{MaxDepth: -1}
 	if c.cfg.Rules != nil {
-		d = c.cfg.Rules.Judge(ref.Kind, c.cfg.Kinds, u.String())
+		d = c.cfg.Rules.Judge(ref.Kind, c.cfg.Kinds, u.String()) // links have no request
 	}
 	depth := c.dep
 	if d.Pagination {

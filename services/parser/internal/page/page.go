@@ -135,8 +135,9 @@ func (p *Parser) Parse(in *Input, c *Crawl, stop *atomic.Bool) Output {
 		URL: in.URL.String(), Depth: in.Depth, FetchedAt: in.FetchedAt, Status: in.Status,
 		Bytes: in.Size, Language: in.ContentLanguage, Stop: stop, Header: in.Header,
 	}
+	address := in.URL.WithoutRequest().String() // what patterns see
 	body := in.Body
-	asJSON := isJSON(out.ContentType) && !c.Rules.Empty() && c.Rules.NeedsJSON(facts.URL)
+	asJSON := isJSON(out.ContentType) && !c.Rules.Empty() && c.Rules.NeedsJSON(address)
 	if !mayBeHTML(out.ContentType) && !asJSON {
 		// Its text is not read; a piece is enough to name its encoding.
 		body = body[:min(len(body), namedBySize)]
@@ -173,15 +174,16 @@ func (p *Parser) Parse(in *Input, c *Crawl, stop *atomic.Bool) Output {
 		return out
 	}
 	if c.Text != NoText && !c.NoItems {
-		readText(c.Text, &out, &facts)
+		readText(c.Text, link.BaseURL(p.plain, in.URL, f.doc.Base), &out, &facts)
 	}
 	out.Language = facts.Language
 	p.makeItems(c, &out, &facts)
 	return out
 }
 
-// readText finds the article of a page and the facts of its text.
-func readText(form TextForm, out *Output, facts *extract.Page) {
+// readText finds the article of a page, whose links count from base, and the facts of
+// its text.
+func readText(form TextForm, base string, out *Output, facts *extract.Page) {
 	root, err := facts.Tree.Root()
 	if root == nil {
 		if err != nil && !errors.Is(err, tree.ErrStopped) {
@@ -189,7 +191,7 @@ func readText(form TextForm, out *Output, facts *extract.Page) {
 		}
 		return
 	}
-	a := article.Find(root, facts.URL, form == Markdown)
+	a := article.Find(root, base, form == Markdown)
 	f := article.FactsOf(a.Text)
 	out.Text = &f
 	if facts.Language == "" {
@@ -235,7 +237,7 @@ func (p *Parser) takeLinks(in *Input, c *Crawl, stop *atomic.Bool, f *found, out
 			// Whoever wants no sitemaps says so, and not that no links are followed.
 			cfg.Max, cfg.Follow = f.max, true
 		}
-		if rules := c.Follow.Page(in.URL.String()); rules != nil {
+		if rules := c.Follow.Page(in.URL.WithoutRequest().String()); rules != nil {
 			p.selectLinks(rules, base, f, out, facts)
 			cfg.Rules = rules
 		}
