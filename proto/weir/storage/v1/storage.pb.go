@@ -69,8 +69,19 @@ type PageInfo struct {
 	// What the fetch was for.
 	Kind v1.TaskKind `protobuf:"varint,20,opt,name=kind,proto3,enum=weir.crawl.v1.TaskKind" json:"kind,omitempty"`
 	// Scheduled visit of the URL, from 1, and the lease that it was made under.
-	Generation    uint32 `protobuf:"varint,21,opt,name=generation,proto3" json:"generation,omitempty"`
-	Lease         uint64 `protobuf:"fixed64,22,opt,name=lease,proto3" json:"lease,omitempty"`
+	Generation uint32 `protobuf:"varint,21,opt,name=generation,proto3" json:"generation,omitempty"`
+	Lease      uint64 `protobuf:"fixed64,22,opt,name=lease,proto3" json:"lease,omitempty"`
+	// Canonical URL of the page that redirected here; empty without one.
+	Via string `protobuf:"bytes,23,opt,name=via,proto3" json:"via,omitempty"`
+	// The body is the page as a browser had it after running its scripts.
+	Rendered bool `protobuf:"varint,24,opt,name=rendered,proto3" json:"rendered,omitempty"`
+	// URL of the first page of the crawl that has the same text, or the same body where
+	// there is no text; empty where this is the first.
+	DuplicateOf string `protobuf:"bytes,25,opt,name=duplicate_of,json=duplicateOf,proto3" json:"duplicate_of,omitempty"`
+	// URL of a page of the crawl whose text differs in little; empty without one.
+	NearDuplicateOf string `protobuf:"bytes,26,opt,name=near_duplicate_of,json=nearDuplicateOf,proto3" json:"near_duplicate_of,omitempty"`
+	// Language of the page as a BCP 47 tag.
+	Language      string `protobuf:"bytes,27,opt,name=language,proto3" json:"language,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -259,6 +270,262 @@ func (x *PageInfo) GetLease() uint64 {
 	return 0
 }
 
+func (x *PageInfo) GetVia() string {
+	if x != nil {
+		return x.Via
+	}
+	return ""
+}
+
+func (x *PageInfo) GetRendered() bool {
+	if x != nil {
+		return x.Rendered
+	}
+	return false
+}
+
+func (x *PageInfo) GetDuplicateOf() string {
+	if x != nil {
+		return x.DuplicateOf
+	}
+	return ""
+}
+
+func (x *PageInfo) GetNearDuplicateOf() string {
+	if x != nil {
+		return x.NearDuplicateOf
+	}
+	return ""
+}
+
+func (x *PageInfo) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+// PageFilter chooses attempts; what is absent does not matter.
+type PageFilter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The URL matches: a glob where * crosses slashes, or re: and an RE2 expression, as
+	// in the rules of a scope.
+	UrlPattern string `protobuf:"bytes,1,opt,name=url_pattern,json=urlPattern,proto3" json:"url_pattern,omitempty"`
+	// One of these HTTP statuses; 0 is no response.
+	Statuses []uint32 `protobuf:"varint,2,rep,packed,name=statuses,proto3" json:"statuses,omitempty"`
+	// One of these classes of errors; ERROR_CLASS_UNSPECIFIED is no error.
+	Errors []v1.ErrorClass `protobuf:"varint,3,rep,packed,name=errors,proto3,enum=weir.crawl.v1.ErrorClass" json:"errors,omitempty"`
+	// The exchange began at this time or later.
+	Since *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	// The exchange began before this time.
+	Until *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=until,proto3" json:"until,omitempty"`
+	// What the fetch was for.
+	Kind          v1.TaskKind `protobuf:"varint,6,opt,name=kind,proto3,enum=weir.crawl.v1.TaskKind" json:"kind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PageFilter) Reset() {
+	*x = PageFilter{}
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PageFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PageFilter) ProtoMessage() {}
+
+func (x *PageFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PageFilter.ProtoReflect.Descriptor instead.
+func (*PageFilter) Descriptor() ([]byte, []int) {
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *PageFilter) GetUrlPattern() string {
+	if x != nil {
+		return x.UrlPattern
+	}
+	return ""
+}
+
+func (x *PageFilter) GetStatuses() []uint32 {
+	if x != nil {
+		return x.Statuses
+	}
+	return nil
+}
+
+func (x *PageFilter) GetErrors() []v1.ErrorClass {
+	if x != nil {
+		return x.Errors
+	}
+	return nil
+}
+
+func (x *PageFilter) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *PageFilter) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *PageFilter) GetKind() v1.TaskKind {
+	if x != nil {
+		return x.Kind
+	}
+	return v1.TaskKind(0)
+}
+
+// ItemFilter chooses items; what is absent does not matter.
+type ItemFilter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The URL of the page matches, see PageFilter.
+	UrlPattern string `protobuf:"bytes,1,opt,name=url_pattern,json=urlPattern,proto3" json:"url_pattern,omitempty"`
+	// The page was fetched at this time or later.
+	Since *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	// The page was fetched before this time.
+	Until *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	// Fields that have a value each.
+	Fields        []*FieldValue `protobuf:"bytes,4,rep,name=fields,proto3" json:"fields,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ItemFilter) Reset() {
+	*x = ItemFilter{}
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ItemFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ItemFilter) ProtoMessage() {}
+
+func (x *ItemFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ItemFilter.ProtoReflect.Descriptor instead.
+func (*ItemFilter) Descriptor() ([]byte, []int) {
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ItemFilter) GetUrlPattern() string {
+	if x != nil {
+		return x.UrlPattern
+	}
+	return ""
+}
+
+func (x *ItemFilter) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ItemFilter) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *ItemFilter) GetFields() []*FieldValue {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+// FieldValue asks for the value of a field of an item.
+type FieldValue struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the field; those inside an object after its name and a point.
+	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	// Its value as text: a string as it is, anything else as JSON writes it. Of a list,
+	// one value is enough.
+	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FieldValue) Reset() {
+	*x = FieldValue{}
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FieldValue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FieldValue) ProtoMessage() {}
+
+func (x *FieldValue) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FieldValue.ProtoReflect.Descriptor instead.
+func (*FieldValue) Descriptor() ([]byte, []int) {
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *FieldValue) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *FieldValue) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
 // GetPageRequest names a page.
 type GetPageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -272,7 +539,7 @@ type GetPageRequest struct {
 
 func (x *GetPageRequest) Reset() {
 	*x = GetPageRequest{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[1]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -284,7 +551,7 @@ func (x *GetPageRequest) String() string {
 func (*GetPageRequest) ProtoMessage() {}
 
 func (x *GetPageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[1]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -297,7 +564,7 @@ func (x *GetPageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPageRequest.ProtoReflect.Descriptor instead.
 func (*GetPageRequest) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{1}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetPageRequest) GetCrawlId() string {
@@ -325,7 +592,7 @@ type GetPageResponse struct {
 
 func (x *GetPageResponse) Reset() {
 	*x = GetPageResponse{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[2]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -337,7 +604,7 @@ func (x *GetPageResponse) String() string {
 func (*GetPageResponse) ProtoMessage() {}
 
 func (x *GetPageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[2]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -350,7 +617,7 @@ func (x *GetPageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPageResponse.ProtoReflect.Descriptor instead.
 func (*GetPageResponse) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{2}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetPageResponse) GetPage() *PageInfo {
@@ -370,14 +637,16 @@ type ListPagesRequest struct {
 	// At most this many; 0 is no limit.
 	Limit uint64 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
 	// Only attempts at this canonical URL. Default: all.
-	Url           string `protobuf:"bytes,4,opt,name=url,proto3" json:"url,omitempty"`
+	Url string `protobuf:"bytes,4,opt,name=url,proto3" json:"url,omitempty"`
+	// Only attempts that pass. Default: all.
+	Filter        *PageFilter `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListPagesRequest) Reset() {
 	*x = ListPagesRequest{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[3]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -389,7 +658,7 @@ func (x *ListPagesRequest) String() string {
 func (*ListPagesRequest) ProtoMessage() {}
 
 func (x *ListPagesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[3]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -402,7 +671,7 @@ func (x *ListPagesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPagesRequest.ProtoReflect.Descriptor instead.
 func (*ListPagesRequest) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{3}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListPagesRequest) GetCrawlId() string {
@@ -433,6 +702,13 @@ func (x *ListPagesRequest) GetUrl() string {
 	return ""
 }
 
+func (x *ListPagesRequest) GetFilter() *PageFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
 // ListPagesResponse is a batch of pages.
 type ListPagesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -444,7 +720,7 @@ type ListPagesResponse struct {
 
 func (x *ListPagesResponse) Reset() {
 	*x = ListPagesResponse{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[4]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -456,7 +732,7 @@ func (x *ListPagesResponse) String() string {
 func (*ListPagesResponse) ProtoMessage() {}
 
 func (x *ListPagesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[4]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -469,7 +745,7 @@ func (x *ListPagesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPagesResponse.ProtoReflect.Descriptor instead.
 func (*ListPagesResponse) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{4}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListPagesResponse) GetPages() []*PageInfo {
@@ -496,7 +772,7 @@ type StoredItem struct {
 
 func (x *StoredItem) Reset() {
 	*x = StoredItem{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[5]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -508,7 +784,7 @@ func (x *StoredItem) String() string {
 func (*StoredItem) ProtoMessage() {}
 
 func (x *StoredItem) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[5]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -521,7 +797,7 @@ func (x *StoredItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredItem.ProtoReflect.Descriptor instead.
 func (*StoredItem) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{5}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StoredItem) GetCursor() uint64 {
@@ -565,14 +841,16 @@ type ListItemsRequest struct {
 	Rule string `protobuf:"bytes,4,opt,name=rule,proto3" json:"rule,omitempty"`
 	// Instead of the items, those that did not fit the schema of their rule, with the
 	// reason under _reason; they have cursors of their own. Default: false.
-	Rejected      bool `protobuf:"varint,5,opt,name=rejected,proto3" json:"rejected,omitempty"`
+	Rejected bool `protobuf:"varint,5,opt,name=rejected,proto3" json:"rejected,omitempty"`
+	// Only items that pass. Default: all.
+	Filter        *ItemFilter `protobuf:"bytes,6,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListItemsRequest) Reset() {
 	*x = ListItemsRequest{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[6]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -584,7 +862,7 @@ func (x *ListItemsRequest) String() string {
 func (*ListItemsRequest) ProtoMessage() {}
 
 func (x *ListItemsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[6]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -597,7 +875,7 @@ func (x *ListItemsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListItemsRequest.ProtoReflect.Descriptor instead.
 func (*ListItemsRequest) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{6}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListItemsRequest) GetCrawlId() string {
@@ -635,6 +913,13 @@ func (x *ListItemsRequest) GetRejected() bool {
 	return false
 }
 
+func (x *ListItemsRequest) GetFilter() *ItemFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
 // ListItemsResponse is a batch of items.
 type ListItemsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -646,7 +931,7 @@ type ListItemsResponse struct {
 
 func (x *ListItemsResponse) Reset() {
 	*x = ListItemsResponse{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[7]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -658,7 +943,7 @@ func (x *ListItemsResponse) String() string {
 func (*ListItemsResponse) ProtoMessage() {}
 
 func (x *ListItemsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[7]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -671,12 +956,501 @@ func (x *ListItemsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListItemsResponse.ProtoReflect.Descriptor instead.
 func (*ListItemsResponse) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{7}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListItemsResponse) GetItems() []*StoredItem {
 	if x != nil {
 		return x.Items
+	}
+	return nil
+}
+
+// TailRequest asks for items as they come.
+type TailRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the crawl.
+	CrawlId string `protobuf:"bytes,1,opt,name=crawl_id,json=crawlId,proto3" json:"crawl_id,omitempty"`
+	// Start after this cursor; 0 is the start.
+	After uint64 `protobuf:"varint,2,opt,name=after,proto3" json:"after,omitempty"`
+	// Only items of this rule. Default: all.
+	Rule string `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`
+	// Only items that pass. Default: all.
+	Filter        *ItemFilter `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TailRequest) Reset() {
+	*x = TailRequest{}
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TailRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TailRequest) ProtoMessage() {}
+
+func (x *TailRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TailRequest.ProtoReflect.Descriptor instead.
+func (*TailRequest) Descriptor() ([]byte, []int) {
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *TailRequest) GetCrawlId() string {
+	if x != nil {
+		return x.CrawlId
+	}
+	return ""
+}
+
+func (x *TailRequest) GetAfter() uint64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+func (x *TailRequest) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *TailRequest) GetFilter() *ItemFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+// TailResponse is a batch of items.
+type TailResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order of their commit; empty where only the cursor moved.
+	Items []*StoredItem `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
+	// Where to go on after this batch.
+	Cursor        uint64 `protobuf:"varint,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TailResponse) Reset() {
+	*x = TailResponse{}
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TailResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TailResponse) ProtoMessage() {}
+
+func (x *TailResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TailResponse.ProtoReflect.Descriptor instead.
+func (*TailResponse) Descriptor() ([]byte, []int) {
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *TailResponse) GetItems() []*StoredItem {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+func (x *TailResponse) GetCursor() uint64 {
+	if x != nil {
+		return x.Cursor
+	}
+	return 0
+}
+
+// MediaInfo is one stored file.
+type MediaInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Position in the crawl's log; grows with each commit.
+	Cursor uint64 `protobuf:"varint,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// Canonical URL.
+	Url string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	// SHA-256 of the file.
+	Sha256 []byte `protobuf:"bytes,3,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	// Its length in bytes.
+	Size uint64 `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`
+	// Media type.
+	ContentType string `protobuf:"bytes,5,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	// When the exchange began.
+	FetchedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=fetched_at,json=fetchedAt,proto3" json:"fetched_at,omitempty"`
+	// The file was cut.
+	Truncated     bool `protobuf:"varint,7,opt,name=truncated,proto3" json:"truncated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MediaInfo) Reset() {
+	*x = MediaInfo{}
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MediaInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MediaInfo) ProtoMessage() {}
+
+func (x *MediaInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MediaInfo.ProtoReflect.Descriptor instead.
+func (*MediaInfo) Descriptor() ([]byte, []int) {
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *MediaInfo) GetCursor() uint64 {
+	if x != nil {
+		return x.Cursor
+	}
+	return 0
+}
+
+func (x *MediaInfo) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *MediaInfo) GetSha256() []byte {
+	if x != nil {
+		return x.Sha256
+	}
+	return nil
+}
+
+func (x *MediaInfo) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *MediaInfo) GetContentType() string {
+	if x != nil {
+		return x.ContentType
+	}
+	return ""
+}
+
+func (x *MediaInfo) GetFetchedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FetchedAt
+	}
+	return nil
+}
+
+func (x *MediaInfo) GetTruncated() bool {
+	if x != nil {
+		return x.Truncated
+	}
+	return false
+}
+
+// ListMediaRequest asks for files.
+type ListMediaRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the crawl.
+	CrawlId string `protobuf:"bytes,1,opt,name=crawl_id,json=crawlId,proto3" json:"crawl_id,omitempty"`
+	// Start after this cursor; 0 is the start.
+	After uint64 `protobuf:"varint,2,opt,name=after,proto3" json:"after,omitempty"`
+	// At most this many; 0 is no limit.
+	Limit         uint64 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMediaRequest) Reset() {
+	*x = ListMediaRequest{}
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMediaRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMediaRequest) ProtoMessage() {}
+
+func (x *ListMediaRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMediaRequest.ProtoReflect.Descriptor instead.
+func (*ListMediaRequest) Descriptor() ([]byte, []int) {
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListMediaRequest) GetCrawlId() string {
+	if x != nil {
+		return x.CrawlId
+	}
+	return ""
+}
+
+func (x *ListMediaRequest) GetAfter() uint64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+func (x *ListMediaRequest) GetLimit() uint64 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// ListMediaResponse is a batch of files.
+type ListMediaResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order of their commit.
+	Media         []*MediaInfo `protobuf:"bytes,1,rep,name=media,proto3" json:"media,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMediaResponse) Reset() {
+	*x = ListMediaResponse{}
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMediaResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMediaResponse) ProtoMessage() {}
+
+func (x *ListMediaResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMediaResponse.ProtoReflect.Descriptor instead.
+func (*ListMediaResponse) Descriptor() ([]byte, []int) {
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ListMediaResponse) GetMedia() []*MediaInfo {
+	if x != nil {
+		return x.Media
+	}
+	return nil
+}
+
+// GetMediaRequest names a file.
+type GetMediaRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the crawl.
+	CrawlId string `protobuf:"bytes,1,opt,name=crawl_id,json=crawlId,proto3" json:"crawl_id,omitempty"`
+	// Exactly one of the two is given.
+	//
+	// Types that are valid to be assigned to File:
+	//
+	//	*GetMediaRequest_Url
+	//	*GetMediaRequest_Sha256
+	File          isGetMediaRequest_File `protobuf_oneof:"file"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetMediaRequest) Reset() {
+	*x = GetMediaRequest{}
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetMediaRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetMediaRequest) ProtoMessage() {}
+
+func (x *GetMediaRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetMediaRequest.ProtoReflect.Descriptor instead.
+func (*GetMediaRequest) Descriptor() ([]byte, []int) {
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *GetMediaRequest) GetCrawlId() string {
+	if x != nil {
+		return x.CrawlId
+	}
+	return ""
+}
+
+func (x *GetMediaRequest) GetFile() isGetMediaRequest_File {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
+func (x *GetMediaRequest) GetUrl() string {
+	if x != nil {
+		if x, ok := x.File.(*GetMediaRequest_Url); ok {
+			return x.Url
+		}
+	}
+	return ""
+}
+
+func (x *GetMediaRequest) GetSha256() []byte {
+	if x != nil {
+		if x, ok := x.File.(*GetMediaRequest_Sha256); ok {
+			return x.Sha256
+		}
+	}
+	return nil
+}
+
+type isGetMediaRequest_File interface {
+	isGetMediaRequest_File()
+}
+
+type GetMediaRequest_Url struct {
+	// The newest file of this canonical URL.
+	Url string `protobuf:"bytes,2,opt,name=url,proto3,oneof"`
+}
+
+type GetMediaRequest_Sha256 struct {
+	// The file with this SHA-256.
+	Sha256 []byte `protobuf:"bytes,3,opt,name=sha256,proto3,oneof"`
+}
+
+func (*GetMediaRequest_Url) isGetMediaRequest_File() {}
+
+func (*GetMediaRequest_Sha256) isGetMediaRequest_File() {}
+
+// GetMediaResponse is a piece of a file.
+type GetMediaResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the file is; in the first message only.
+	Info *MediaInfo `protobuf:"bytes,1,opt,name=info,proto3" json:"info,omitempty"`
+	// The next bytes, at most 256 KiB.
+	Data          []byte `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetMediaResponse) Reset() {
+	*x = GetMediaResponse{}
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetMediaResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetMediaResponse) ProtoMessage() {}
+
+func (x *GetMediaResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetMediaResponse.ProtoReflect.Descriptor instead.
+func (*GetMediaResponse) Descriptor() ([]byte, []int) {
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *GetMediaResponse) GetInfo() *MediaInfo {
+	if x != nil {
+		return x.Info
+	}
+	return nil
+}
+
+func (x *GetMediaResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
 	}
 	return nil
 }
@@ -697,7 +1471,7 @@ type GetBodyRequest struct {
 
 func (x *GetBodyRequest) Reset() {
 	*x = GetBodyRequest{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[8]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -709,7 +1483,7 @@ func (x *GetBodyRequest) String() string {
 func (*GetBodyRequest) ProtoMessage() {}
 
 func (x *GetBodyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[8]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -722,7 +1496,7 @@ func (x *GetBodyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBodyRequest.ProtoReflect.Descriptor instead.
 func (*GetBodyRequest) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{8}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GetBodyRequest) GetBody() isGetBodyRequest_Body {
@@ -779,7 +1553,7 @@ type GetBodyResponse struct {
 
 func (x *GetBodyResponse) Reset() {
 	*x = GetBodyResponse{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[9]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -791,7 +1565,7 @@ func (x *GetBodyResponse) String() string {
 func (*GetBodyResponse) ProtoMessage() {}
 
 func (x *GetBodyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[9]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -804,7 +1578,7 @@ func (x *GetBodyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBodyResponse.ProtoReflect.Descriptor instead.
 func (*GetBodyResponse) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{9}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetBodyResponse) GetData() []byte {
@@ -827,7 +1601,7 @@ type PutBodyRequest struct {
 
 func (x *PutBodyRequest) Reset() {
 	*x = PutBodyRequest{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[10]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -839,7 +1613,7 @@ func (x *PutBodyRequest) String() string {
 func (*PutBodyRequest) ProtoMessage() {}
 
 func (x *PutBodyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[10]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -852,7 +1626,7 @@ func (x *PutBodyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutBodyRequest.ProtoReflect.Descriptor instead.
 func (*PutBodyRequest) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{10}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PutBodyRequest) GetCrawlId() string {
@@ -880,7 +1654,7 @@ type PutBodyResponse struct {
 
 func (x *PutBodyResponse) Reset() {
 	*x = PutBodyResponse{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[11]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -892,7 +1666,7 @@ func (x *PutBodyResponse) String() string {
 func (*PutBodyResponse) ProtoMessage() {}
 
 func (x *PutBodyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[11]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -905,7 +1679,7 @@ func (x *PutBodyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutBodyResponse.ProtoReflect.Descriptor instead.
 func (*PutBodyResponse) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{11}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PutBodyResponse) GetRef() string {
@@ -926,7 +1700,7 @@ type GetStatsRequest struct {
 
 func (x *GetStatsRequest) Reset() {
 	*x = GetStatsRequest{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[12]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -938,7 +1712,7 @@ func (x *GetStatsRequest) String() string {
 func (*GetStatsRequest) ProtoMessage() {}
 
 func (x *GetStatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[12]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -951,7 +1725,7 @@ func (x *GetStatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatsRequest.ProtoReflect.Descriptor instead.
 func (*GetStatsRequest) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{12}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetStatsRequest) GetCrawlId() string {
@@ -971,14 +1745,26 @@ type GetStatsResponse struct {
 	// Items.
 	Items uint64 `protobuf:"varint,3,opt,name=items,proto3" json:"items,omitempty"`
 	// Bytes of the crawl's WARC files.
-	ArchiveBytes  uint64 `protobuf:"varint,4,opt,name=archive_bytes,json=archiveBytes,proto3" json:"archive_bytes,omitempty"`
+	ArchiveBytes uint64 `protobuf:"varint,4,opt,name=archive_bytes,json=archiveBytes,proto3" json:"archive_bytes,omitempty"`
+	// Attempts by HTTP status; those without a response are not in it.
+	Statuses map[uint32]uint64 `protobuf:"bytes,5,rep,name=statuses,proto3" json:"statuses,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Failed attempts by error class.
+	Errors map[string]uint64 `protobuf:"bytes,6,rep,name=errors,proto3" json:"errors,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Items by rule.
+	Rules map[string]uint64 `protobuf:"bytes,7,rep,name=rules,proto3" json:"rules,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Items that did not fit the schema of their rule, kept apart.
+	Rejects uint64 `protobuf:"varint,8,opt,name=rejects,proto3" json:"rejects,omitempty"`
+	// Files that items refer to.
+	Media uint64 `protobuf:"varint,9,opt,name=media,proto3" json:"media,omitempty"`
+	// Pages that have the same text as an earlier one.
+	Duplicates    uint64 `protobuf:"varint,10,opt,name=duplicates,proto3" json:"duplicates,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetStatsResponse) Reset() {
 	*x = GetStatsResponse{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[13]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -990,7 +1776,7 @@ func (x *GetStatsResponse) String() string {
 func (*GetStatsResponse) ProtoMessage() {}
 
 func (x *GetStatsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[13]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1003,7 +1789,7 @@ func (x *GetStatsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatsResponse.ProtoReflect.Descriptor instead.
 func (*GetStatsResponse) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{13}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetStatsResponse) GetAttempts() uint64 {
@@ -1034,11 +1820,154 @@ func (x *GetStatsResponse) GetArchiveBytes() uint64 {
 	return 0
 }
 
+func (x *GetStatsResponse) GetStatuses() map[uint32]uint64 {
+	if x != nil {
+		return x.Statuses
+	}
+	return nil
+}
+
+func (x *GetStatsResponse) GetErrors() map[string]uint64 {
+	if x != nil {
+		return x.Errors
+	}
+	return nil
+}
+
+func (x *GetStatsResponse) GetRules() map[string]uint64 {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+func (x *GetStatsResponse) GetRejects() uint64 {
+	if x != nil {
+		return x.Rejects
+	}
+	return 0
+}
+
+func (x *GetStatsResponse) GetMedia() uint64 {
+	if x != nil {
+		return x.Media
+	}
+	return 0
+}
+
+func (x *GetStatsResponse) GetDuplicates() uint64 {
+	if x != nil {
+		return x.Duplicates
+	}
+	return 0
+}
+
+// DeleteCrawlRequest names a crawl.
+type DeleteCrawlRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the crawl.
+	CrawlId       string `protobuf:"bytes,1,opt,name=crawl_id,json=crawlId,proto3" json:"crawl_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteCrawlRequest) Reset() {
+	*x = DeleteCrawlRequest{}
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteCrawlRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteCrawlRequest) ProtoMessage() {}
+
+func (x *DeleteCrawlRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteCrawlRequest.ProtoReflect.Descriptor instead.
+func (*DeleteCrawlRequest) Descriptor() ([]byte, []int) {
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *DeleteCrawlRequest) GetCrawlId() string {
+	if x != nil {
+		return x.CrawlId
+	}
+	return ""
+}
+
+// DeleteCrawlResponse says what was deleted.
+type DeleteCrawlResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Attempts of the crawl log.
+	Attempts uint64 `protobuf:"varint,1,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// Items.
+	Items         uint64 `protobuf:"varint,2,opt,name=items,proto3" json:"items,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteCrawlResponse) Reset() {
+	*x = DeleteCrawlResponse{}
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteCrawlResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteCrawlResponse) ProtoMessage() {}
+
+func (x *DeleteCrawlResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteCrawlResponse.ProtoReflect.Descriptor instead.
+func (*DeleteCrawlResponse) Descriptor() ([]byte, []int) {
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *DeleteCrawlResponse) GetAttempts() uint64 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *DeleteCrawlResponse) GetItems() uint64 {
+	if x != nil {
+		return x.Items
+	}
+	return 0
+}
+
 var File_weir_storage_v1_storage_proto protoreflect.FileDescriptor
 
 const file_weir_storage_v1_storage_proto_rawDesc = "" +
 	"\n" +
-	"\x1dweir/storage/v1/storage.proto\x12\x0fweir.storage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17weir/crawl/v1/bus.proto\"\xad\x05\n" +
+	"\x1dweir/storage/v1/storage.proto\x12\x0fweir.storage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17weir/crawl/v1/bus.proto\"\xc6\x06\n" +
 	"\bPageInfo\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\x04R\x06cursor\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\x12\x14\n" +
@@ -1066,17 +1995,43 @@ const file_weir_storage_v1_storage_proto_rawDesc = "" +
 	"\n" +
 	"generation\x18\x15 \x01(\rR\n" +
 	"generation\x12\x14\n" +
-	"\x05lease\x18\x16 \x01(\x06R\x05lease\"=\n" +
+	"\x05lease\x18\x16 \x01(\x06R\x05lease\x12\x10\n" +
+	"\x03via\x18\x17 \x01(\tR\x03via\x12\x1a\n" +
+	"\brendered\x18\x18 \x01(\bR\brendered\x12!\n" +
+	"\fduplicate_of\x18\x19 \x01(\tR\vduplicateOf\x12*\n" +
+	"\x11near_duplicate_of\x18\x1a \x01(\tR\x0fnearDuplicateOf\x12\x1a\n" +
+	"\blanguage\x18\x1b \x01(\tR\blanguage\"\x8d\x02\n" +
+	"\n" +
+	"PageFilter\x12\x1f\n" +
+	"\vurl_pattern\x18\x01 \x01(\tR\n" +
+	"urlPattern\x12\x1a\n" +
+	"\bstatuses\x18\x02 \x03(\rR\bstatuses\x121\n" +
+	"\x06errors\x18\x03 \x03(\x0e2\x19.weir.crawl.v1.ErrorClassR\x06errors\x120\n" +
+	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
+	"\x05until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12+\n" +
+	"\x04kind\x18\x06 \x01(\x0e2\x17.weir.crawl.v1.TaskKindR\x04kind\"\xc6\x01\n" +
+	"\n" +
+	"ItemFilter\x12\x1f\n" +
+	"\vurl_pattern\x18\x01 \x01(\tR\n" +
+	"urlPattern\x120\n" +
+	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x123\n" +
+	"\x06fields\x18\x04 \x03(\v2\x1b.weir.storage.v1.FieldValueR\x06fields\"8\n" +
+	"\n" +
+	"FieldValue\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"=\n" +
 	"\x0eGetPageRequest\x12\x19\n" +
 	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\"@\n" +
 	"\x0fGetPageResponse\x12-\n" +
-	"\x04page\x18\x01 \x01(\v2\x19.weir.storage.v1.PageInfoR\x04page\"k\n" +
+	"\x04page\x18\x01 \x01(\v2\x19.weir.storage.v1.PageInfoR\x04page\"\xa0\x01\n" +
 	"\x10ListPagesRequest\x12\x19\n" +
 	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\x04R\x05after\x12\x14\n" +
 	"\x05limit\x18\x03 \x01(\x04R\x05limit\x12\x10\n" +
-	"\x03url\x18\x04 \x01(\tR\x03url\"D\n" +
+	"\x03url\x18\x04 \x01(\tR\x03url\x123\n" +
+	"\x06filter\x18\x05 \x01(\v2\x1b.weir.storage.v1.PageFilterR\x06filter\"D\n" +
 	"\x11ListPagesResponse\x12/\n" +
 	"\x05pages\x18\x01 \x03(\v2\x19.weir.storage.v1.PageInfoR\x05pages\"^\n" +
 	"\n" +
@@ -1084,15 +2039,47 @@ const file_weir_storage_v1_storage_proto_rawDesc = "" +
 	"\x06cursor\x18\x01 \x01(\x04R\x06cursor\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\x12\x12\n" +
 	"\x04rule\x18\x03 \x01(\tR\x04rule\x12\x12\n" +
-	"\x04json\x18\x04 \x01(\fR\x04json\"\x89\x01\n" +
+	"\x04json\x18\x04 \x01(\fR\x04json\"\xbe\x01\n" +
 	"\x10ListItemsRequest\x12\x19\n" +
 	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\x04R\x05after\x12\x14\n" +
 	"\x05limit\x18\x03 \x01(\x04R\x05limit\x12\x12\n" +
 	"\x04rule\x18\x04 \x01(\tR\x04rule\x12\x1a\n" +
-	"\brejected\x18\x05 \x01(\bR\brejected\"F\n" +
+	"\brejected\x18\x05 \x01(\bR\brejected\x123\n" +
+	"\x06filter\x18\x06 \x01(\v2\x1b.weir.storage.v1.ItemFilterR\x06filter\"F\n" +
 	"\x11ListItemsResponse\x121\n" +
-	"\x05items\x18\x01 \x03(\v2\x1b.weir.storage.v1.StoredItemR\x05items\"c\n" +
+	"\x05items\x18\x01 \x03(\v2\x1b.weir.storage.v1.StoredItemR\x05items\"\x87\x01\n" +
+	"\vTailRequest\x12\x19\n" +
+	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\x12\x14\n" +
+	"\x05after\x18\x02 \x01(\x04R\x05after\x12\x12\n" +
+	"\x04rule\x18\x03 \x01(\tR\x04rule\x123\n" +
+	"\x06filter\x18\x04 \x01(\v2\x1b.weir.storage.v1.ItemFilterR\x06filter\"Y\n" +
+	"\fTailResponse\x121\n" +
+	"\x05items\x18\x01 \x03(\v2\x1b.weir.storage.v1.StoredItemR\x05items\x12\x16\n" +
+	"\x06cursor\x18\x02 \x01(\x04R\x06cursor\"\xdd\x01\n" +
+	"\tMediaInfo\x12\x16\n" +
+	"\x06cursor\x18\x01 \x01(\x04R\x06cursor\x12\x10\n" +
+	"\x03url\x18\x02 \x01(\tR\x03url\x12\x16\n" +
+	"\x06sha256\x18\x03 \x01(\fR\x06sha256\x12\x12\n" +
+	"\x04size\x18\x04 \x01(\x04R\x04size\x12!\n" +
+	"\fcontent_type\x18\x05 \x01(\tR\vcontentType\x129\n" +
+	"\n" +
+	"fetched_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tfetchedAt\x12\x1c\n" +
+	"\ttruncated\x18\a \x01(\bR\ttruncated\"Y\n" +
+	"\x10ListMediaRequest\x12\x19\n" +
+	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\x12\x14\n" +
+	"\x05after\x18\x02 \x01(\x04R\x05after\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\x04R\x05limit\"E\n" +
+	"\x11ListMediaResponse\x120\n" +
+	"\x05media\x18\x01 \x03(\v2\x1a.weir.storage.v1.MediaInfoR\x05media\"b\n" +
+	"\x0fGetMediaRequest\x12\x19\n" +
+	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\x12\x12\n" +
+	"\x03url\x18\x02 \x01(\tH\x00R\x03url\x12\x18\n" +
+	"\x06sha256\x18\x03 \x01(\fH\x00R\x06sha256B\x06\n" +
+	"\x04file\"V\n" +
+	"\x10GetMediaResponse\x12.\n" +
+	"\x04info\x18\x01 \x01(\v2\x1a.weir.storage.v1.MediaInfoR\x04info\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\"c\n" +
 	"\x0eGetBodyRequest\x125\n" +
 	"\x04page\x18\x01 \x01(\v2\x1f.weir.storage.v1.GetPageRequestH\x00R\x04page\x12\x12\n" +
 	"\x03ref\x18\x02 \x01(\tH\x00R\x03refB\x06\n" +
@@ -1105,19 +2092,47 @@ const file_weir_storage_v1_storage_proto_rawDesc = "" +
 	"\x0fPutBodyResponse\x12\x10\n" +
 	"\x03ref\x18\x01 \x01(\tR\x03ref\",\n" +
 	"\x0fGetStatsRequest\x12\x19\n" +
-	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\"\x7f\n" +
+	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\"\xd9\x04\n" +
 	"\x10GetStatsResponse\x12\x1a\n" +
 	"\battempts\x18\x01 \x01(\x04R\battempts\x12\x14\n" +
 	"\x05pages\x18\x02 \x01(\x04R\x05pages\x12\x14\n" +
 	"\x05items\x18\x03 \x01(\x04R\x05items\x12#\n" +
-	"\rarchive_bytes\x18\x04 \x01(\x04R\farchiveBytes2\xfb\x03\n" +
+	"\rarchive_bytes\x18\x04 \x01(\x04R\farchiveBytes\x12K\n" +
+	"\bstatuses\x18\x05 \x03(\v2/.weir.storage.v1.GetStatsResponse.StatusesEntryR\bstatuses\x12E\n" +
+	"\x06errors\x18\x06 \x03(\v2-.weir.storage.v1.GetStatsResponse.ErrorsEntryR\x06errors\x12B\n" +
+	"\x05rules\x18\a \x03(\v2,.weir.storage.v1.GetStatsResponse.RulesEntryR\x05rules\x12\x18\n" +
+	"\arejects\x18\b \x01(\x04R\arejects\x12\x14\n" +
+	"\x05media\x18\t \x01(\x04R\x05media\x12\x1e\n" +
+	"\n" +
+	"duplicates\x18\n" +
+	" \x01(\x04R\n" +
+	"duplicates\x1a;\n" +
+	"\rStatusesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\rR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\x1a9\n" +
+	"\vErrorsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\x1a8\n" +
+	"\n" +
+	"RulesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"/\n" +
+	"\x12DeleteCrawlRequest\x12\x19\n" +
+	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\"G\n" +
+	"\x13DeleteCrawlResponse\x12\x1a\n" +
+	"\battempts\x18\x01 \x01(\x04R\battempts\x12\x14\n" +
+	"\x05items\x18\x02 \x01(\x04R\x05items2\xc5\x06\n" +
 	"\x0eStorageService\x12L\n" +
 	"\aGetPage\x12\x1f.weir.storage.v1.GetPageRequest\x1a .weir.storage.v1.GetPageResponse\x12T\n" +
 	"\tListPages\x12!.weir.storage.v1.ListPagesRequest\x1a\".weir.storage.v1.ListPagesResponse0\x01\x12T\n" +
-	"\tListItems\x12!.weir.storage.v1.ListItemsRequest\x1a\".weir.storage.v1.ListItemsResponse0\x01\x12N\n" +
+	"\tListItems\x12!.weir.storage.v1.ListItemsRequest\x1a\".weir.storage.v1.ListItemsResponse0\x01\x12E\n" +
+	"\x04Tail\x12\x1c.weir.storage.v1.TailRequest\x1a\x1d.weir.storage.v1.TailResponse0\x01\x12T\n" +
+	"\tListMedia\x12!.weir.storage.v1.ListMediaRequest\x1a\".weir.storage.v1.ListMediaResponse0\x01\x12Q\n" +
+	"\bGetMedia\x12 .weir.storage.v1.GetMediaRequest\x1a!.weir.storage.v1.GetMediaResponse0\x01\x12N\n" +
 	"\aGetBody\x12\x1f.weir.storage.v1.GetBodyRequest\x1a .weir.storage.v1.GetBodyResponse0\x01\x12N\n" +
 	"\aPutBody\x12\x1f.weir.storage.v1.PutBodyRequest\x1a .weir.storage.v1.PutBodyResponse(\x01\x12O\n" +
-	"\bGetStats\x12 .weir.storage.v1.GetStatsRequest\x1a!.weir.storage.v1.GetStatsResponseB;Z9github.com/weircrawl/weir/proto/weir/storage/v1;storagev1b\x06proto3"
+	"\bGetStats\x12 .weir.storage.v1.GetStatsRequest\x1a!.weir.storage.v1.GetStatsResponse\x12X\n" +
+	"\vDeleteCrawl\x12#.weir.storage.v1.DeleteCrawlRequest\x1a$.weir.storage.v1.DeleteCrawlResponseB;Z9github.com/weircrawl/weir/proto/weir/storage/v1;storagev1b\x06proto3"
 
 var (
 	file_weir_storage_v1_storage_proto_rawDescOnce sync.Once
@@ -1131,51 +2146,91 @@ func file_weir_storage_v1_storage_proto_rawDescGZIP() []byte {
 	return file_weir_storage_v1_storage_proto_rawDescData
 }
 
-var file_weir_storage_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_weir_storage_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_weir_storage_v1_storage_proto_goTypes = []any{
 	(*PageInfo)(nil),              // 0: weir.storage.v1.PageInfo
-	(*GetPageRequest)(nil),        // 1: weir.storage.v1.GetPageRequest
-	(*GetPageResponse)(nil),       // 2: weir.storage.v1.GetPageResponse
-	(*ListPagesRequest)(nil),      // 3: weir.storage.v1.ListPagesRequest
-	(*ListPagesResponse)(nil),     // 4: weir.storage.v1.ListPagesResponse
-	(*StoredItem)(nil),            // 5: weir.storage.v1.StoredItem
-	(*ListItemsRequest)(nil),      // 6: weir.storage.v1.ListItemsRequest
-	(*ListItemsResponse)(nil),     // 7: weir.storage.v1.ListItemsResponse
-	(*GetBodyRequest)(nil),        // 8: weir.storage.v1.GetBodyRequest
-	(*GetBodyResponse)(nil),       // 9: weir.storage.v1.GetBodyResponse
-	(*PutBodyRequest)(nil),        // 10: weir.storage.v1.PutBodyRequest
-	(*PutBodyResponse)(nil),       // 11: weir.storage.v1.PutBodyResponse
-	(*GetStatsRequest)(nil),       // 12: weir.storage.v1.GetStatsRequest
-	(*GetStatsResponse)(nil),      // 13: weir.storage.v1.GetStatsResponse
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
-	(v1.ErrorClass)(0),            // 15: weir.crawl.v1.ErrorClass
-	(v1.TaskKind)(0),              // 16: weir.crawl.v1.TaskKind
+	(*PageFilter)(nil),            // 1: weir.storage.v1.PageFilter
+	(*ItemFilter)(nil),            // 2: weir.storage.v1.ItemFilter
+	(*FieldValue)(nil),            // 3: weir.storage.v1.FieldValue
+	(*GetPageRequest)(nil),        // 4: weir.storage.v1.GetPageRequest
+	(*GetPageResponse)(nil),       // 5: weir.storage.v1.GetPageResponse
+	(*ListPagesRequest)(nil),      // 6: weir.storage.v1.ListPagesRequest
+	(*ListPagesResponse)(nil),     // 7: weir.storage.v1.ListPagesResponse
+	(*StoredItem)(nil),            // 8: weir.storage.v1.StoredItem
+	(*ListItemsRequest)(nil),      // 9: weir.storage.v1.ListItemsRequest
+	(*ListItemsResponse)(nil),     // 10: weir.storage.v1.ListItemsResponse
+	(*TailRequest)(nil),           // 11: weir.storage.v1.TailRequest
+	(*TailResponse)(nil),          // 12: weir.storage.v1.TailResponse
+	(*MediaInfo)(nil),             // 13: weir.storage.v1.MediaInfo
+	(*ListMediaRequest)(nil),      // 14: weir.storage.v1.ListMediaRequest
+	(*ListMediaResponse)(nil),     // 15: weir.storage.v1.ListMediaResponse
+	(*GetMediaRequest)(nil),       // 16: weir.storage.v1.GetMediaRequest
+	(*GetMediaResponse)(nil),      // 17: weir.storage.v1.GetMediaResponse
+	(*GetBodyRequest)(nil),        // 18: weir.storage.v1.GetBodyRequest
+	(*GetBodyResponse)(nil),       // 19: weir.storage.v1.GetBodyResponse
+	(*PutBodyRequest)(nil),        // 20: weir.storage.v1.PutBodyRequest
+	(*PutBodyResponse)(nil),       // 21: weir.storage.v1.PutBodyResponse
+	(*GetStatsRequest)(nil),       // 22: weir.storage.v1.GetStatsRequest
+	(*GetStatsResponse)(nil),      // 23: weir.storage.v1.GetStatsResponse
+	(*DeleteCrawlRequest)(nil),    // 24: weir.storage.v1.DeleteCrawlRequest
+	(*DeleteCrawlResponse)(nil),   // 25: weir.storage.v1.DeleteCrawlResponse
+	nil,                           // 26: weir.storage.v1.GetStatsResponse.StatusesEntry
+	nil,                           // 27: weir.storage.v1.GetStatsResponse.ErrorsEntry
+	nil,                           // 28: weir.storage.v1.GetStatsResponse.RulesEntry
+	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
+	(v1.ErrorClass)(0),            // 30: weir.crawl.v1.ErrorClass
+	(v1.TaskKind)(0),              // 31: weir.crawl.v1.TaskKind
 }
 var file_weir_storage_v1_storage_proto_depIdxs = []int32{
-	14, // 0: weir.storage.v1.PageInfo.fetched_at:type_name -> google.protobuf.Timestamp
-	15, // 1: weir.storage.v1.PageInfo.error:type_name -> weir.crawl.v1.ErrorClass
-	16, // 2: weir.storage.v1.PageInfo.kind:type_name -> weir.crawl.v1.TaskKind
-	0,  // 3: weir.storage.v1.GetPageResponse.page:type_name -> weir.storage.v1.PageInfo
-	0,  // 4: weir.storage.v1.ListPagesResponse.pages:type_name -> weir.storage.v1.PageInfo
-	5,  // 5: weir.storage.v1.ListItemsResponse.items:type_name -> weir.storage.v1.StoredItem
-	1,  // 6: weir.storage.v1.GetBodyRequest.page:type_name -> weir.storage.v1.GetPageRequest
-	1,  // 7: weir.storage.v1.StorageService.GetPage:input_type -> weir.storage.v1.GetPageRequest
-	3,  // 8: weir.storage.v1.StorageService.ListPages:input_type -> weir.storage.v1.ListPagesRequest
-	6,  // 9: weir.storage.v1.StorageService.ListItems:input_type -> weir.storage.v1.ListItemsRequest
-	8,  // 10: weir.storage.v1.StorageService.GetBody:input_type -> weir.storage.v1.GetBodyRequest
-	10, // 11: weir.storage.v1.StorageService.PutBody:input_type -> weir.storage.v1.PutBodyRequest
-	12, // 12: weir.storage.v1.StorageService.GetStats:input_type -> weir.storage.v1.GetStatsRequest
-	2,  // 13: weir.storage.v1.StorageService.GetPage:output_type -> weir.storage.v1.GetPageResponse
-	4,  // 14: weir.storage.v1.StorageService.ListPages:output_type -> weir.storage.v1.ListPagesResponse
-	7,  // 15: weir.storage.v1.StorageService.ListItems:output_type -> weir.storage.v1.ListItemsResponse
-	9,  // 16: weir.storage.v1.StorageService.GetBody:output_type -> weir.storage.v1.GetBodyResponse
-	11, // 17: weir.storage.v1.StorageService.PutBody:output_type -> weir.storage.v1.PutBodyResponse
-	13, // 18: weir.storage.v1.StorageService.GetStats:output_type -> weir.storage.v1.GetStatsResponse
-	13, // [13:19] is the sub-list for method output_type
-	7,  // [7:13] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	29, // 0: weir.storage.v1.PageInfo.fetched_at:type_name -> google.protobuf.Timestamp
+	30, // 1: weir.storage.v1.PageInfo.error:type_name -> weir.crawl.v1.ErrorClass
+	31, // 2: weir.storage.v1.PageInfo.kind:type_name -> weir.crawl.v1.TaskKind
+	30, // 3: weir.storage.v1.PageFilter.errors:type_name -> weir.crawl.v1.ErrorClass
+	29, // 4: weir.storage.v1.PageFilter.since:type_name -> google.protobuf.Timestamp
+	29, // 5: weir.storage.v1.PageFilter.until:type_name -> google.protobuf.Timestamp
+	31, // 6: weir.storage.v1.PageFilter.kind:type_name -> weir.crawl.v1.TaskKind
+	29, // 7: weir.storage.v1.ItemFilter.since:type_name -> google.protobuf.Timestamp
+	29, // 8: weir.storage.v1.ItemFilter.until:type_name -> google.protobuf.Timestamp
+	3,  // 9: weir.storage.v1.ItemFilter.fields:type_name -> weir.storage.v1.FieldValue
+	0,  // 10: weir.storage.v1.GetPageResponse.page:type_name -> weir.storage.v1.PageInfo
+	1,  // 11: weir.storage.v1.ListPagesRequest.filter:type_name -> weir.storage.v1.PageFilter
+	0,  // 12: weir.storage.v1.ListPagesResponse.pages:type_name -> weir.storage.v1.PageInfo
+	2,  // 13: weir.storage.v1.ListItemsRequest.filter:type_name -> weir.storage.v1.ItemFilter
+	8,  // 14: weir.storage.v1.ListItemsResponse.items:type_name -> weir.storage.v1.StoredItem
+	2,  // 15: weir.storage.v1.TailRequest.filter:type_name -> weir.storage.v1.ItemFilter
+	8,  // 16: weir.storage.v1.TailResponse.items:type_name -> weir.storage.v1.StoredItem
+	29, // 17: weir.storage.v1.MediaInfo.fetched_at:type_name -> google.protobuf.Timestamp
+	13, // 18: weir.storage.v1.ListMediaResponse.media:type_name -> weir.storage.v1.MediaInfo
+	13, // 19: weir.storage.v1.GetMediaResponse.info:type_name -> weir.storage.v1.MediaInfo
+	4,  // 20: weir.storage.v1.GetBodyRequest.page:type_name -> weir.storage.v1.GetPageRequest
+	26, // 21: weir.storage.v1.GetStatsResponse.statuses:type_name -> weir.storage.v1.GetStatsResponse.StatusesEntry
+	27, // 22: weir.storage.v1.GetStatsResponse.errors:type_name -> weir.storage.v1.GetStatsResponse.ErrorsEntry
+	28, // 23: weir.storage.v1.GetStatsResponse.rules:type_name -> weir.storage.v1.GetStatsResponse.RulesEntry
+	4,  // 24: weir.storage.v1.StorageService.GetPage:input_type -> weir.storage.v1.GetPageRequest
+	6,  // 25: weir.storage.v1.StorageService.ListPages:input_type -> weir.storage.v1.ListPagesRequest
+	9,  // 26: weir.storage.v1.StorageService.ListItems:input_type -> weir.storage.v1.ListItemsRequest
+	11, // 27: weir.storage.v1.StorageService.Tail:input_type -> weir.storage.v1.TailRequest
+	14, // 28: weir.storage.v1.StorageService.ListMedia:input_type -> weir.storage.v1.ListMediaRequest
+	16, // 29: weir.storage.v1.StorageService.GetMedia:input_type -> weir.storage.v1.GetMediaRequest
+	18, // 30: weir.storage.v1.StorageService.GetBody:input_type -> weir.storage.v1.GetBodyRequest
+	20, // 31: weir.storage.v1.StorageService.PutBody:input_type -> weir.storage.v1.PutBodyRequest
+	22, // 32: weir.storage.v1.StorageService.GetStats:input_type -> weir.storage.v1.GetStatsRequest
+	24, // 33: weir.storage.v1.StorageService.DeleteCrawl:input_type -> weir.storage.v1.DeleteCrawlRequest
+	5,  // 34: weir.storage.v1.StorageService.GetPage:output_type -> weir.storage.v1.GetPageResponse
+	7,  // 35: weir.storage.v1.StorageService.ListPages:output_type -> weir.storage.v1.ListPagesResponse
+	10, // 36: weir.storage.v1.StorageService.ListItems:output_type -> weir.storage.v1.ListItemsResponse
+	12, // 37: weir.storage.v1.StorageService.Tail:output_type -> weir.storage.v1.TailResponse
+	15, // 38: weir.storage.v1.StorageService.ListMedia:output_type -> weir.storage.v1.ListMediaResponse
+	17, // 39: weir.storage.v1.StorageService.GetMedia:output_type -> weir.storage.v1.GetMediaResponse
+	19, // 40: weir.storage.v1.StorageService.GetBody:output_type -> weir.storage.v1.GetBodyResponse
+	21, // 41: weir.storage.v1.StorageService.PutBody:output_type -> weir.storage.v1.PutBodyResponse
+	23, // 42: weir.storage.v1.StorageService.GetStats:output_type -> weir.storage.v1.GetStatsResponse
+	25, // 43: weir.storage.v1.StorageService.DeleteCrawl:output_type -> weir.storage.v1.DeleteCrawlResponse
+	34, // [34:44] is the sub-list for method output_type
+	24, // [24:34] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_weir_storage_v1_storage_proto_init() }
@@ -1183,7 +2238,11 @@ func file_weir_storage_v1_storage_proto_init() {
 	if File_weir_storage_v1_storage_proto != nil {
 		return
 	}
-	file_weir_storage_v1_storage_proto_msgTypes[8].OneofWrappers = []any{
+	file_weir_storage_v1_storage_proto_msgTypes[16].OneofWrappers = []any{
+		(*GetMediaRequest_Url)(nil),
+		(*GetMediaRequest_Sha256)(nil),
+	}
+	file_weir_storage_v1_storage_proto_msgTypes[18].OneofWrappers = []any{
 		(*GetBodyRequest_Page)(nil),
 		(*GetBodyRequest_Ref)(nil),
 	}
@@ -1193,7 +2252,7 @@ func file_weir_storage_v1_storage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_storage_v1_storage_proto_rawDesc), len(file_weir_storage_v1_storage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

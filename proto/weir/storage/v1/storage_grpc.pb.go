@@ -21,12 +21,16 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	StorageService_GetPage_FullMethodName   = "/weir.storage.v1.StorageService/GetPage"
-	StorageService_ListPages_FullMethodName = "/weir.storage.v1.StorageService/ListPages"
-	StorageService_ListItems_FullMethodName = "/weir.storage.v1.StorageService/ListItems"
-	StorageService_GetBody_FullMethodName   = "/weir.storage.v1.StorageService/GetBody"
-	StorageService_PutBody_FullMethodName   = "/weir.storage.v1.StorageService/PutBody"
-	StorageService_GetStats_FullMethodName  = "/weir.storage.v1.StorageService/GetStats"
+	StorageService_GetPage_FullMethodName     = "/weir.storage.v1.StorageService/GetPage"
+	StorageService_ListPages_FullMethodName   = "/weir.storage.v1.StorageService/ListPages"
+	StorageService_ListItems_FullMethodName   = "/weir.storage.v1.StorageService/ListItems"
+	StorageService_Tail_FullMethodName        = "/weir.storage.v1.StorageService/Tail"
+	StorageService_ListMedia_FullMethodName   = "/weir.storage.v1.StorageService/ListMedia"
+	StorageService_GetMedia_FullMethodName    = "/weir.storage.v1.StorageService/GetMedia"
+	StorageService_GetBody_FullMethodName     = "/weir.storage.v1.StorageService/GetBody"
+	StorageService_PutBody_FullMethodName     = "/weir.storage.v1.StorageService/PutBody"
+	StorageService_GetStats_FullMethodName    = "/weir.storage.v1.StorageService/GetStats"
+	StorageService_DeleteCrawl_FullMethodName = "/weir.storage.v1.StorageService/DeleteCrawl"
 )
 
 // StorageServiceClient is the client API for StorageService service.
@@ -44,6 +48,15 @@ type StorageServiceClient interface {
 	// to what is committed now. Ask again with the last cursor for what came since:
 	// no item is missed and none comes twice.
 	ListItems(ctx context.Context, in *ListItemsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListItemsResponse], error)
+	// Tail streams a crawl's items as they are committed, from a cursor on. It ends
+	// when the crawl has ended and everything was sent. A client that lost the stream
+	// goes on with the last cursor: no item is missed and none comes twice.
+	Tail(ctx context.Context, in *TailRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TailResponse], error)
+	// ListMedia streams the files that a crawl's items refer to and that were stored,
+	// in the order of their commit. A file that was visited again comes again.
+	ListMedia(ctx context.Context, in *ListMediaRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListMediaResponse], error)
+	// GetMedia streams one such file. NOT_FOUND without one.
+	GetMedia(ctx context.Context, in *GetMediaRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetMediaResponse], error)
 	// GetBody streams a body, stored under a URL or, before its record was
 	// committed, under a reference. NOT_FOUND without one.
 	GetBody(ctx context.Context, in *GetBodyRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetBodyResponse], error)
@@ -52,6 +65,10 @@ type StorageServiceClient interface {
 	PutBody(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[PutBodyRequest, PutBodyResponse], error)
 	// GetStats counts what is stored of a crawl.
 	GetStats(ctx context.Context, in *GetStatsRequest, opts ...grpc.CallOption) (*GetStatsResponse, error)
+	// DeleteCrawl deletes what is kept of a crawl: its log, items, files and bodies.
+	// Nothing of it is found any more when the call returns; the space is given back
+	// bit by bit. What is still on its way to storage is kept as if of a new crawl.
+	DeleteCrawl(ctx context.Context, in *DeleteCrawlRequest, opts ...grpc.CallOption) (*DeleteCrawlResponse, error)
 }
 
 type storageServiceClient struct {
@@ -110,9 +127,66 @@ func (c *storageServiceClient) ListItems(ctx context.Context, in *ListItemsReque
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type StorageService_ListItemsClient = grpc.ServerStreamingClient[ListItemsResponse]
 
+func (c *storageServiceClient) Tail(ctx context.Context, in *TailRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TailResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[2], StorageService_Tail_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[TailRequest, TailResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_TailClient = grpc.ServerStreamingClient[TailResponse]
+
+func (c *storageServiceClient) ListMedia(ctx context.Context, in *ListMediaRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListMediaResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[3], StorageService_ListMedia_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ListMediaRequest, ListMediaResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_ListMediaClient = grpc.ServerStreamingClient[ListMediaResponse]
+
+func (c *storageServiceClient) GetMedia(ctx context.Context, in *GetMediaRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetMediaResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[4], StorageService_GetMedia_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[GetMediaRequest, GetMediaResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_GetMediaClient = grpc.ServerStreamingClient[GetMediaResponse]
+
 func (c *storageServiceClient) GetBody(ctx context.Context, in *GetBodyRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetBodyResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[2], StorageService_GetBody_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[5], StorageService_GetBody_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +205,7 @@ type StorageService_GetBodyClient = grpc.ServerStreamingClient[GetBodyResponse]
 
 func (c *storageServiceClient) PutBody(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[PutBodyRequest, PutBodyResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[3], StorageService_PutBody_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[6], StorageService_PutBody_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -146,6 +220,16 @@ func (c *storageServiceClient) GetStats(ctx context.Context, in *GetStatsRequest
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetStatsResponse)
 	err := c.cc.Invoke(ctx, StorageService_GetStats_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *storageServiceClient) DeleteCrawl(ctx context.Context, in *DeleteCrawlRequest, opts ...grpc.CallOption) (*DeleteCrawlResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteCrawlResponse)
+	err := c.cc.Invoke(ctx, StorageService_DeleteCrawl_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -167,6 +251,15 @@ type StorageServiceServer interface {
 	// to what is committed now. Ask again with the last cursor for what came since:
 	// no item is missed and none comes twice.
 	ListItems(*ListItemsRequest, grpc.ServerStreamingServer[ListItemsResponse]) error
+	// Tail streams a crawl's items as they are committed, from a cursor on. It ends
+	// when the crawl has ended and everything was sent. A client that lost the stream
+	// goes on with the last cursor: no item is missed and none comes twice.
+	Tail(*TailRequest, grpc.ServerStreamingServer[TailResponse]) error
+	// ListMedia streams the files that a crawl's items refer to and that were stored,
+	// in the order of their commit. A file that was visited again comes again.
+	ListMedia(*ListMediaRequest, grpc.ServerStreamingServer[ListMediaResponse]) error
+	// GetMedia streams one such file. NOT_FOUND without one.
+	GetMedia(*GetMediaRequest, grpc.ServerStreamingServer[GetMediaResponse]) error
 	// GetBody streams a body, stored under a URL or, before its record was
 	// committed, under a reference. NOT_FOUND without one.
 	GetBody(*GetBodyRequest, grpc.ServerStreamingServer[GetBodyResponse]) error
@@ -175,6 +268,10 @@ type StorageServiceServer interface {
 	PutBody(grpc.ClientStreamingServer[PutBodyRequest, PutBodyResponse]) error
 	// GetStats counts what is stored of a crawl.
 	GetStats(context.Context, *GetStatsRequest) (*GetStatsResponse, error)
+	// DeleteCrawl deletes what is kept of a crawl: its log, items, files and bodies.
+	// Nothing of it is found any more when the call returns; the space is given back
+	// bit by bit. What is still on its way to storage is kept as if of a new crawl.
+	DeleteCrawl(context.Context, *DeleteCrawlRequest) (*DeleteCrawlResponse, error)
 	mustEmbedUnimplementedStorageServiceServer()
 }
 
@@ -194,6 +291,15 @@ func (UnimplementedStorageServiceServer) ListPages(*ListPagesRequest, grpc.Serve
 func (UnimplementedStorageServiceServer) ListItems(*ListItemsRequest, grpc.ServerStreamingServer[ListItemsResponse]) error {
 	return status.Error(codes.Unimplemented, "method ListItems not implemented")
 }
+func (UnimplementedStorageServiceServer) Tail(*TailRequest, grpc.ServerStreamingServer[TailResponse]) error {
+	return status.Error(codes.Unimplemented, "method Tail not implemented")
+}
+func (UnimplementedStorageServiceServer) ListMedia(*ListMediaRequest, grpc.ServerStreamingServer[ListMediaResponse]) error {
+	return status.Error(codes.Unimplemented, "method ListMedia not implemented")
+}
+func (UnimplementedStorageServiceServer) GetMedia(*GetMediaRequest, grpc.ServerStreamingServer[GetMediaResponse]) error {
+	return status.Error(codes.Unimplemented, "method GetMedia not implemented")
+}
 func (UnimplementedStorageServiceServer) GetBody(*GetBodyRequest, grpc.ServerStreamingServer[GetBodyResponse]) error {
 	return status.Error(codes.Unimplemented, "method GetBody not implemented")
 }
@@ -202,6 +308,9 @@ func (UnimplementedStorageServiceServer) PutBody(grpc.ClientStreamingServer[PutB
 }
 func (UnimplementedStorageServiceServer) GetStats(context.Context, *GetStatsRequest) (*GetStatsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetStats not implemented")
+}
+func (UnimplementedStorageServiceServer) DeleteCrawl(context.Context, *DeleteCrawlRequest) (*DeleteCrawlResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteCrawl not implemented")
 }
 func (UnimplementedStorageServiceServer) mustEmbedUnimplementedStorageServiceServer() {}
 func (UnimplementedStorageServiceServer) testEmbeddedByValue()                        {}
@@ -264,6 +373,39 @@ func _StorageService_ListItems_Handler(srv interface{}, stream grpc.ServerStream
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type StorageService_ListItemsServer = grpc.ServerStreamingServer[ListItemsResponse]
 
+func _StorageService_Tail_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(TailRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(StorageServiceServer).Tail(m, &grpc.GenericServerStream[TailRequest, TailResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_TailServer = grpc.ServerStreamingServer[TailResponse]
+
+func _StorageService_ListMedia_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ListMediaRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(StorageServiceServer).ListMedia(m, &grpc.GenericServerStream[ListMediaRequest, ListMediaResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_ListMediaServer = grpc.ServerStreamingServer[ListMediaResponse]
+
+func _StorageService_GetMedia_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(GetMediaRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(StorageServiceServer).GetMedia(m, &grpc.GenericServerStream[GetMediaRequest, GetMediaResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_GetMediaServer = grpc.ServerStreamingServer[GetMediaResponse]
+
 func _StorageService_GetBody_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(GetBodyRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -300,6 +442,24 @@ func _StorageService_GetStats_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _StorageService_DeleteCrawl_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteCrawlRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StorageServiceServer).DeleteCrawl(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StorageService_DeleteCrawl_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StorageServiceServer).DeleteCrawl(ctx, req.(*DeleteCrawlRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // StorageService_ServiceDesc is the grpc.ServiceDesc for StorageService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -315,6 +475,10 @@ var StorageService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "GetStats",
 			Handler:    _StorageService_GetStats_Handler,
 		},
+		{
+			MethodName: "DeleteCrawl",
+			Handler:    _StorageService_DeleteCrawl_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -325,6 +489,21 @@ var StorageService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "ListItems",
 			Handler:       _StorageService_ListItems_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Tail",
+			Handler:       _StorageService_Tail_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ListMedia",
+			Handler:       _StorageService_ListMedia_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "GetMedia",
+			Handler:       _StorageService_GetMedia_Handler,
 			ServerStreams: true,
 		},
 		{
