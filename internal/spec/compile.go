@@ -26,6 +26,8 @@ type Compiled struct {
 	Scope *crawl.Scope
 	// Agent is the product token that is matched in robots.txt.
 	Agent string
+	// SeedHosts are those of the seeds, as URL.HostPort has them.
+	SeedHosts []string
 	// Rules make items, in the order of the spec; empty means the default page item.
 	Rules []*ExtractRule
 
@@ -55,6 +57,8 @@ func Compile(c *crawlv1.Crawl) (*Compiled, error) {
 		Spec:     s,
 		Canon:    canonicalizer(s.GetCanonical()),
 		Agent:    robots.ProductToken(s.GetFetch().GetUserAgent()),
+
+		SeedHosts: slices.Clone(c.GetSeedHosts()),
 	}
 	scope, err := compileScope(s.GetScope(), s.GetTraps(), c.GetSeedHosts())
 	if err != nil {

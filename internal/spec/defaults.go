@@ -47,6 +47,16 @@ func Defaults() *crawlv1.CrawlSpec {
 			MaxBody:      proto.Int64(10 << 20),
 			MaxRedirects: proto.Uint32(10),
 			Retries:      proto.Uint32(2),
+			Cookies:      proto.Bool(true),
+			MinSpeed:     proto.Int64(100),
+			Render:       crawlv1.Render_RENDER_NEVER,
+			Browser: &crawlv1.Browser{
+				Wait:        crawlv1.BrowserWait_BROWSER_WAIT_NETWORK_IDLE,
+				WaitTimeout: durationpb.New(10 * time.Second),
+				MaxRequests: proto.Uint32(200),
+				Width:       1280,
+				Height:      800,
+			},
 		},
 		Parse: &crawlv1.Parse{
 			FollowLinks:    proto.Bool(true),

@@ -224,43 +224,6 @@ func delayOf(s *crawlv1.Politeness) time.Duration {
 	return time.Second
 }
 
-func (c *checker) fetch(s *crawlv1.Fetch) {
-	if hasControl(s.GetUserAgent()) {
-		c.addf("fetch.user_agent", "must be one line of printable characters")
-	}
-	for _, name := range sortedKeys(s.GetHeaders()) {
-		c.header("fetch.headers."+name, name, s.GetHeaders()[name])
-	}
-	if s.GetTimeout() != nil {
-		c.duration("fetch.timeout", s.GetTimeout(), time.Millisecond, 10*time.Minute)
-	}
-	if s == nil {
-		return
-	}
-	if s.MaxBody != nil && (s.GetMaxBody() < 1 || s.GetMaxBody() > 256<<20) {
-		c.addf("fetch.max_body", "must be between 1 and 256MiB, not %s", FormatSize(s.GetMaxBody()))
-	}
-	c.between("fetch.max_redirects", uint64(s.GetMaxRedirects()), 0, 50)
-	c.between("fetch.retries", uint64(s.GetRetries()), 0, 20)
-}
-
-func (c *checker) header(path, name, value string) {
-	switch strings.ToLower(name) {
-	case "user-agent":
-		c.addf(path, "is set with fetch.user_agent")
-		return
-	case "host", "connection", "content-length", "transfer-encoding", "accept-encoding", "trailer", "te", "upgrade":
-		c.addf(path, "is set by the fetcher itself")
-		return
-	}
-	if !isToken(name) {
-		c.addf(path, "%q is not the name of a header", name)
-	}
-	if hasControl(value) {
-		c.addf(path, "must be one line of printable characters")
-	}
-}
-
 // duration checks a duration; a most of 0 means that only the least counts.
 func (c *checker) duration(path string, d *durationpb.Duration, least, most time.Duration) {
 	if d == nil {

@@ -80,6 +80,7 @@ func (a *app) submitCmd() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		a.warn(s)
 		files := s.GetSeeds().GetFiles()
 		resp, err := c.Crawls.CreateCrawl(ctx, &schedulerv1.CreateCrawlRequest{Spec: s})
 		if err != nil {

@@ -139,6 +139,7 @@ func (a *app) crawlSpec(f crawlFlags, args []string) (*crawlv1.CrawlSpec, error)
 	if seeds := s.GetSeeds(); len(seeds.GetUrls()) == 0 && len(seeds.GetSitemaps()) == 0 && len(seeds.GetFiles()) == 0 {
 		return nil, crawl.Errorf(crawl.Invalid, "%s: seeds: name at least one URL in seeds.urls or seeds.sitemaps, or a file of them in seeds.files", args[0])
 	}
+	a.warn(s)
 	return s, nil
 }
 

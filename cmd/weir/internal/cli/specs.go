@@ -44,7 +44,7 @@ func decodeArgs(args, sets []string) (s *crawlv1.CrawlSpec, dir string, err erro
 		if err != nil {
 			return nil, "", crawl.Errorf(crawl.Invalid, "%s", noSpec(args[0], err))
 		}
-		s, err := spec.Decode(args[0], data, sets, readSchemas(filepath.Dir(args[0])), parser.CheckSpec)
+		s, err := spec.Decode(args[0], data, sets, readFiles(filepath.Dir(args[0])), parser.CheckSpec)
 		return s, filepath.Dir(args[0]), err
 	}
 	for _, arg := range args {
@@ -52,36 +52,8 @@ func decodeArgs(args, sets []string) (s *crawlv1.CrawlSpec, dir string, err erro
 			return nil, "", crawl.Errorf(crawl.Invalid, "%s is a file: give one spec, or URLs, not both", arg)
 		}
 	}
-	s, err = spec.FromURLs(args, sets, readSchemas("."), parser.CheckSpec)
+	s, err = spec.FromURLs(args, sets, readFiles("."), parser.CheckSpec)
 	return s, ".", err
-}
-
-// readSchemas puts the JSON Schemas that rules name as files into the spec: the
-// services see no files of the client.
-func readSchemas(dir string) func(*crawlv1.CrawlSpec) error {
-	return func(s *crawlv1.CrawlSpec) error {
-		for i, r := range s.GetExtract() {
-			name := r.GetSchema()
-			if name == "" || strings.HasPrefix(strings.TrimSpace(name), "{") {
-				continue
-			}
-			if !filepath.IsAbs(name) {
-				name = filepath.Join(dir, name)
-			}
-			data, err := os.ReadFile(name)
-			if err == nil && len(data) > spec.MaxSize/2 {
-				err = fmt.Errorf("it has %d bytes, the most is %d", len(data), spec.MaxSize/2)
-			}
-			if pe, ok := errors.AsType[*os.PathError](err); ok {
-				err = pe.Err
-			}
-			if err != nil {
-				return &spec.Problem{Path: fmt.Sprintf("extract[%d].schema", i), Text: fmt.Sprintf("cannot read %s: %v", name, err)}
-			}
-			r.Schema = strings.TrimSpace(string(data))
-		}
-		return nil
-	}
 }
 
 // isURL tells a URL from the name of a file.
@@ -142,9 +114,11 @@ func (a *app) specCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := spec.Decode(file, data, sets, readSchemas(filepath.Dir(file)), parser.CheckSpec); err != nil {
+			s, err := spec.Decode(file, data, sets, readFiles(filepath.Dir(file)), parser.CheckSpec)
+			if err != nil {
 				return err
 			}
+			a.warn(s)
 			_, err = fmt.Fprintf(a.Stdout, "%s is a valid spec\n", file)
 			return err
 		},

@@ -72,6 +72,9 @@ func TestMistakes(t *testing.T) {
 		{"spec validate DIR/css.yaml", 2, "DIR/css.yaml:1:34: extract[0].fields.a.css: "},
 		{"spec validate DIR/noschema.yaml", 2, "DIR/noschema.yaml:1:21: extract[0].schema: cannot read DIR/none.json: no such file or directory"},
 		{"spec validate DIR/schema.yaml", 2, "DIR/schema.yaml:1:21: extract[0].schema: is not a JSON Schema: "},
+		{"spec validate DIR/noca.yaml", 2, "DIR/noca.yaml:1:15: fetch.tls.ca: cannot read DIR/none.pem: no such file or directory"},
+		{"spec validate DIR/ca.yaml", 2, "DIR/ca.yaml:1:15: fetch.tls.ca: x.json has no certificate in PEM form (-----BEGIN CERTIFICATE-----)"},
+		{"spec validate DIR/cut.yaml", 2, "DIR/cut.yaml:1:15: fetch.tls.client_cert: has no certificate in PEM form"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.args, func(t *testing.T) {
@@ -84,6 +87,10 @@ func TestMistakes(t *testing.T) {
 			write(t, dir, "noschema.yaml", "extract: [{name: x, schema: none.json, fields: {a: {css: p}}}]\n")
 			write(t, dir, "schema.yaml", "extract: [{name: x, schema: x.json, fields: {a: {css: p}}}]\n")
 			write(t, dir, "x.json", `{"type": "objec"}`)
+			write(t, dir, "noca.yaml", "fetch: {tls: {ca: none.pem}}\n")
+			write(t, dir, "ca.yaml", "fetch: {tls: {ca: x.json}}\n")
+			write(t, dir, "cut.yaml", "fetch: {tls: {client_cert: cut.pem, client_key_env: WEIR_SECRET_K}}\n")
+			write(t, dir, "cut.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n")
 			got := weir(t, strings.Fields(strings.ReplaceAll(tt.args, "DIR", dir))...)
 			want := "weir: " + strings.ReplaceAll(tt.want, "DIR", dir)
 			if got.code != tt.code || !strings.HasPrefix(got.stderr, want) || got.stdout != "" {
@@ -120,6 +127,15 @@ func TestPrints(t *testing.T) {
 				t.Errorf("exit code %d, %s%s", got.code, got.stderr, got.stdout)
 			}
 		})
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	file := write(t, t.TempDir(), "insecure.yaml", "fetch: {tls: {insecure: true}}\n")
+	got := weir(t, "spec", "validate", file)
+	if got.code != 0 || got.stdout != file+" is a valid spec\n" || !strings.HasPrefix(got.stderr, "weir: warning: fetch.tls.insecure: any certificate is accepted") {
+		t.Errorf("exit code %d, %s%s", got.code, got.stderr, got.stdout)
 	}
 }
 
