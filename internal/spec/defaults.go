@@ -79,7 +79,7 @@ func Defaults() *crawlv1.CrawlSpec {
 }
 
 // Resolve returns a copy of s with every default filled in, all sections present
-// (but recrawl, whose absence means never) and a name. It does not validate.
+// (but recrawl and extractor, whose absence means never and none) and a name. It does not validate.
 func Resolve(s *crawlv1.CrawlSpec) *crawlv1.CrawlSpec {
 	out := &crawlv1.CrawlSpec{}
 	if s != nil {
@@ -93,6 +93,8 @@ func Resolve(s *crawlv1.CrawlSpec) *crawlv1.CrawlSpec {
 		out.Politeness.MaxDelay = proto.CloneOf(longDelay)
 	}
 	resolveRecrawl(out.GetRecrawl())
+	resolveExtractor(out.GetExtractor())
+	resolveExtractor(out.GetExtractor())
 	for _, rule := range out.GetExtract() {
 		typeFields(rule.GetFields())
 	}

@@ -83,6 +83,8 @@ func check(s *crawlv1.CrawlSpec) []*Problem {
 	c.parse(s.GetParse())
 	c.extract(s.GetExtract(), s.GetParse())
 	c.follow(s.GetFollow())
+	c.extractor(s.GetExtractor())
+	c.extractor(s.GetExtractor())
 	c.recrawl(s.GetRecrawl())
 	if s.Weight != nil {
 		c.between("weight", uint64(s.GetWeight()), 1, 1000)

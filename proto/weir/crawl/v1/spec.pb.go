@@ -519,7 +519,8 @@ type CrawlSpec struct {
 	Fetch *Fetch `protobuf:"bytes,9,opt,name=fetch,proto3" json:"fetch,omitempty"`
 	// What is read from a page besides items.
 	Parse *Parse `protobuf:"bytes,10,opt,name=parse,proto3" json:"parse,omitempty"`
-	// Rules that make items. Default: one item a page with its title and facts.
+	// Rules that make items. Default: one item a page with its title and facts; none with
+	// an extractor.
 	Extract []*ExtractRule `protobuf:"bytes,11,rep,name=extract,proto3" json:"extract,omitempty"`
 	// When pages are visited again. Default: never. A crawl that visits again does
 	// not finish by itself: a limit or a cancel ends it.
