@@ -16,6 +16,7 @@
 //	set         lets the consumers that a session takes from change
 //	batch       hands them in batches
 //	disposition says what becomes of a message after its handler
+//	held        puts pages aside that wait for something of their own crawl
 //	deadletter  moves messages that used up their deliveries, and lists them
 //	sweep       finds those among them that no advisory has come for
 //	lag         counts what waits for consumers

@@ -29,17 +29,29 @@ func (b *Bus) InFlight(ctx context.Context) (map[uint64]struct{}, error) {
 		if err != nil {
 			return nil, unavailable("look at stream "+name, err)
 		}
-		if err := b.scan(ctx, s.CachedInfo(), leases); err != nil {
+		info := s.CachedInfo()
+		if err := b.scan(ctx, info, 1, leases); err != nil {
+			return nil, err
+		}
+		if name != StreamPages {
+			continue
+		}
+		// What was put aside or came back meanwhile moved to the end of this stream.
+		end := info.State.LastSeq + 1
+		if info, err = s.Info(ctx); err != nil {
+			return nil, unavailable("look at stream "+name, err)
+		}
+		if err := b.scan(ctx, info, end, leases); err != nil {
 			return nil, err
 		}
 	}
 	return leases, nil
 }
 
-// scan reads the leases of what a stream held when info was taken. What came
+// scan reads the leases of what a stream held, from a sequence on, when info was taken. What came
 // since was, at that time, in the stream before, which has been read.
-func (b *Bus) scan(ctx context.Context, info *jetstream.StreamInfo, leases map[uint64]struct{}) error {
-	next := max(1, info.State.FirstSeq)
+func (b *Bus) scan(ctx context.Context, info *jetstream.StreamInfo, from uint64, leases map[uint64]struct{}) error {
+	next := max(from, info.State.FirstSeq)
 	for failures := 0; next <= info.State.LastSeq; {
 		req := readRequest{Seq: next, Batch: readMessages, MaxBytes: readBytes}
 		last, err := b.read(ctx, info.Config.Name, req, func(_ uint64, m *nats.Msg) {

@@ -24,6 +24,7 @@ const (
 
 	subjectTask   = "weir.task."
 	subjectPage   = "weir.page."
+	subjectHeld   = "weir.held."
 	subjectRecord = "weir.record."
 	subjectResult = "weir.result."
 	subjectLinks  = "weir.links."

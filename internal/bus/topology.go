@@ -145,7 +145,7 @@ func (b *Bus) streams() []jetstream.StreamConfig {
 	dead.Discard = jetstream.DiscardOld
 	return []jetstream.StreamConfig{
 		tasks,
-		queue(StreamPages, "fetched pages to be parsed", b.cfg.Pages, subjectPage+"*"),
+		queue(StreamPages, "fetched pages to be parsed", b.cfg.Pages, subjectPage+"*", subjectHeld+"*"),
 		queue(StreamRecords, "records to be stored", b.cfg.Records, subjectRecord+"*"),
 		queue(StreamResults, "results and links for the frontier", b.cfg.Results, subjectResult+"*", subjectLinks+"*.*"),
 		dead,
@@ -188,11 +188,15 @@ func (b *Bus) ResetConsumers(ctx context.Context) error {
 	return nil
 }
 
-// PurgeCrawl removes the tasks of a crawl that no fetcher has taken yet.
+// PurgeCrawl removes the tasks of a crawl that no fetcher has taken yet, and its pages
+// that are put aside.
 func (b *Bus) PurgeCrawl(ctx context.Context, crawlID string) error {
 	s, err := b.js.Stream(ctx, StreamTasks)
 	if err != nil {
 		return unavailable("purge crawl "+crawlID, err)
 	}
-	return unavailable("purge crawl "+crawlID, s.Purge(ctx, jetstream.WithPurgeSubject(subjectTask+"*."+token(crawlID))))
+	if err := s.Purge(ctx, jetstream.WithPurgeSubject(subjectTask+"*."+token(crawlID))); err != nil {
+		return unavailable("purge crawl "+crawlID, err)
+	}
+	return b.dropHeld(ctx, crawlID)
 }
