@@ -1,7 +1,6 @@
 package robots
 
 import (
-	"regexp"
 	"strings"
 	"testing"
 )
@@ -10,6 +9,8 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("User-agent: *\nDisallow: /a*b$\nAllow: /%61\nCrawl-delay: 1\nSitemap: http://h/s"), "a", "/a%20b?c")
 	f.Add([]byte("\xef\xbb\xbfuser agent *\rdisallow /\r\n:\n"), "FooBot/1", "")
 	f.Add([]byte("User-agent: foo\nUser-agent: *\nAllow: *$$\nDisallow: %"), "foo", "/%2")
+	f.Add([]byte("Disallow: /\nuser-agent: a/1 # x\r\n\r\nDisalow: /\xe3\x83\x84\nuser-agent: A\nallow:*"), "A", "/%e3%83%84?q=%2F")
+	f.Add([]byte("<!doctype html>\n<p>User-agent: *</p>\x00"), "Mozilla/5.0 (compatible; b)", "?")
 	f.Fuzz(func(t *testing.T, body []byte, agent, path string) {
 		r := Parse(body)
 		g := r.Agent(ProductToken(agent))
@@ -23,7 +24,7 @@ func FuzzParse(f *testing.F) {
 		if d, ok := g.CrawlDelay(); d < 0 || d > maxDelay || !ok && d != 0 {
 			t.Errorf("crawl-delay %v, %v", d, ok)
 		}
-		if again, _ := r.Agent(ProductToken(agent)).Allowed(path); again != allowed {
+		if again, l := Parse(Head(body)).Agent(ProductToken(agent)).Allowed(path); again != allowed || l != line {
 			t.Error("not the same answer twice")
 		}
 		if n := normalise(path, false); normalise(n, false) != n {
@@ -33,27 +34,58 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzMatch compares the matcher with a regular expression made of the pattern.
+// FuzzMatch compares one rule with the reference.
 func FuzzMatch(f *testing.F) {
-	f.Add("/a*b$", "/a/b")
-	f.Add("/**.php", "/x.php?y")
-	f.Add("*a*a$", "/xaxa")
-	f.Add("$", "/")
+	for _, s := range [][2]string{
+		{"/a*b$", "/a/b"}, {"/**.php", "/x.php?y"}, {"*a*a$", "/xaxa"}, {"$", "/"}, {"/%2a*%2A", "/**"}, {"/a$$", "/a$"}, {"/*aba*ab$", "/abab"},
+		{"/?a=%2F", "/?a=/"}, {"/%3f/%2F", "/%3F//"}, {"/ツ", "/%e3%83%84"}, {"%", "/%"}, {"/%4%41", "/%4A"}, {strings.Repeat("*a", 50) + "b", "/" + strings.Repeat("a", 99)},
+	} {
+		f.Add(s[0], s[1])
+	}
 	f.Fuzz(func(t *testing.T, value, target string) {
-		p := compile(value)
-		target = normalise(target, false)
-		body, end := strings.CutSuffix(value, "$")
-		body = normalise(body, true)
-		expr := `\A` + strings.ReplaceAll(regexp.QuoteMeta(body), `\*`, `[\s\S]*`)
-		if end {
-			expr += `\z`
+		if len(value)*len(target) > 1<<16 {
+			return // too much for the reference
 		}
-		re, err := regexp.Compile(expr)
-		if err != nil {
+		p := compile(value)
+		if got, want := p.match(normalise(target, false)), referenceMatch(value, target); got != want {
+			t.Errorf("pattern %q target %q: %v, the reference says %v", value, target, got, want)
+		}
+	})
+}
+
+// FuzzAllowed compares the verdict of many rules with the reference. Each line of
+// rules is one: + allows, everything else disallows.
+func FuzzAllowed(f *testing.F) {
+	f.Add("+/p\n-/", "/page")
+	f.Add("+/page\n-/*.htm", "/page.htm")
+	f.Add("-/a\n+/%61\n-/a$\n+*", "/a")
+	f.Add("-/ツ\n+/%e3*84$", "/ツ?x=%2F")
+	f.Add("+/$\n-/", "")
+	f.Fuzz(func(t *testing.T, rules, path string) {
+		var text strings.Builder
+		text.WriteString("User-agent: *\n")
+		var known []referenceRule
+		for rule := range strings.SplitSeq(rules, "\n") {
+			if rule == "" {
+				continue
+			}
+			value := trim(rule[1:])
+			if strings.ContainsAny(value, "\r#") {
+				return // the file's syntax, not the matcher's
+			}
+			field := "Disallow: "
+			if rule[0] == '+' {
+				field = "Allow: "
+			}
+			text.WriteString(field + value + "\n")
+			known = append(known, referenceRule{rule[0] == '+', value})
+		}
+		if len(rules)*len(path) > 1<<16 || strings.Contains(path, "#") {
 			return
 		}
-		if got, want := p.match(target), re.MatchString(target); got != want {
-			t.Errorf("pattern %q target %q: %v, want %v", value, target, got, want)
+		got, line := Parse([]byte(text.String())).Agent("a").Allowed(path)
+		if want := referenceAllowed(known, path); got != want {
+			t.Errorf("%q by\n%s= %v (%s), the reference says %v", path, text.String(), got, line.Text, want)
 		}
 	})
 }

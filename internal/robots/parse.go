@@ -1,6 +1,7 @@
 package robots
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 	"strings"
@@ -20,14 +21,23 @@ func Parse(body []byte) *Rules {
 	return p.rules
 }
 
-// strip drops the byte order mark, whole or begun, and what is over the limit. A
-// line cut by the limit goes too: half a pattern would match more than was meant.
-func strip(body []byte) string {
-	cut := len(body) > MaxSize
-	text := string(body[:min(len(body), MaxSize)])
-	if cut && !isEOL(body[MaxSize]) {
-		text = text[:strings.LastIndexAny(text, "\r\n")+1]
+// Head returns the part of a robots.txt that Parse reads, which is all of one that is
+// not longer than MaxSize. A line cut by the limit is left out: half a pattern would
+// match more than was meant. To be used by whoever keeps the text, so that it means
+// the same when it is read again.
+func Head(body []byte) []byte {
+	if len(body) <= MaxSize {
+		return body
 	}
+	if isEOL(body[MaxSize]) {
+		return body[:MaxSize]
+	}
+	return body[:bytes.LastIndexAny(body[:MaxSize], "\r\n")+1]
+}
+
+// strip drops what is over the limit, and the byte order mark, whole or begun.
+func strip(body []byte) string {
+	text := string(Head(body))
 	for _, c := range []byte("\xef\xbb\xbf") {
 		if text == "" || text[0] != c {
 			break

@@ -42,7 +42,7 @@ func newPrepared(c *spec.Compiled, version string) *prepared {
 	h.Set("Accept-Encoding", inflate.AcceptEncoding)
 	page := &client.Options{Header: h, Timeout: f.GetTimeout().AsDuration(), MaxBody: f.GetMaxBody(), Canon: c.Canon}
 	robots := *page
-	robots.MaxBody = min(page.MaxBody, maxRobots)
+	robots.MaxBody = maxRobots // whatever the crawl wants of its pages
 	p := &prepared{compiled: c, page: page, robots: &robots, retries: f.GetRetries()}
 	for _, name := range slices.Sorted(maps.Keys(h)) {
 		p.sent = append(p.sent, &crawlv1.Header{Name: name, Value: []byte(h.Get(name))})

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/netip"
 	"os"
 	"slices"
@@ -331,7 +332,7 @@ func (r *run) host(ctx context.Context, u weburl.URL) (*host, error) {
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
-	case err != nil || page.Status >= 500:
+	case err != nil || page.Status >= 500 || page.Status == http.StatusTooManyRequests:
 		h.group = robots.DenyAll().Agent(r.compiled.Agent)
 		return h, r.printf("%s/robots.txt\n  cannot be had, so nothing of the host is visited\n", u.Origin())
 	case page.Status/100 != 2:

@@ -182,10 +182,7 @@ func (f *Frontier) takeRobots(h *host, x Exchange, body []byte, redirect weburl.
 		r.target = redirect
 		r.state, r.until = RobotsUnknown, t
 	case x.Status >= 200 && x.Status < 300:
-		if len(body) > robots.MaxSize {
-			body = body[:robots.MaxSize]
-		}
-		f.setRules(h, RobotsOK, robots.Parse(body), body)
+		f.setRules(h, RobotsOK, robots.Parse(body), robots.Head(body))
 	default: // 4xx, redirects without end or target: there is none
 		f.setRules(h, RobotsNone, robots.AllowAll(), nil)
 	}
