@@ -129,7 +129,7 @@ func (s *Service) commit(ctx context.Context, c *catalogue.Batch, xs []*archive.
 	if err != nil {
 		return err
 	}
-	c.Segment, c.SegmentSize = r.Segment, r.Size
+	c.Sizes = r.Sizes
 	var total int64
 	for i, e := range archived {
 		e.page.Place = r.Places[i]

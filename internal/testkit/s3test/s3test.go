@@ -100,10 +100,10 @@ func (s *Server) faulty(next http.Handler) http.Handler {
 			http.Error(w, "slow down", http.StatusServiceUnavailable)
 		case Lost:
 			next.ServeHTTP(httptest.NewRecorder(), r)
-			panic(http.ErrAbortHandler)
+			panic(http.ErrAbortHandler) // nobody's mistake: it is how a handler closes a connection
 		case Cut:
 			next.ServeHTTP(&cutWriter{ResponseWriter: w}, r)
-			panic(http.ErrAbortHandler)
+			panic(http.ErrAbortHandler) // nobody's mistake: it is how a handler closes a connection
 		}
 	})
 }

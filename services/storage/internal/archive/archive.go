@@ -133,10 +133,8 @@ func (a *Archive) Close() error {
 
 // Result says what Append did.
 type Result struct {
-	// Segment that the records are in.
-	Segment int64
-	// Size of the segment with them, to be committed.
-	Size int64
+	// Sizes of the segments with the records, by number, to be committed.
+	Sizes map[int64]int64
 	// Places of the response records.
 	Places []Place
 	// Bytes that each exchange takes, its request record included.
@@ -168,8 +166,8 @@ func (a *Archive) Append(ctx context.Context, now time.Time, xs []*Exchange) (*R
 // Keep makes the last Append part of the archive: to be called when its size has
 // been committed.
 func (a *Archive) Keep(r *Result) {
-	if r.Segment != 0 {
-		a.seg.Size = r.Size
+	if size, ok := r.Sizes[a.seg.ID]; ok {
+		a.seg.Size = size
 	}
 }
 
@@ -222,7 +220,7 @@ func (a *Archive) seal(ctx context.Context) error {
 }
 
 func (a *Archive) append(now time.Time, xs []*Exchange) (*Result, error) {
-	r := &Result{Segment: a.seg.ID, Places: make([]Place, len(xs)), Bytes: make([]int64, len(xs))}
+	r := &Result{Places: make([]Place, len(xs)), Bytes: make([]int64, len(xs))}
 	a.buf = a.buf[:0]
 	if a.seg.Size == 0 {
 		a.appendInfo(now)
@@ -250,7 +248,7 @@ func (a *Archive) append(now time.Time, xs []*Exchange) (*Result, error) {
 	if err := datasync(a.f); err != nil {
 		return nil, err
 	}
-	r.Size = a.end
+	r.Sizes = map[int64]int64{a.seg.ID: a.end}
 	return r, nil
 }
 

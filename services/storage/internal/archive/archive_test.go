@@ -48,7 +48,9 @@ func (m *memIndex) SealSegment(_ context.Context, id int64) error {
 
 // keep does what a catalogue's commit does.
 func (m *memIndex) keep(a *Archive, r *Result) {
-	m.list[r.Segment-1].Size = r.Size
+	for id, size := range r.Sizes {
+		m.list[id-1].Size = size
+	}
 	a.Keep(r)
 }
 
@@ -185,8 +187,8 @@ func TestTailIsCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := mustAppend(t, a, idx, exchange(t, 3, "second"))
-	if second.Places[0].Offset != first.Size {
-		t.Errorf("the second batch is at %d, the first ended at %d", second.Places[0].Offset, first.Size)
+	if second.Places[0].Offset != first.Sizes[1] {
+		t.Errorf("the second batch is at %d, the first ended at %d", second.Places[0].Offset, first.Sizes[1])
 	}
 	// Appended, then a crash.
 	if _, err := a.Append(t.Context(), when, []*Exchange{exchange(t, 4, "lost")}); err != nil {
@@ -196,11 +198,11 @@ func TestTailIsCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	a = open(t, dir, idx, nil)
-	if st, err := os.Stat(path); err != nil || st.Size() != second.Size {
-		t.Errorf("the file has %v bytes, %d were committed (%v)", st.Size(), second.Size, err)
+	if st, err := os.Stat(path); err != nil || st.Size() != second.Sizes[1] {
+		t.Errorf("the file has %v bytes, %d were committed (%v)", st.Size(), second.Sizes[1], err)
 	}
 	third := mustAppend(t, a, idx, exchange(t, 5, "third"))
-	if len(idx.list) != 1 || third.Places[0].Offset != second.Size {
+	if len(idx.list) != 1 || third.Places[0].Offset != second.Sizes[1] {
 		t.Errorf("not appended to the same file: %+v", third.Places[0])
 	}
 	if got := text(t, path); strings.Contains(got, "lost") || strings.Count(got, "WARC-Type: response") != 3 {

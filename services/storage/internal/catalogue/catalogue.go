@@ -118,7 +118,7 @@ func (c *Catalogue) prepare(ctx context.Context) error {
 		{&c.supersede, supersedeQuery},
 		{&c.supersedeRejects, supersedeRejectsQuery},
 		{&c.insReject, "INSERT INTO rejects (crawl, page, rule, idx, json) VALUES (?, ?, ?, ?, ?)"},
-		{&c.setSegment, "UPDATE segments SET size = ? WHERE segment = ?"},
+		{&c.setSegment, "UPDATE segments SET size = ? WHERE segment = ? AND sealed = 0"},
 	} {
 		if *s.to, err = c.write.PrepareContext(ctx, s.query); err != nil {
 			return fmt.Errorf("prepare %.40q: %w", s.query, err)

@@ -66,7 +66,7 @@ func TestCommitAndRead(t *testing.T) {
 	robots := page("one", 3)
 	robots.Kind = KindRobots
 	other := page("two", 1, `{"b":1}`)
-	err := c.Commit(t.Context(), &Batch{Pages: []*Page{stored, failed, robots, other}, Segment: seg.ID, SegmentSize: 7000, ArchiveBytes: map[string]int64{"one": 5400, "two": 600}})
+	err := c.Commit(t.Context(), &Batch{Pages: []*Page{stored, failed, robots, other}, Sizes: map[int64]int64{seg.ID: 7000}, ArchiveBytes: map[string]int64{"one": 5400, "two": 600}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,9 +3,12 @@ package catalogue
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/weircrawl/weir/internal/crawl"
 )
 
 // rowsAtOnce is the number of rows in one statement. Measured for a page and an
@@ -48,11 +51,11 @@ func (c *Catalogue) Known(ctx context.Context, keys []Key) ([]State, error) {
 				n = start
 			}
 			k := &keys[n]
-			crawl, err := c.numberOf(ctx, k.Crawl)
+			number, err := c.numberOf(ctx, k.Crawl)
 			if err != nil {
 				return nil, err
 			}
-			c.args = append(c.args, n, crawl, k.URL[:], int64(k.Generation), int64(k.Attempt), int64(k.Kind))
+			c.args = append(c.args, n, number, k.URL[:], int64(k.Generation), int64(k.Attempt), int64(k.Kind))
 		}
 		if err := c.markKnown(ctx, known); err != nil {
 			return nil, c.wrap("look up attempts", err)
@@ -191,11 +194,21 @@ func (w *writer) batch(ctx context.Context, b *Batch, numbers []int64, sums map[
 			return err
 		}
 	}
-	if b.Segment == 0 {
-		return nil
+	return w.segments(ctx, b.Sizes)
+}
+
+// segments sets the sizes of the segments that were appended to.
+func (w *writer) segments(ctx context.Context, sizes map[int64]int64) error {
+	for id, size := range sizes {
+		r, err := w.tx.StmtContext(ctx, w.c.setSegment).ExecContext(ctx, size, id)
+		if err != nil {
+			return err
+		}
+		if n, err := r.RowsAffected(); err != nil || n != 1 {
+			return errors.Join(err, crawl.Errorf(crawl.Unavailable, "segment %d is sealed or gone: its records are appended to another", id))
+		}
 	}
-	_, err := w.tx.StmtContext(ctx, w.c.setSegment).ExecContext(ctx, b.SegmentSize, b.Segment)
-	return err
+	return nil
 }
 
 // replace deletes the failed attempts whose place others take.

@@ -137,11 +137,11 @@ type Item struct {
 type Batch struct {
 	// Pages with their items; none may be known already.
 	Pages []*Page
-	// Segment that the pages' records were appended to, and its size with them.
-	Segment int64
-	// SegmentSize is the committed size from now on.
-	SegmentSize int64
-	// ArchiveBytes is how much of the segment's growth each crawl caused.
+	// Sizes are the committed sizes from now on of the segments that the pages' records
+	// were appended to, by number. A segment that is sealed or gone fails the batch: its
+	// writer has lost it.
+	Sizes map[int64]int64
+	// ArchiveBytes is how much of the segments' growth each crawl caused.
 	ArchiveBytes map[string]int64
 }
 
