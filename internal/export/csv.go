@@ -1,0 +1,160 @@
+package export
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
+)
+
+// maxColumns bounds a table: a site that names fields after ids would otherwise
+// make as many columns as there are items.
+const maxColumns = 4096
+
+// table writer of CSV. Items may lack columns, and have none that the look did not see.
+type csvWriter struct {
+	*packed
+	out   *csv.Writer
+	place map[string]int
+	row   []string
+}
+
+func newCSV(w io.Writer, c Compression, cols *table) (*csvWriter, error) {
+	p, err := newPacked(w, c)
+	if err != nil {
+		return nil, err
+	}
+	t := &csvWriter{packed: p, out: csv.NewWriter(p), place: make(map[string]int, len(cols.columns)), row: make([]string, len(cols.columns))}
+	for i, name := range cols.columns {
+		t.place[name] = i
+	}
+	if cols.header {
+		if err := t.out.Write(cols.columns); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+func (t *csvWriter) write(item *storagev1.StoredItem) error {
+	clear(t.row)
+	err := flatten(item.GetJson(), func(name, value string) error {
+		if i, ok := t.place[name]; ok {
+			t.row[i] = value
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return t.out.Write(t.row)
+}
+
+func (t *csvWriter) flush() error {
+	t.out.Flush()
+	if err := t.out.Error(); err != nil {
+		return err
+	}
+	return t.packed.flush()
+}
+
+func (t *csvWriter) close() error {
+	t.out.Flush()
+	if err := t.out.Error(); err != nil {
+		return err
+	}
+	return t.packed.close()
+}
+
+// columns gathers names in the order in which they are first seen.
+type columns struct {
+	seen   map[string]bool
+	fields []string // of the items themselves
+	own    []string // Weir's: _url, _rule, …; they come last
+}
+
+func newColumns() *columns { return &columns{seen: map[string]bool{}} }
+
+func (c *columns) add(name string) error {
+	if c.seen[name] {
+		return nil
+	}
+	if len(c.seen) >= maxColumns {
+		return fmt.Errorf("the items have over %d different fields, too many for a table: use jsonl", maxColumns)
+	}
+	c.seen[name] = true
+	if strings.HasPrefix(name, "_") {
+		c.own = append(c.own, name)
+	} else {
+		c.fields = append(c.fields, name)
+	}
+	return nil
+}
+
+func (c *columns) names() []string { return append(append([]string{}, c.fields...), c.own...) }
+
+// flatten calls f with each leaf of an item: nested objects have dotted names,
+// lists are their JSON, null is empty.
+func flatten(item []byte, f func(name, value string) error) error {
+	dec := json.NewDecoder(bytes.NewReader(item))
+	if err := flattenObject(dec, "", f); err != nil {
+		return fmt.Errorf("read an item: %w", err)
+	}
+	return nil
+}
+
+// flattenObject reads one object, tokens rather than maps so that the fields keep
+// their order.
+func flattenObject(dec *json.Decoder, prefix string, f func(name, value string) error) error {
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return fmt.Errorf("it is not a JSON object: %v", t)
+	}
+	for dec.More() {
+		t, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		key, _ := t.(string)
+		var raw json.RawMessage
+		if err := dec.Decode(&raw); err != nil {
+			return err
+		}
+		name := prefix + key
+		if raw[0] == '{' {
+			if err := flattenObject(json.NewDecoder(bytes.NewReader(raw)), name+".", f); err != nil {
+				return err
+			}
+			continue
+		}
+		value, err := leaf(raw)
+		if err != nil {
+			return err
+		}
+		if err := f(name, value); err != nil {
+			return err
+		}
+	}
+	_, err := dec.Token()
+	return err
+}
+
+func leaf(raw json.RawMessage) (string, error) {
+	switch raw[0] {
+	case '"':
+		var s string
+		err := json.Unmarshal(raw, &s)
+		return s, err
+	case '[':
+		var b bytes.Buffer
+		err := json.Compact(&b, raw)
+		return b.String(), err
+	case 'n':
+		return "", nil
+	default:
+		return string(raw), nil
+	}
+}
