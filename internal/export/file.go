@@ -16,6 +16,9 @@ import (
 // costs an fsync, and ends a member of what is compressed.
 const checkpointEvery = 5 * time.Second
 
+// clockEvery is how many items pass between two looks at the clock.
+const clockEvery = 256
+
 // File writes the items of a range into a local file that appears under path when it
 // is complete and on the disk; an existing file is replaced. What is there until then is
 // beside it, as .NAME.part.
@@ -25,12 +28,16 @@ const checkpointEvery = 5 * time.Second
 // and the part is as it was. key names what is exported: crawl, rule, filter. The range
 // that is returned is that of the whole file. One export at a time may write to a path.
 func File(ctx context.Context, path, key string, src Source, o Options) (Range, error) {
-	p := &part{path: path, data: beside(path, ".part"), state: beside(path, ".part.json"), key: key, o: o}
+	p := newPart(path, key, o)
 	r, err := p.run(ctx, src)
 	if err != nil {
 		return r, fmt.Errorf("write %s: %w", path, err)
 	}
 	return r, nil
+}
+
+func newPart(path, key string, o Options) *part {
+	return &part{path: path, data: beside(path, ".part"), state: beside(path, ".part.json"), key: key, o: o, every: checkpointEvery}
 }
 
 func beside(path, suffix string) string {
@@ -42,6 +49,7 @@ type part struct {
 	path, data, state string
 	key               string
 	o                 Options
+	every             time.Duration // between two checkpoints
 	f                 *os.File
 	buf               *bufio.Writer
 }
@@ -127,12 +135,12 @@ func (p *part) write(ctx context.Context, src Source, was checkpoint) (Range, er
 	if progress := o.Progress; progress != nil {
 		o.Progress = func(r Range) { progress(total(r)) }
 	}
-	next := time.Now().Add(checkpointEvery)
+	next := time.Now().Add(p.every)
 	r, err := write(ctx, p.buf, src, o, cols, func(enc encoder, r Range) error {
-		if !o.Kind.resumable() || r.Items%256 != 0 || time.Now().Before(next) {
+		if !o.Kind.resumable() || r.Items%clockEvery != 0 || time.Now().Before(next) {
 			return nil
 		}
-		next = time.Now().Add(checkpointEvery)
+		next = time.Now().Add(p.every)
 		return p.save(enc, checkpoint{Key: p.key, Kind: o.Kind, Written: total(r), Columns: cols.columns, End: o.End})
 	})
 	return total(r), err

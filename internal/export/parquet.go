@@ -17,9 +17,9 @@ const rowGroup = 16 << 20
 // table writer of Parquet. Every value is optional; lists have the standard's three
 // levels.
 type parquetWriter struct {
-	w       *parquet.Writer
+	w       *parquet.GenericWriter[any]
 	root    []node
-	misfits int              // index of the column
+	misfits int               // index of the column
 	cells   [][]parquet.Value // by column, of the row in hand
 	row     parquet.Row
 	bytes   int
@@ -46,7 +46,7 @@ func newParquet(w io.Writer, s Schema) *parquetWriter {
 		}
 	}
 	t.cells = make([][]parquet.Value, total)
-	t.w = parquet.NewWriter(w, parquet.NewSchema("item", group(cols)), parquet.Compression(&parquet.Zstd),
+	t.w = parquet.NewGenericWriter[any](w, parquet.NewSchema("item", group(cols)), parquet.Compression(&parquet.Zstd),
 		parquet.CreatedBy("Weir", "", ""))
 	return t
 }
