@@ -53,6 +53,7 @@ func Validate(s *crawlv1.CrawlSpec) error {
 type checker struct {
 	problems []*Problem
 	noText   bool // the spec looks for no text
+	request  bool // the fields in hand are those of a request
 }
 
 func (c *checker) addf(path, format string, args ...any) {
@@ -83,7 +84,7 @@ func check(s *crawlv1.CrawlSpec) []*Problem {
 	c.parse(s.GetParse())
 	c.extract(s.GetExtract(), s.GetParse())
 	c.follow(s.GetFollow())
-	c.extractor(s.GetExtractor())
+	c.requests(s.GetRequests())
 	c.extractor(s.GetExtractor())
 	c.recrawl(s.GetRecrawl())
 	if s.Weight != nil {

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -127,21 +128,53 @@ func (c *checker) field(path, name string, f *crawlv1.FieldRule, depth int) {
 	case len(given) > 1:
 		c.addf(path, "has both %s and %s; give one", given[0], given[1])
 	case len(given) == 0:
-		c.addf(path, "needs a source: %s", oneOf(sourceNames()))
+		names := sourceNames()
+		if !c.request {
+			names = names[:len(names)-1]
+		}
+		c.addf(path, "needs a source: %s", oneOf(names))
 	}
 	c.source(path, f)
 	c.value(path, f)
+	c.media(path, f)
+	c.secret(path, f)
+}
+
+func (c *checker) media(path string, f *crawlv1.FieldRule) {
+	switch {
+	case !f.GetMedia():
+	case c.request:
+		c.addf(path+".media", "is for items: a request has no files")
+	case f.GetType() != crawlv1.FieldType_FIELD_TYPE_URL:
+		c.addf(path+".media", "needs type: url")
+	}
+}
+
+// secret checks a field whose text only the fetchers know.
+func (c *checker) secret(path string, f *crawlv1.FieldRule) {
+	switch {
+	case f.GetSecret() == "":
+		return
+	case !c.request:
+		c.addf(path+".secret", "is for requests: no item has a secret")
+		return
+	}
+	c.env(path+".secret", f.GetSecret())
+	if f.GetRegex() != "" || len(f.GetTransform()) > 0 || f.GetWhen() != "" || f.GetMany() || f.Default != nil ||
+		f.GetType() > crawlv1.FieldType_FIELD_TYPE_STRING {
+		c.addf(path+".secret", "is a text as it stands: no regex, transform, type, when, many or default")
+	}
 }
 
 func sourceNames() []string {
-	return []string{"css", "xpath", "json", "json_ld", "microdata", "open_graph", "value", "constant"}
+	return []string{"css", "xpath", "json", "json_ld", "microdata", "open_graph", "value", "constant", "secret"}
 }
 
 // sourcesOf returns the names of the sources that a field has.
 func sourcesOf(f *crawlv1.FieldRule) []string {
 	var given []string
 	for i, text := range []string{
-		f.GetCss(), f.GetXpath(), f.GetJson(), f.GetJsonLd(), f.GetMicrodata(), f.GetOpenGraph(), f.GetValue(), f.GetConstant(),
+		f.GetCss(), f.GetXpath(), f.GetJson(), f.GetJsonLd(), f.GetMicrodata(), f.GetOpenGraph(), f.GetValue(), f.GetConstant(), f.GetSecret(),
 	} {
 		if text != "" {
 			given = append(given, sourceNames()[i])
@@ -157,7 +190,7 @@ func (c *checker) object(path string, f *crawlv1.FieldRule, given []string, dept
 	}
 	has := map[string]bool{
 		"attr": f.GetAttr() != "", "regex": f.GetRegex() != "", "script": f.GetScript() != "", "transform": len(f.GetTransform()) > 0,
-		"default": f.Default != nil, "decimal": f.GetDecimal() != "", "layouts": len(f.GetLayouts()) > 0,
+		"default": f.Default != nil, "decimal": f.GetDecimal() != "", "layouts": len(f.GetLayouts()) > 0, "media": f.GetMedia(),
 	}
 	for _, name := range sortedKeys(has) {
 		if has[name] {
@@ -254,7 +287,7 @@ func isLayout(layout string) bool {
 func (c *checker) transform(path string, t *crawlv1.Transform) {
 	switch s := t.GetStep().(type) {
 	case nil:
-		c.addf(path, "needs a step: trim, lower, upper, absolute, replace, replace_regex, split or join")
+		c.addf(path, "needs a step: trim, lower, upper, absolute, replace, replace_regex, split, join or add")
 	case *crawlv1.Transform_Replace:
 		if s.Replace.GetOld() == "" {
 			c.addf(path+".replace.old", "must not be empty")
@@ -272,6 +305,10 @@ func (c *checker) transform(path string, t *crawlv1.Transform) {
 		}
 	case *crawlv1.Transform_Join:
 		c.length(path+".join", s.Join)
+	case *crawlv1.Transform_Add:
+		if s.Add == 0 || math.IsNaN(s.Add) || math.Abs(s.Add) > 1e15 {
+			c.addf(path+".add", "must be a number other than 0, at most 1e15")
+		}
 	case *crawlv1.Transform_Trim:
 		c.yes(path+".trim", s.Trim)
 	case *crawlv1.Transform_Lower:

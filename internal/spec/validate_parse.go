@@ -4,6 +4,12 @@ import crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 
 func (c *checker) parse(s *crawlv1.Parse) {
 	c.kinds("parse.follow", s.GetFollow())
+	switch p := s.GetDuplicatePriority(); {
+	case p < -maxPriority || p > maxPriority:
+		c.addf("parse.duplicate_priority", "must be between %d and %d, not %d", -maxPriority, maxPriority, p)
+	case p != 0 && s.GetText() <= crawlv1.TextForm_TEXT_FORM_NONE:
+		c.addf("parse.duplicate_priority", "needs parse.text: plain or markdown, for duplicates to be known")
+	}
 }
 
 func (c *checker) follow(rules []*crawlv1.FollowRule) {

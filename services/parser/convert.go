@@ -62,7 +62,7 @@ func linksOf(found []link.Found) []*parserv1.FoundLink {
 	for i, f := range found {
 		out[i] = &parserv1.FoundLink{
 			Url: strings.ToValidUTF8(f.URL, "\ufffd"), Kind: crawlv1.LinkKind(f.Kind), Text: f.Text, Nofollow: f.NoFollow,
-			Reason: string(f.Reason), Rule: f.Rule, Depth: f.Depth, Priority: f.Priority,
+			Reason: string(f.Reason), Rule: f.Rule, Depth: f.Depth, Priority: f.Priority, Source: parserv1.LinkSource(f.Source) + 1,
 		}
 	}
 	return out
@@ -80,7 +80,7 @@ func resultOf(out *page.Output) *crawlv1.ParseResult {
 		r.Outlinks = make([]*crawlv1.Outlink, n)
 		for i, l := range out.Links.Outlinks {
 			o := &block[i]
-			o.Url, o.Depth, o.Priority = l.URL, l.Depth, l.Priority
+			o.Url, o.Depth, o.Priority, o.Media = l.URL, l.Depth, l.Priority, l.Media
 			r.Outlinks[i] = o
 		}
 	}
@@ -90,6 +90,7 @@ func resultOf(out *page.Output) *crawlv1.ParseResult {
 			r.RejectedLinks[string(reason)] = n
 		}
 	}
+	r.RefreshUrl = out.Refresh
 	r.Language = strings.ToValidUTF8(out.Language, "\ufffd")
 	if t := out.Text; t != nil {
 		r.Text = &crawlv1.TextFacts{Words: uint32(t.Words), Sha256: t.SHA256[:], Simhash: t.SimHash}

@@ -40,6 +40,9 @@ func CheckSpec(s *crawlv1.CrawlSpec) error {
 	if _, err := followOf(s.GetFollow()); err != nil {
 		errs = append(errs, problems(err)...)
 	}
+	if _, err := requestsOf(s.GetRequests()); err != nil {
+		errs = append(errs, problems(err)...)
+	}
 	if len(errs) == 0 {
 		return nil
 	}
@@ -54,6 +57,10 @@ func problems(err error) []error {
 	}
 	var out []error
 	for _, err := range joined.Unwrap() {
+		if _, nested := err.(interface{ Unwrap() []error }); nested {
+			out = append(out, problems(err)...)
+			continue
+		}
 		if e, ok := errors.AsType[*extract.RuleError](err); ok {
 			err = &spec.Problem{Path: e.Path, Text: e.Err.Error()}
 		}
@@ -155,8 +162,8 @@ func fieldsOf(path string, rules map[string]*crawlv1.FieldRule) ([]extract.Field
 func fieldOf(path, name string, r *crawlv1.FieldRule) (extract.Field, error) {
 	f := extract.Field{
 		Name: name, CSS: r.GetCss(), XPath: r.GetXpath(), Attr: strings.ToLower(r.GetAttr()), JSON: r.GetJson(), Script: r.GetScript(),
-		JSONLD: r.GetJsonLd(), Microdata: r.GetMicrodata(), OpenGraph: r.GetOpenGraph(), Fact: r.GetValue(), Constant: r.GetConstant(),
-		Kind: kindOf(r.GetType()), Layouts: r.GetLayouts(), Required: r.GetRequired(), Many: r.GetMany(), Default: r.Default, Each: r.GetEach(),
+		JSONLD: r.GetJsonLd(), Microdata: r.GetMicrodata(), OpenGraph: r.GetOpenGraph(), Fact: r.GetValue(), Constant: r.GetConstant(), Secret: r.GetSecret(),
+		Kind: kindOf(r.GetType()), Layouts: r.GetLayouts(), Required: r.GetRequired(), Many: r.GetMany(), Default: r.Default, Each: r.GetEach(), Media: r.GetMedia(),
 	}
 	if d := r.GetDecimal(); d != "" {
 		f.Decimal = d[0]
@@ -201,6 +208,8 @@ func stepOf(t *crawlv1.Transform) (transform.Step, error) {
 		return transform.Split(s.Split), nil
 	case *crawlv1.Transform_Join:
 		return transform.Join(s.Join), nil
+	case *crawlv1.Transform_Add:
+		return transform.Add(s.Add), nil
 	}
 	return transform.Trim(), nil
 }
@@ -248,10 +257,13 @@ func ready(c *spec.Compiled, maxOutlinks int) *readyCrawl {
 		r.crawl.NoItems = true
 		r.warning = "no items: " + firstLine(err)
 	}
-	r.crawl.Rules = rules
+	r.crawl.Rules, r.crawl.Files = rules, rules.NamesFiles()
 	// Without its rules a crawl that was submitted past CheckSpec follows all links.
 	if r.crawl.Follow, err = followOf(c.Spec.GetFollow()); err != nil {
 		r.warning = join(r.warning, "no rules on links: "+firstLine(err))
+	}
+	if r.crawl.Requests, err = requestsOf(c.Spec.GetRequests()); err != nil {
+		r.warning = join(r.warning, "no requests: "+firstLine(err))
 	}
 	return r
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/rpc"
 	"github.com/weircrawl/weir/internal/spec"
+	"github.com/weircrawl/weir/internal/weburl"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	parserv1 "github.com/weircrawl/weir/proto/weir/parser/v1"
 	"github.com/weircrawl/weir/services/fetcher"
@@ -180,7 +183,26 @@ func writeItems(b *strings.Builder, r *crawlv1.ParseResult) {
 	}
 }
 
+// writeLinks shows links, requests and files, those that are followed and those that
+// are not.
 func writeLinks(b *strings.Builder, links []*parserv1.FoundLink) {
+	writeFound(b, "links", bySource(links, parserv1.LinkSource_LINK_SOURCE_LINK))
+	for _, l := range bySource(links, parserv1.LinkSource_LINK_SOURCE_ONWARD) {
+		fmt.Fprintf(b, "\nthe page sends its reader on to %s\n", l.GetUrl())
+	}
+	if made := bySource(links, parserv1.LinkSource_LINK_SOURCE_REQUEST); len(made) > 0 {
+		writeFound(b, "requests", made)
+	}
+	if files := bySource(links, parserv1.LinkSource_LINK_SOURCE_MEDIA); len(files) > 0 {
+		writeFound(b, "files", files)
+	}
+}
+
+func bySource(links []*parserv1.FoundLink, source parserv1.LinkSource) []*parserv1.FoundLink {
+	return slices.DeleteFunc(slices.Clone(links), func(l *parserv1.FoundLink) bool { return l.GetSource() != source })
+}
+
+func writeFound(b *strings.Builder, what string, links []*parserv1.FoundLink) {
 	var followed, not []*parserv1.FoundLink
 	for _, l := range links {
 		if l.GetReason() == "" {
@@ -189,22 +211,46 @@ func writeLinks(b *strings.Builder, links []*parserv1.FoundLink) {
 			not = append(not, l)
 		}
 	}
-	fmt.Fprintf(b, "\nlinks followed: %d\n", len(followed))
+	fmt.Fprintf(b, "\n%s followed: %d\n", what, len(followed))
 	for _, l := range followed {
-		fmt.Fprintf(b, "  %s  %s%s%s", l.GetUrl(), kindName(l.GetKind()), quoted(l.GetText()), ruled(l.GetRule()))
+		fmt.Fprintf(b, "  %s  %s%s%s", shownURL(l), kindName(l), quoted(l.GetText()), ruled(l.GetRule()))
 		if l.GetPriority() != 0 {
 			fmt.Fprintf(b, " priority %d", l.GetPriority())
 		}
 		b.WriteByte('\n')
 	}
-	fmt.Fprintf(b, "\nlinks not followed: %d\n", len(not))
+	fmt.Fprintf(b, "\n%s not followed: %d\n", what, len(not))
 	for _, l := range not {
-		fmt.Fprintf(b, "  %-10s %.200s  %s%s%s\n", l.GetReason(), l.GetUrl(), kindName(l.GetKind()), quoted(l.GetText()), ruled(l.GetRule()))
+		fmt.Fprintf(b, "  %-10s %.200s  %s%s%s\n", l.GetReason(), shownURL(l), kindName(l), quoted(l.GetText()), ruled(l.GetRule()))
 	}
 }
 
-func kindName(k crawlv1.LinkKind) string {
-	return strings.ToLower(strings.TrimPrefix(k.String(), "LINK_KIND_"))
+// shownURL shows a URL, its request in the way of HTTP.
+func shownURL(l *parserv1.FoundLink) string {
+	u, err := weburl.FromCanonical(l.GetUrl())
+	if err != nil {
+		return l.GetUrl()
+	}
+	r, ok := u.Request()
+	if !ok {
+		return l.GetUrl()
+	}
+	s := r.Method + " " + u.WithoutRequest().String()
+	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
+		s += fmt.Sprintf(" %s: %s", name, r.Header[name])
+	}
+	if r.Body != "" {
+		s += fmt.Sprintf(" %s %s", r.ContentType, strings.Join(strings.Fields(r.Body), " "))
+	}
+	return s
+}
+
+// kindName names the kind of a link; "request", "media" and "onward" are no links.
+func kindName(l *parserv1.FoundLink) string {
+	if l.GetKind() == crawlv1.LinkKind_LINK_KIND_UNSPECIFIED {
+		return strings.ToLower(strings.TrimPrefix(l.GetSource().String(), "LINK_SOURCE_"))
+	}
+	return strings.ToLower(strings.TrimPrefix(l.GetKind().String(), "LINK_KIND_"))
 }
 
 func quoted(text string) string {
@@ -244,7 +290,7 @@ func (a *app) writeParsedJSON(page trial.Page, resp *parserv1.ParseResponse) err
 	links := make([]parsedLink, 0, len(resp.GetLinks()))
 	for _, l := range resp.GetLinks() {
 		links = append(links, parsedLink{
-			URL: l.GetUrl(), Kind: kindName(l.GetKind()), Text: l.GetText(), NoFollow: l.GetNofollow(), Followed: l.GetReason() == "",
+			URL: l.GetUrl(), Kind: kindName(l), Text: l.GetText(), NoFollow: l.GetNofollow(), Followed: l.GetReason() == "",
 			Reason: l.GetReason(), Rule: l.GetRule(), Depth: l.GetDepth(), Priority: l.GetPriority(),
 		})
 	}
@@ -258,11 +304,12 @@ func (a *app) writeParsedJSON(page trial.Page, resp *parserv1.ParseResponse) err
 		Title         string            `json:"title"`
 		Warning       string            `json:"warning,omitempty"`
 		Seconds       float64           `json:"seconds"`
+		Refresh       string            `json:"refresh,omitempty"`
 		Items         []json.RawMessage `json:"items"`
 		RejectedItems uint32            `json:"rejected_items"`
 		Links         []parsedLink      `json:"links"`
 	}{
 		page.URL, page.Status, r.GetContentType(), r.GetCharset(), r.GetTitle(), r.GetWarning(), resp.GetDuration().AsDuration().Seconds(),
-		items, r.GetRejectedItems(), links,
+		r.GetRefreshUrl(), items, r.GetRejectedItems(), links,
 	})
 }

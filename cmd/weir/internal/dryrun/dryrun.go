@@ -202,6 +202,9 @@ func before(order crawlv1.Order, a, b next) int {
 
 // visit fetches and reads one page and reports on it. Its error ends the run.
 func (r *run) visit(ctx context.Context, n next) error {
+	if _, ok := n.url.Request(); ok {
+		return r.printf("%s\n  not visited: a dry run sends no forms and the like\n", n.url)
+	}
 	h, err := r.host(ctx, n.url)
 	if err != nil {
 		return err
@@ -245,7 +248,7 @@ func (r *run) report(page trial.Page, n next, resp *parserv1.ParseResponse) erro
 	result := resp.GetResult()
 	r.items += len(result.GetItems())
 	r.rejected += result.GetRejectedItems()
-	followed, fresh := 0, len(r.seen)
+	followed, files, fresh := 0, 0, len(r.seen)
 	not := map[string]int{}
 	for _, l := range resp.GetLinks() {
 		u, err := weburl.FromCanonical(l.GetUrl())
@@ -258,6 +261,10 @@ func (r *run) report(page trial.Page, n next, resp *parserv1.ParseResponse) erro
 			r.not[reason]++
 			continue
 		}
+		if l.GetSource() == parserv1.LinkSource_LINK_SOURCE_MEDIA {
+			files++
+			continue
+		}
 		followed++
 		r.push(u, l.GetDepth(), l.GetPriority())
 	}
@@ -267,6 +274,9 @@ func (r *run) report(page trial.Page, n next, resp *parserv1.ParseResponse) erro
 		fmt.Fprintf(&b, ", %d rejected", k)
 	}
 	fmt.Fprintf(&b, "; %d links followed, %d of them new", followed, len(r.seen)-fresh)
+	if files > 0 {
+		fmt.Fprintf(&b, "; %d files", files)
+	}
 	if len(not) > 0 {
 		fmt.Fprintf(&b, "; not followed: %s", counts(not))
 	}

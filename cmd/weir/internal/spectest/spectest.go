@@ -10,6 +10,9 @@
 //	      - {title: A lamp, price: 12.5}
 //	    follow: [https://shop.example/p/2]    # these among others
 //	    not_follow: [https://shop.example/cart]
+//	    requests:                       # exactly these, in their order
+//	      - {method: POST, url: https://shop.example/api, json: {page: 2}}
+//	    media: [https://shop.example/1.jpg]   # exactly these files
 package spectest
 
 import (
@@ -70,6 +73,12 @@ type Test struct {
 	NotFollow []string `yaml:"not_follow"`
 	// Title of the page.
 	Title *string `yaml:"title"`
+	// Requests that the rules make, in their order.
+	Requests *[]Request `yaml:"requests"`
+	// Media are the files that items name, in any order.
+	Media *[]string `yaml:"media"`
+	// Refresh is where the page sends its reader on to; empty for nowhere.
+	Refresh *string `yaml:"refresh"`
 }
 
 // Load reads a file of tests. Its error is of kind crawl.Invalid and names the
@@ -164,6 +173,10 @@ func (t *Test) check(resp *parserv1.ParseResponse) ([]string, error) {
 		} else if reason != "" {
 			failf("follow: %s is not followed: %s", u, reason)
 		}
+	}
+	failures = append(failures, t.checkRequests(resp.GetLinks())...)
+	if t.Refresh != nil && r.GetRefreshUrl() != *t.Refresh {
+		failf("refresh: %q, want %q", r.GetRefreshUrl(), *t.Refresh)
 	}
 	for _, u := range t.NotFollow {
 		if reason, ok := reasons[u]; ok && reason == "" {

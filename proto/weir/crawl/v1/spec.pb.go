@@ -706,16 +706,22 @@ type RequestRule struct {
 	// would send it without a click. Not together with url.
 	Form string `protobuf:"bytes,4,opt,name=form,proto3" json:"form,omitempty"`
 	// Address of the request, relative to the page; {name} is the value of the field of
-	// that name, escaped. Default: that of the form, or of the page.
+	// that name, escaped, which is then not sent otherwise. "{name}" alone is that value
+	// as it stands: the address of the next page, say. Default: that of the form, or of
+	// the page.
 	Url string `protobuf:"bytes,5,opt,name=url,proto3" json:"url,omitempty"`
-	// GET or POST. Default: that of the form; POST where there are fields, else GET.
+	// GET or POST. Default: that of the form; POST where there are fields besides those in
+	// url, or a body, else GET.
 	Method string `protobuf:"bytes,6,opt,name=method,proto3" json:"method,omitempty"`
-	// How the fields are sent: form, json or query. Default: form, or query for GET.
+	// How the fields are sent: form, json or query. In a query they take the place of
+	// parameters of the same names. Default: form, or query for GET.
 	Encoding RequestEncoding `protobuf:"varint,7,opt,name=encoding,proto3,enum=weir.crawl.v1.RequestEncoding" json:"encoding,omitempty"`
 	// Values by name, found as those of items are. They take the place of those of the
-	// form. A rule without a value for a required field makes no request.
+	// form. One without a value is left out; a rule without a value for a required field,
+	// or for one in url, makes no request.
 	Fields map[string]*FieldRule `protobuf:"bytes,8,rep,name=fields,proto3" json:"fields,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// The body as it stands, instead of fields.
+	// The body as it stands, instead of fields. {WEIR_SECRET_NAME} in it, or in headers, is
+	// a secret; see FieldRule.secret.
 	Body string `protobuf:"bytes,9,opt,name=body,proto3" json:"body,omitempty"`
 	// More headers of the request, and instead of those of fetch.headers.
 	Headers map[string]string `protobuf:"bytes,10,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
@@ -2995,8 +3001,10 @@ type FieldRule struct {
 	// true.
 	When string `protobuf:"bytes,21,opt,name=when,proto3" json:"when,omitempty"`
 	// The values, of type url, are files to download: they are fetched as the crawl's
-	// pages are, whatever the scope says of their hosts, kept by their digest, and named
-	// in the item's _media. Default: false.
+	// pages are, whatever the scope says of their hosts, and kept by their digest. The
+	// item's _media has the URLs that they are kept under, in lists by the names of the
+	// fields: {"image": ["https://shop.example/1.jpg"]}; that of a field inside an object
+	// has the object's name and a point before it. Default: false.
 	Media bool `protobuf:"varint,22,opt,name=media,proto3" json:"media,omitempty"`
 	// Only in requests, instead of a source: an environment variable of the fetchers whose
 	// text is put in just before the request is sent; its name begins with WEIR_SECRET_.

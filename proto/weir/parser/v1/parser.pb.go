@@ -25,6 +25,67 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// LinkSource is what a URL was found as.
+type LinkSource int32
+
+const (
+	// Not known.
+	LinkSource_LINK_SOURCE_UNSPECIFIED LinkSource = 0
+	// A link of the page.
+	LinkSource_LINK_SOURCE_LINK LinkSource = 1
+	// A request that a rule makes. It has no kind; its URL is empty where there is none.
+	LinkSource_LINK_SOURCE_REQUEST LinkSource = 2
+	// A file that an item names. It has no kind.
+	LinkSource_LINK_SOURCE_MEDIA LinkSource = 3
+	// Where the page sends its reader on to at once.
+	LinkSource_LINK_SOURCE_ONWARD LinkSource = 4
+)
+
+// Enum value maps for LinkSource.
+var (
+	LinkSource_name = map[int32]string{
+		0: "LINK_SOURCE_UNSPECIFIED",
+		1: "LINK_SOURCE_LINK",
+		2: "LINK_SOURCE_REQUEST",
+		3: "LINK_SOURCE_MEDIA",
+		4: "LINK_SOURCE_ONWARD",
+	}
+	LinkSource_value = map[string]int32{
+		"LINK_SOURCE_UNSPECIFIED": 0,
+		"LINK_SOURCE_LINK":        1,
+		"LINK_SOURCE_REQUEST":     2,
+		"LINK_SOURCE_MEDIA":       3,
+		"LINK_SOURCE_ONWARD":      4,
+	}
+)
+
+func (x LinkSource) Enum() *LinkSource {
+	p := new(LinkSource)
+	*p = x
+	return p
+}
+
+func (x LinkSource) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (LinkSource) Descriptor() protoreflect.EnumDescriptor {
+	return file_weir_parser_v1_parser_proto_enumTypes[0].Descriptor()
+}
+
+func (LinkSource) Type() protoreflect.EnumType {
+	return &file_weir_parser_v1_parser_proto_enumTypes[0]
+}
+
+func (x LinkSource) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use LinkSource.Descriptor instead.
+func (LinkSource) EnumDescriptor() ([]byte, []int) {
+	return file_weir_parser_v1_parser_proto_rawDescGZIP(), []int{0}
+}
+
 // ParseRequest is a page and the rules for it.
 type ParseRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -193,14 +254,17 @@ type FoundLink struct {
 	// The link asks not to be followed.
 	Nofollow bool `protobuf:"varint,4,opt,name=nofollow,proto3" json:"nofollow,omitempty"`
 	// Why it is not followed: host, rule, depth, length, nofollow, kind, scheme,
-	// invalid, limit, follow_links; empty when it is.
+	// invalid, limit, follow, follow_links; of a request also no_form, no_value, enctype,
+	// secret_host; empty when it is.
 	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The rule of the spec that decided, if one did.
 	Rule string `protobuf:"bytes,6,opt,name=rule,proto3" json:"rule,omitempty"`
 	// Links from a seed.
 	Depth uint32 `protobuf:"varint,7,opt,name=depth,proto3" json:"depth,omitempty"`
 	// Priority by the spec's rules; 0 for a link that is not followed.
-	Priority      int32 `protobuf:"zigzag32,8,opt,name=priority,proto3" json:"priority,omitempty"`
+	Priority int32 `protobuf:"zigzag32,8,opt,name=priority,proto3" json:"priority,omitempty"`
+	// What it was found as.
+	Source        LinkSource `protobuf:"varint,9,opt,name=source,proto3,enum=weir.parser.v1.LinkSource" json:"source,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -291,6 +355,13 @@ func (x *FoundLink) GetPriority() int32 {
 	return 0
 }
 
+func (x *FoundLink) GetSource() LinkSource {
+	if x != nil {
+		return x.Source
+	}
+	return LinkSource_LINK_SOURCE_UNSPECIFIED
+}
+
 var File_weir_parser_v1_parser_proto protoreflect.FileDescriptor
 
 const file_weir_parser_v1_parser_proto_rawDesc = "" +
@@ -306,7 +377,7 @@ const file_weir_parser_v1_parser_proto_rawDesc = "" +
 	"\rParseResponse\x122\n" +
 	"\x06result\x18\x01 \x01(\v2\x1a.weir.crawl.v1.ParseResultR\x06result\x12/\n" +
 	"\x05links\x18\x02 \x03(\v2\x19.weir.parser.v1.FoundLinkR\x05links\x125\n" +
-	"\bduration\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\bduration\"\xd8\x01\n" +
+	"\bduration\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\bduration\"\x8c\x02\n" +
 	"\tFoundLink\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12+\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x17.weir.crawl.v1.LinkKindR\x04kind\x12\x12\n" +
@@ -315,7 +386,15 @@ const file_weir_parser_v1_parser_proto_rawDesc = "" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04rule\x18\x06 \x01(\tR\x04rule\x12\x14\n" +
 	"\x05depth\x18\a \x01(\rR\x05depth\x12\x1a\n" +
-	"\bpriority\x18\b \x01(\x11R\bpriority2U\n" +
+	"\bpriority\x18\b \x01(\x11R\bpriority\x122\n" +
+	"\x06source\x18\t \x01(\x0e2\x1a.weir.parser.v1.LinkSourceR\x06source*\x87\x01\n" +
+	"\n" +
+	"LinkSource\x12\x1b\n" +
+	"\x17LINK_SOURCE_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10LINK_SOURCE_LINK\x10\x01\x12\x17\n" +
+	"\x13LINK_SOURCE_REQUEST\x10\x02\x12\x15\n" +
+	"\x11LINK_SOURCE_MEDIA\x10\x03\x12\x16\n" +
+	"\x12LINK_SOURCE_ONWARD\x10\x042U\n" +
 	"\rParserService\x12D\n" +
 	"\x05Parse\x12\x1c.weir.parser.v1.ParseRequest\x1a\x1d.weir.parser.v1.ParseResponseB9Z7github.com/weircrawl/weir/proto/weir/parser/v1;parserv1b\x06proto3"
 
@@ -331,31 +410,34 @@ func file_weir_parser_v1_parser_proto_rawDescGZIP() []byte {
 	return file_weir_parser_v1_parser_proto_rawDescData
 }
 
+var file_weir_parser_v1_parser_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_weir_parser_v1_parser_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_weir_parser_v1_parser_proto_goTypes = []any{
-	(*ParseRequest)(nil),        // 0: weir.parser.v1.ParseRequest
-	(*ParseResponse)(nil),       // 1: weir.parser.v1.ParseResponse
-	(*FoundLink)(nil),           // 2: weir.parser.v1.FoundLink
-	(*v1.CrawlSpec)(nil),        // 3: weir.crawl.v1.CrawlSpec
-	(*v1.Header)(nil),           // 4: weir.crawl.v1.Header
-	(*v1.ParseResult)(nil),      // 5: weir.crawl.v1.ParseResult
-	(*durationpb.Duration)(nil), // 6: google.protobuf.Duration
-	(v1.LinkKind)(0),            // 7: weir.crawl.v1.LinkKind
+	(LinkSource)(0),             // 0: weir.parser.v1.LinkSource
+	(*ParseRequest)(nil),        // 1: weir.parser.v1.ParseRequest
+	(*ParseResponse)(nil),       // 2: weir.parser.v1.ParseResponse
+	(*FoundLink)(nil),           // 3: weir.parser.v1.FoundLink
+	(*v1.CrawlSpec)(nil),        // 4: weir.crawl.v1.CrawlSpec
+	(*v1.Header)(nil),           // 5: weir.crawl.v1.Header
+	(*v1.ParseResult)(nil),      // 6: weir.crawl.v1.ParseResult
+	(*durationpb.Duration)(nil), // 7: google.protobuf.Duration
+	(v1.LinkKind)(0),            // 8: weir.crawl.v1.LinkKind
 }
 var file_weir_parser_v1_parser_proto_depIdxs = []int32{
-	3, // 0: weir.parser.v1.ParseRequest.spec:type_name -> weir.crawl.v1.CrawlSpec
-	4, // 1: weir.parser.v1.ParseRequest.headers:type_name -> weir.crawl.v1.Header
-	5, // 2: weir.parser.v1.ParseResponse.result:type_name -> weir.crawl.v1.ParseResult
-	2, // 3: weir.parser.v1.ParseResponse.links:type_name -> weir.parser.v1.FoundLink
-	6, // 4: weir.parser.v1.ParseResponse.duration:type_name -> google.protobuf.Duration
-	7, // 5: weir.parser.v1.FoundLink.kind:type_name -> weir.crawl.v1.LinkKind
-	0, // 6: weir.parser.v1.ParserService.Parse:input_type -> weir.parser.v1.ParseRequest
-	1, // 7: weir.parser.v1.ParserService.Parse:output_type -> weir.parser.v1.ParseResponse
-	7, // [7:8] is the sub-list for method output_type
-	6, // [6:7] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	4, // 0: weir.parser.v1.ParseRequest.spec:type_name -> weir.crawl.v1.CrawlSpec
+	5, // 1: weir.parser.v1.ParseRequest.headers:type_name -> weir.crawl.v1.Header
+	6, // 2: weir.parser.v1.ParseResponse.result:type_name -> weir.crawl.v1.ParseResult
+	3, // 3: weir.parser.v1.ParseResponse.links:type_name -> weir.parser.v1.FoundLink
+	7, // 4: weir.parser.v1.ParseResponse.duration:type_name -> google.protobuf.Duration
+	8, // 5: weir.parser.v1.FoundLink.kind:type_name -> weir.crawl.v1.LinkKind
+	0, // 6: weir.parser.v1.FoundLink.source:type_name -> weir.parser.v1.LinkSource
+	1, // 7: weir.parser.v1.ParserService.Parse:input_type -> weir.parser.v1.ParseRequest
+	2, // 8: weir.parser.v1.ParserService.Parse:output_type -> weir.parser.v1.ParseResponse
+	8, // [8:9] is the sub-list for method output_type
+	7, // [7:8] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_weir_parser_v1_parser_proto_init() }
@@ -368,13 +450,14 @@ func file_weir_parser_v1_parser_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_parser_v1_parser_proto_rawDesc), len(file_weir_parser_v1_parser_proto_rawDesc)),
-			NumEnums:      0,
+			NumEnums:      1,
 			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_weir_parser_v1_parser_proto_goTypes,
 		DependencyIndexes: file_weir_parser_v1_parser_proto_depIdxs,
+		EnumInfos:         file_weir_parser_v1_parser_proto_enumTypes,
 		MessageInfos:      file_weir_parser_v1_parser_proto_msgTypes,
 	}.Build()
 	File_weir_parser_v1_parser_proto = out.File

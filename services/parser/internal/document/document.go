@@ -44,6 +44,8 @@ type Document struct {
 	Language string
 	// Base is the first base element's reference; empty without one.
 	Base string
+	// Refresh is where the page sends its reader on to at once; empty for nowhere.
+	Refresh string
 	// References in the order of the page.
 	References []Reference
 	// NoFollow says that the page asks for none of its links to be followed.
@@ -67,6 +69,7 @@ type Reader struct {
 	foreign     int
 	form        form
 	titled      bool
+	refreshed   bool
 	based       bool
 	description []byte
 	graph       []byte

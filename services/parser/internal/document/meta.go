@@ -2,6 +2,7 @@ package document
 
 import (
 	"bytes"
+	"strconv"
 
 	"github.com/weircrawl/weir/services/parser/internal/scan"
 )
@@ -37,9 +38,7 @@ func (r *Reader) meta() {
 			r.doc.NoFollow = true
 		}
 	case scan.EqualFold(equiv, "refresh"):
-		if target, ok := RefreshTarget(scan.Unescape(nil, content)); ok {
-			r.addPlain(target, Refresh)
-		}
+		r.refresh(scan.Unescape(nil, content))
 	case scan.EqualFold(equiv, "content-language"):
 		if len(r.declared) == 0 && bytes.IndexByte(content, ',') < 0 {
 			r.declared = scan.Unescape(r.declared, content)
@@ -84,10 +83,34 @@ func isValuedDirective(name []byte) bool {
 		scan.EqualFold(name, "max-image-preview") || scan.EqualFold(name, "max-video-preview")
 }
 
+// refresh takes a meta refresh. The first one that acts at once sends the reader on;
+// one for readers without scripts does not, as what such a page shows others is
+// usually all there.
+func (r *Reader) refresh(content []byte) {
+	target, atOnce, ok := RefreshTarget(content)
+	switch {
+	case !ok:
+	case atOnce && !r.refreshed:
+		r.refreshed = true // the first one counts, and Within is not for often
+		if !r.scan.Within("noscript") {
+			r.doc.Refresh = string(target)
+			return
+		}
+		fallthrough
+	default:
+		r.addPlain(target, Refresh)
+	}
+}
+
+// maxDelay is how long a page may stand, in seconds, before what it leads to counts as
+// a link in it and no longer as where it sends its readers.
+const maxDelay = 10
+
 // RefreshTarget finds the URL in the content of a meta refresh or a Refresh header,
 // by the HTML standard: "5; url='next.html'", and lesser forms. A refresh without a
-// URL loads the same page again and is no link.
-func RefreshTarget(content []byte) ([]byte, bool) {
+// URL loads the same page again and is no link. AtOnce says that it comes within ten
+// seconds.
+func RefreshTarget(content []byte) (target []byte, atOnce, ok bool) {
 	p := content
 	skip := func(chars string) { p = bytes.TrimLeft(p, chars) }
 	const space = " \t\n\f\r"
@@ -95,11 +118,14 @@ func RefreshTarget(content []byte) ([]byte, bool) {
 	digits := len(p)
 	skip("0123456789")
 	if digits == len(p) && (len(p) == 0 || p[0] != '.') {
-		return nil, false
+		return nil, false, false
 	}
+	delay := string(content[len(content)-digits : len(content)-len(p)])
+	seconds, err := strconv.Atoi(delay)
+	atOnce = err == nil && seconds <= maxDelay || delay == "" // ".5"
 	skip("0123456789.")
 	if len(p) == 0 || p[0] != ';' && p[0] != ',' && bytes.IndexByte([]byte(space), p[0]) < 0 {
-		return nil, false
+		return nil, false, false
 	}
 	skip(space)
 	if len(p) > 0 && (p[0] == ';' || p[0] == ',') {
@@ -107,7 +133,7 @@ func RefreshTarget(content []byte) ([]byte, bool) {
 	}
 	skip(space)
 	if len(p) == 0 {
-		return nil, false
+		return nil, false, false
 	}
 	if len(p) > 3 && scan.EqualFold(p[:3], "url") {
 		if q := bytes.TrimLeft(p[3:], space); len(q) > 0 && q[0] == '=' {
@@ -122,7 +148,7 @@ func RefreshTarget(content []byte) ([]byte, bool) {
 		}
 	}
 	p = bytes.TrimSpace(p)
-	return p, len(p) > 0
+	return p, atOnce, len(p) > 0
 }
 
 // hasToken reports whether a list of words parted by white space has one, in any

@@ -39,6 +39,7 @@ type compiler struct {
 	names  []string
 	tree   bool
 	json   bool
+	media  bool
 }
 
 func (c *compiler) errorf(path, format string, args ...any) {
@@ -52,7 +53,7 @@ func (c *compiler) rule(r Rule) rule {
 		c.script = nil // fields count from the element of the list
 	}
 	out.fields = c.fields(r.Path+".fields", "", r.Fields)
-	out.names, out.tree, out.json = c.names, c.tree, c.json
+	out.names, out.tree, out.json, out.media = c.names, c.tree || r.Element, c.json, c.media
 	return out
 }
 
@@ -67,6 +68,7 @@ func (c *compiler) fields(path, prefix string, fields []Field) []field {
 func (c *compiler) field(path, prefix string, f Field) field {
 	out := field{Field: f, id: len(c.names), key: append(appendString(nil, f.Name), ':')}
 	c.names = append(c.names, prefix+f.Name)
+	c.media = c.media || f.Media
 	if len(f.Fields) > 0 {
 		script := c.script
 		if out.each = c.each(path+".each", f.Each); out.each != nil {
@@ -131,6 +133,8 @@ func (c *compiler) source(path string, f Field) source {
 		return openGraphSource(f.OpenGraph)
 	case f.Fact != "":
 		return factSource(f.Fact)
+	case f.Secret != "":
+		return constantSource("{" + f.Secret + "}")
 	}
 	return constantSource(f.Constant)
 }

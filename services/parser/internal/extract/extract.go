@@ -52,6 +52,9 @@ type Page struct {
 	JSON string
 	// Base that its references count from; nil where it has none.
 	Base *weburl.Base
+	// Files is Base by the crawl's canonical form, for files to download; nil where
+	// nothing is to be downloaded.
+	Files *weburl.Base
 	// Stop ends the work when it becomes true; nil never does.
 	Stop *atomic.Bool
 }
@@ -93,6 +96,8 @@ type Items struct {
 	Rejected uint32
 	// Rejects are the latter, at most 100 of a page.
 	Rejects []Reject
+	// Files to download that items name, each once.
+	Files []File
 	// Counts of the rules that were run, in their order.
 	Counts []Counts
 	// Warning says why there are fewer items than there might be; empty when all is well.
@@ -135,6 +140,11 @@ type visit struct {
 	// text, whether or not it fitted.
 	counts *Counts
 	seen   bool
+	// files are those of the item in hand, known those of all items.
+	files []File
+	known map[string]bool
+	// escape says that braces in what comes from the page are escaped; see Values.
+	escape bool
 	facts
 }
 
@@ -191,6 +201,7 @@ func (x *Extractor) item(r *rule, at place, index uint32) (made, more bool) {
 		return false, false
 	}
 	start := len(x.buf)
+	x.files = x.files[:0]
 	x.buf = append(x.buf, '{')
 	_, complete := x.fields(r.fields, at, start)
 	if !complete {
@@ -210,6 +221,9 @@ func (x *Extractor) item(r *rule, at place, index uint32) (made, more bool) {
 		return false, true
 	}
 	x.counts.Items++
+	if r.media {
+		x.appendFiles()
+	}
 	x.buf = appendTail(x.buf, x.page, r.Name)
 	x.out.Items = append(x.out.Items, Item{r.Name, index, x.buf[start:len(x.buf):len(x.buf)]})
 	return true, true
@@ -261,7 +275,7 @@ func (x *Extractor) fields(fields []field, at place, start int) (filled, complet
 // field writes the value of a field, or what stands for none, and reports whether
 // there is one.
 func (x *Extractor) field(f *field, at place, start int) bool {
-	mark := len(x.buf)
+	mark, files := len(x.buf), len(x.files)
 	x.seen = false
 	ok := false
 	switch {
@@ -288,7 +302,7 @@ func (x *Extractor) field(f *field, at place, start int) bool {
 		count.Empty++
 	}
 	if !ok {
-		x.buf = append(x.buf[:mark], f.absent...)
+		x.buf, x.files = append(x.buf[:mark], f.absent...), x.files[:files]
 	}
 	return ok
 }
@@ -337,11 +351,18 @@ func (x *Extractor) write(f *field, v value) bool {
 	if f.When != nil && !f.When.Holds(x.page, v.text) {
 		return false
 	}
+	mark := len(x.buf)
 	if f.Kind == JSON && v.json != "" {
 		x.buf, ok = appendJSON(x.buf, v.json)
-		return ok
+	} else {
+		x.buf, ok = appendValue(x.buf, &f.Field, v.text, x.page.Base)
 	}
-	x.buf, ok = appendValue(x.buf, &f.Field, v.text, x.page.Base)
+	if ok && f.Media {
+		x.file(f, v.text)
+	}
+	if ok && x.escape && f.Secret == "" {
+		x.buf = escapeBraces(x.buf, mark)
+	}
 	return ok
 }
 
@@ -423,13 +444,13 @@ func (x *Extractor) objects(f *field, at place, start int) bool {
 	count, incomplete := 0, false
 	x.buf = append(x.buf, '[')
 	f.each.places(x, at, func(at place) bool {
-		mark := len(x.buf)
+		mark, files := len(x.buf), len(x.files)
 		if count > 0 {
 			x.buf = append(x.buf, ',')
 		}
 		if !x.object(f, at, start) {
 			incomplete = incomplete || x.seen
-			x.buf = x.buf[:mark]
+			x.buf, x.files = x.buf[:mark], x.files[:files]
 			return true
 		}
 		count++

@@ -66,10 +66,12 @@ type Rule struct {
 	Check func(item []byte) string
 	// Fields in the order of the item.
 	Fields []Field
+	// Element says that an element is looked for in each place besides the fields.
+	Element bool
 }
 
 // Field describes a field. Exactly one source is given (CSS, XPath, JSON, JSONLD,
-// Microdata, OpenGraph, Fact or Constant), or Fields.
+// Microdata, OpenGraph, Fact, Constant or Secret), or Fields.
 type Field struct {
 	// Name of the field.
 	Name string
@@ -92,6 +94,8 @@ type Field struct {
 	Fact string
 	// Constant is a fixed text.
 	Constant string
+	// Secret names an environment variable of the fetchers; see Values.
+	Secret string
 	// Regex takes its first group, or the whole match without one; nil takes all.
 	Regex *regexp.Regexp
 	// Steps change the texts after the regex.
@@ -111,6 +115,8 @@ type Field struct {
 	Many bool
 	// Default is the text of the value where none is found; nil means null.
 	Default *string
+	// Media says that the values, of kind URL, are files to download.
+	Media bool
 	// Each, as in Rule, makes a list of objects of Fields.
 	Each string
 	// Fields make an object.
@@ -147,12 +153,26 @@ func (s *Set) NeedsJSON(url string) bool {
 	return false
 }
 
+// NamesFiles reports whether a field of a rule has files to download.
+func (s *Set) NamesFiles() bool {
+	if s == nil {
+		return false
+	}
+	for i := range s.rules {
+		if s.rules[i].media {
+			return true
+		}
+	}
+	return false
+}
+
 type rule struct {
 	Rule
 	each   each
 	fields []field
 	names  []string // of all fields, nested ones with their object's before them
 	tree   bool     // css or xpath is used
+	media  bool     // a field has files to download
 	json   bool     // the page is read as JSON
 }
 

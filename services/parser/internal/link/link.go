@@ -32,11 +32,15 @@ const (
 	OtherKind Reason = "kind"
 	// Rule: a rule on links forbids it, or the page's rules select others.
 	Rule Reason = "follow"
+	// Enctype: a request is a form that is sent in another way than urlencoded.
+	Enctype Reason = "enctype"
+	// SecretHost: a request has a secret and is for another host than the page's.
+	SecretHost Reason = "secret_host"
 )
 
 // Reasons returns all reasons, for metrics that want to know their labels.
 func Reasons() []Reason {
-	return append(crawl.Reasons(), NoFollow, Scheme, Malformed, Limit, Disabled, OtherKind, Rule)
+	return append(crawl.Reasons(), NoFollow, Scheme, Malformed, Limit, Disabled, OtherKind, Rule, Enctype, SecretHost)
 }
 
 // Config is what a crawl says about links.
@@ -93,6 +97,8 @@ type Outlink struct {
 	Depth uint32
 	// Priority by the crawl's rules.
 	Priority int32
+	// Media says that it is a file that an item names.
+	Media bool
 }
 
 // Found is a link and what was decided on it.
@@ -113,7 +119,24 @@ type Found struct {
 	Depth uint32
 	// Priority of an accepted link.
 	Priority int32
+	// Source says what it is where it is no link.
+	Source Source
 }
+
+// Source is what a URL was found as. The numbers are those of LinkSource, less one.
+type Source uint8
+
+// The sources, a closed set.
+const (
+	// Link is a link of the page.
+	Link Source = iota
+	// Request is made by a rule.
+	Request
+	// File is named by an item.
+	File
+	// Onward is where the page sends its reader on to at once.
+	Onward
+)
 
 // Links is what became of a page's references.
 type Links struct {
@@ -218,7 +241,7 @@ func (c *Collector) take(ref *document.Reference, noFollow bool) {
 	}
 	u, err := c.base.Resolve(ref.Target)
 	if err != nil {
-		c.reject(ref, ref.Target, crawl.Verdict{Reason: reasonOf(err)})
+		c.reject(ref, ref.Target, crawl.Verdict{Reason: ReasonOf(err)})
 		return
 	}
 	if !c.seen.add(u.String()) {
@@ -287,7 +310,8 @@ func isFragment(target string) bool {
 	return strings.HasPrefix(target, "#")
 }
 
-func reasonOf(err error) Reason {
+// ReasonOf says why a reference is no URL of a page.
+func ReasonOf(err error) Reason {
 	switch {
 	case errors.Is(err, weburl.ErrScheme):
 		return Scheme

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/weircrawl/weir/services/parser/internal/document"
+	"github.com/weircrawl/weir/services/parser/internal/link"
 )
 
 // showFound writes all links of a page as "kind:path kind:path", a rejected one as
@@ -168,7 +169,7 @@ func TestLinksOfWhatIsNotHTML(t *testing.T) {
 	t.Parallel()
 	in := sitePage(t, `{"a": "<a href=/b>"}`)
 	in.ContentType, in.Links, in.Refreshes = "application/json", []string{`</a?page=2>; rel="next", </s.css>; rel=stylesheet`}, []string{"0; url=/r"}
-	if got := show(New().Parse(in, siteCrawl(t), nil).Links); got != "/a?page=2 /r" {
+	if got := showAll(New().Parse(in, siteCrawl(t), nil)); got != "/a?page=2 => /r" {
 		t.Errorf("links %q", got)
 	}
 }
@@ -187,6 +188,8 @@ func FuzzLinksOfAllKinds(f *testing.F) {
 		for _, l := range out.Links.Found {
 			if l.Reason == "" {
 				mustURL(t, l.URL)
+			}
+			if l.Reason == "" && l.Source == link.Link {
 				accepted++
 			}
 			if len(l.Text) > 256 {

@@ -65,13 +65,22 @@ func show(l *link.Links) string {
 	return strings.Join(parts, " ")
 }
 
+// showAll is show of a page, with "=> path" for where it sends its reader on to.
+func showAll(out Output) string {
+	s := show(out.Links)
+	if out.Refresh != "" {
+		s = strings.TrimSpace(s + " => " + strings.TrimPrefix(out.Refresh, "https://site.example"))
+	}
+	return s
+}
+
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	for i, c := range linkCases() {
 		t.Run(fmt.Sprintf("%03d", i), func(t *testing.T) {
 			t.Parallel()
 			out := New().Parse(sitePage(t, c.html), siteCrawl(t), nil)
-			if diff := cmp.Diff(c.want, show(out.Links)); diff != "" {
+			if diff := cmp.Diff(c.want, showAll(out)); diff != "" {
 				t.Errorf("links of %s (-want +got):\n%s", c.html, diff)
 			}
 		})
@@ -135,10 +144,13 @@ func directiveCases() []linkCase {
 		{`<meta name=robots content=nofollow><a href=/a><a href=/b>`, "! nofollow=2"}, {`<meta name=ROBOTS content="NOINDEX, NOFOLLOW"><a href=/a>`, "! nofollow=1"}, {`<meta name=robots content=none><a href=/a>`, "! nofollow=1"},
 		{`<meta name=robots content=noindex><a href=/a>`, "/a"}, {`<meta name=robots content="index,follow"><a href=/a>`, "/a"}, {`<a href=/a><meta name=robots content=nofollow>`, "! nofollow=1"}, {`<meta content=nofollow><a href=/a>`, "/a"},
 		{`<meta name=weirbot content=nofollow><a href=/a>`, "! nofollow=1"}, {`<meta name=otherbot content=nofollow><a href=/a>`, "/a"}, {`<meta property=robots content=nofollow><a href=/a>`, "/a"},
-		{`<meta http-equiv=refresh content="0;url=/a">`, "/a"}, {`<meta http-equiv=REFRESH content="5; URL='/a'">`, "/a"}, {`<meta http-equiv=refresh content='0;url="/a"x'>`, "/a"}, {`<meta http-equiv=refresh content="0,/a">`, "/a"},
-		{`<meta http-equiv=refresh content="0 url=/a">`, "/a"}, {`<meta http-equiv=refresh content="5">`, ""}, {`<meta http-equiv=refresh content="url=/a">`, ""}, {`<meta http-equiv=refresh content="0;url=">`, ""},
-		{`<meta http-equiv=refresh content="1.5;url=/a">`, "/a"}, {`<meta http-equiv=refresh content=".5; /a">`, "/a"}, {`<meta http-equiv=refresh content="0;urls">`, "/dir/urls"}, {`<meta http-equiv=refresh content="0;url=` + pageURL + `">`, ""},
-		{`<meta http-equiv=refresh content="0;url=/a?b=1&amp;a=2">`, "/a?a=2&b=1"}, {`<meta name=robots content=nofollow><meta http-equiv=refresh content="0;url=/a">`, "! nofollow=1"},
+		{`<meta http-equiv=refresh content="0;url=/a">`, "=> /a"}, {`<meta http-equiv=REFRESH content="5; URL='/a'">`, "=> /a"}, {`<meta http-equiv=refresh content='0;url="/a"x'>`, "=> /a"}, {`<meta http-equiv=refresh content="0,/a">`, "=> /a"},
+		{`<meta http-equiv=refresh content="0 url=/a">`, "=> /a"}, {`<meta http-equiv=refresh content="5">`, ""}, {`<meta http-equiv=refresh content="url=/a">`, ""}, {`<meta http-equiv=refresh content="0;url=">`, ""},
+		{`<meta http-equiv=refresh content="1.5;url=/a">`, "=> /a"}, {`<meta http-equiv=refresh content=".5; /a">`, "=> /a"}, {`<meta http-equiv=refresh content="0;urls">`, "=> /dir/urls"}, {`<meta http-equiv=refresh content="0;url=` + pageURL + `">`, ""}, {`<meta http-equiv=refresh content="10;url=/a">`, "=> /a"}, {`<meta http-equiv=refresh content="11;url=/a">`, "/a"},
+		{`<meta http-equiv=refresh content="0007;url=/a">`, "=> /a"}, {`<meta http-equiv=refresh content="99999999999999999999;url=/a">`, "/a"}, {`<meta http-equiv=refresh content="0;url=/a"><meta http-equiv=refresh content="0;url=/b">`, "/b => /a"},
+		{`<noscript><meta http-equiv=refresh content="0;url=/a"></noscript>`, "/a"}, {`<noscript></noscript><meta http-equiv=refresh content="0;url=/a">`, "=> /a"}, {`<meta http-equiv=refresh content="0;url=https://other.example/">`, "=> https://other.example/"},
+		{`<meta http-equiv=refresh content="0;url=mailto:a@b.example">`, "! scheme=1"},
+		{`<meta http-equiv=refresh content="0;url=/a?b=1&amp;a=2">`, "=> /a?a=2&b=1"}, {`<meta name=robots content=nofollow><meta http-equiv=refresh content="0;url=/a">`, "=> /a"},
 	}
 }
 

@@ -10,9 +10,10 @@
 //     tags (document);
 //  4. resolve, judge and count the references (link);
 //  5. find the article and its text, where the crawl asks for that (article);
-//  6. make the items (extract).
+//  6. make the items (extract) and note the files that they name;
+//  7. make the requests that no link leads to (request).
 //
-// Steps 5 and 6 share a tree, which is built when one of them needs it.
+// Steps 5 to 7 share a tree, which is built when one of them needs it.
 //
 // Links come from the walk even when there is a tree: a page then has the same
 // outlinks whatever the rules are and however deep it nests, and the walk costs a
@@ -34,6 +35,7 @@ import (
 	"github.com/weircrawl/weir/services/parser/internal/extract"
 	"github.com/weircrawl/weir/services/parser/internal/follow"
 	"github.com/weircrawl/weir/services/parser/internal/link"
+	"github.com/weircrawl/weir/services/parser/internal/request"
 	"github.com/weircrawl/weir/services/parser/internal/tree"
 )
 
@@ -70,6 +72,10 @@ type Crawl struct {
 	Follow *follow.Set
 	// Rules make the items; nil for the default page item.
 	Rules *extract.Set
+	// Requests make requests that no link leads to; nil for none.
+	Requests *request.Set
+	// Files says that the rules name files to download.
+	Files bool
 	// Sitemaps says that sitemaps are read as such.
 	Sitemaps bool
 	// NamedSitemaps are the URLs, canonical, that the spec calls sitemaps.
@@ -105,8 +111,11 @@ type Output struct {
 	Text *article.Facts
 	// Charset is the encoding that the page was in.
 	Charset string
-	// Links of the page.
+	// Links of the page, files to download and requests among them.
 	Links *link.Links
+	// Refresh is where the page sends its reader on to at once, canonical; empty for
+	// nowhere.
+	Refresh string
 	// Items of the page.
 	Items extract.Items
 	// Warnings say what went wrong, for people.
@@ -137,7 +146,7 @@ func (p *Parser) Parse(in *Input, c *Crawl, stop *atomic.Bool) Output {
 	}
 	address := in.URL.WithoutRequest().String() // what patterns see
 	body := in.Body
-	asJSON := isJSON(out.ContentType) && !c.Rules.Empty() && c.Rules.NeedsJSON(address)
+	asJSON := isJSON(out.ContentType) && (!c.Rules.Empty() && c.Rules.NeedsJSON(address) || c.Requests.NeedsJSON(address))
 	if !mayBeHTML(out.ContentType) && !asJSON {
 		// Its text is not read; a piece is enough to name its encoding.
 		body = body[:min(len(body), namedBySize)]
@@ -166,8 +175,11 @@ func (p *Parser) Parse(in *Input, c *Crawl, stop *atomic.Bool) Output {
 	if asJSON && !f.read {
 		facts.JSON = string(text)
 	}
-	if (c.Structured || !c.Rules.Empty()) && (f.read || facts.JSON != "") {
+	if (c.Structured || !c.Rules.Empty() || !c.Requests.Empty()) && (f.read || facts.JSON != "") {
 		facts.Base = p.baseOf(in.URL, f.doc.Base)
+	}
+	if c.Files && facts.Base != nil {
+		facts.Files = c.baseOf(p, in.URL, f.doc.Base)
 	}
 	facts.ContentType = out.ContentType
 	if stop != nil && stop.Load() {
@@ -178,6 +190,12 @@ func (p *Parser) Parse(in *Input, c *Crawl, stop *atomic.Bool) Output {
 	}
 	out.Language = facts.Language
 	p.makeItems(c, &out, &facts)
+	if len(out.Items.Files) > 0 {
+		c.addFiles(in, &out)
+	}
+	if !c.Requests.Empty() && (f.read || facts.JSON != "") {
+		p.makeRequests(in, c, &out, &facts, c.baseOf(p, in.URL, f.doc.Base))
+	}
 	return out
 }
 
@@ -215,12 +233,18 @@ func (p *Parser) takeLinks(in *Input, c *Crawl, stop *atomic.Bool, f *found, out
 	for _, v := range in.Links {
 		doc.References = link.FromHeader(doc.References, v, f.kinds)
 	}
+	refresh := doc.Refresh
 	for _, v := range in.Refreshes {
-		if target, ok := document.RefreshTarget([]byte(v)); ok {
+		target, at, ok := document.RefreshTarget([]byte(v))
+		switch {
+		case !ok:
+		case at:
+			refresh = string(target) // a header comes before what is in the page
+		default:
 			doc.References = append(doc.References, document.Reference{Target: string(target), Kind: document.Refresh})
 		}
 	}
-	if !f.read && len(doc.References) == 0 {
+	if !f.read && len(doc.References) == 0 && refresh == "" {
 		return
 	}
 	stopped := func() bool { return stop != nil && stop.Load() } // the caller knows, and says so
@@ -237,11 +261,15 @@ func (p *Parser) takeLinks(in *Input, c *Crawl, stop *atomic.Bool, f *found, out
 			// Whoever wants no sitemaps says so, and not that no links are followed.
 			cfg.Max, cfg.Follow = f.max, true
 		}
+		p.sendOn(c, in, base, refresh, doc, out)
 		if rules := c.Follow.Page(in.URL.WithoutRequest().String()); rules != nil {
 			p.selectLinks(rules, base, f, out, facts)
 			cfg.Rules = rules
 		}
 		out.Links = p.collector.Collect(cfg, in.URL, f.depth, base, doc, noFollow)
+		if out.Refresh != "" && cfg.Explain {
+			out.Links.Found = append(out.Links.Found, link.Found{URL: out.Refresh, Kind: document.Refresh, Depth: in.Depth, Source: link.Onward})
+		}
 		if out.Links.Cut && !stopped() {
 			out.Warnings = append(out.Warnings, "the page has more links than are taken of one page")
 		}
@@ -254,11 +282,37 @@ func (p *Parser) takeLinks(in *Input, c *Crawl, stop *atomic.Bool, f *found, out
 	facts.Links = out.Links.Distinct
 }
 
+// sendOn finds where the page sends its reader on to at once. A page that only loads
+// itself again is none that does, and crawls that do not follow such references have
+// them as links that are not followed.
+func (p *Parser) sendOn(c *Crawl, in *Input, base *weburl.Base, target string, doc *document.Document, out *Output) {
+	if target == "" {
+		return
+	}
+	u, err := base.Resolve(target)
+	if err != nil || !c.Links.Kinds.Has(document.Refresh) {
+		doc.References = append(doc.References, document.Reference{Target: target, Kind: document.Refresh})
+		return
+	}
+	if u.String() != in.URL.WithoutRequest().String() {
+		out.Refresh = u.String()
+	}
+}
+
 // baseOf returns what the references in items count from; nil for a page without.
 // URLs in items keep what the crawl's canonical form drops: they are the user's
 // data, not identities.
 func (p *Parser) baseOf(u weburl.URL, declared string) *weburl.Base {
 	b, err := p.plain.Base(link.BaseURL(p.plain, u, declared))
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// baseOf is Parser.baseOf by the canonical form of the crawl.
+func (c *Crawl) baseOf(p *Parser, u weburl.URL, declared string) *weburl.Base {
+	b, err := c.Links.Canon.Base(link.BaseURL(p.plain, u, declared))
 	if err != nil {
 		return nil
 	}

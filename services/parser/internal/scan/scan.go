@@ -109,6 +109,20 @@ func (s *Scanner) Text() []byte {
 	return rest
 }
 
+// Within reports whether an element of a name is open, going by the tags before this
+// one. It walks over them all again.
+func (s *Scanner) Within(name string) bool {
+	var before Scanner
+	before.Reset(s.src[:s.start])
+	open := false
+	for before.Next() {
+		if EqualFold(before.name, name) {
+			open = !before.end
+		}
+	}
+	return open
+}
+
 // Attrs returns the attributes of a start tag, valid until the next call of Next.
 // A name may come more than once; the first one counts.
 func (s *Scanner) Attrs() []Attr { return s.attrs }

@@ -4,7 +4,9 @@
 package transform
 
 import (
+	"math"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -87,6 +89,22 @@ func Absolute() Step {
 			return "", false
 		}
 		return u.String(), true
+	})
+}
+
+// Add adds a number to texts that are decimal numbers with a point, and drops others.
+func Add(n float64) Step {
+	return each(func(s string, _ Page) (string, bool) {
+		v, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
+		if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
+			return "", false
+		}
+		// As shown: 0.1 more than 0.2 is 0.3.
+		sum, err := strconv.ParseFloat(strconv.FormatFloat(v+n, 'g', 15, 64), 64)
+		if err != nil || math.Abs(sum) > 1<<53 {
+			return "", false
+		}
+		return strconv.FormatFloat(sum, 'f', -1, 64), true
 	})
 }
 

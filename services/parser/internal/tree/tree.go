@@ -128,3 +128,24 @@ func RawText(n *html.Node) string {
 	}
 	return string(buf)
 }
+
+// WalkText calls found for the texts below root in document order. Elements that enter
+// refuses are passed over with all that is in them.
+func WalkText(root *html.Node, enter func(*html.Node) bool, found func(string)) {
+	for n := root; n != nil; {
+		if n.Type == html.TextNode {
+			found(n.Data)
+		}
+		if n.FirstChild != nil && (n.Type != html.ElementNode || enter(n)) {
+			n = n.FirstChild
+			continue
+		}
+		for n != root && n.NextSibling == nil {
+			n = n.Parent
+		}
+		if n == root {
+			return
+		}
+		n = n.NextSibling
+	}
+}
