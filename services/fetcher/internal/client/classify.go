@@ -23,6 +23,9 @@ const maxDetail = 300
 
 // classify names the failure of an exchange that has no response.
 func (ex *exchange) classify(err error) (crawl.Class, string) {
+	if class, detail, ok := ex.proxyClass(err); ok {
+		return class, detail
+	}
 	if d, ok := errors.AsType[*guard.Denied](err); ok {
 		return crawl.ClassAddressDenied, d.Error()
 	}
@@ -51,9 +54,9 @@ func (ex *exchange) late() (crawl.Class, string) {
 		return crawl.ClassTimeoutHeaders, "no response headers " + after
 	}
 	switch ex.stage.Load() {
-	case stageLookup:
+	case stageLookup, stageTarget:
 		return crawl.ClassDNSTemporary, "look up " + ex.url.Host() + ": no answer " + after
-	case stageConnected:
+	case stageConnected, stageTLS:
 		if ex.url.Scheme() == "https" {
 			return crawl.ClassTLS, "TLS handshake not done " + after
 		}
@@ -77,9 +80,9 @@ func dialClass(err *net.OpError) crawl.Class {
 // unconnected names a failure between the look-up and the request.
 func (ex *exchange) unconnected(err error) (crawl.Class, string) {
 	switch ex.stage.Load() {
-	case stageConnected:
+	case stageConnected, stageTLS:
 		return crawl.ClassTLS, tlsDetail(err)
-	case stageLookup:
+	case stageLookup, stageTarget:
 		return crawl.ClassDNSTemporary, fmt.Sprintf("look up %s: %v", ex.url.Host(), err)
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -104,6 +107,8 @@ func (ex *exchange) responseClass(err error) (crawl.Class, string) {
 	switch {
 	case strings.Contains(text, "response headers exceeded"), strings.Contains(text, "header list larger"):
 		return crawl.ClassTooLarge, fmt.Sprintf("response headers longer than %d bytes", maxHeader)
+	case strings.Contains(text, "timeout awaiting response headers"):
+		return crawl.ClassTimeoutHeaders, "no response headers in time"
 	case isBroken(err), ex.cutHeader(text):
 		return crawl.ClassReset, "the connection broke before the response headers"
 	case isHTTP2(text), strings.Contains(text, "idle connection"):
@@ -129,6 +134,8 @@ func (ex *exchange) bodyTrouble(err error) {
 	ex.res.Truncated = true
 	size := ex.res.Body.Size
 	switch {
+	case ex.meter.tooSlow():
+		ex.fail(crawl.ClassTooSlow, fmt.Sprintf("body slower than %d bytes a second (fetch.min_speed), %d bytes came", ex.opts.MinSpeed, size))
 	case ex.Err() != nil:
 		ex.fail(crawl.ClassTimeoutBody, fmt.Sprintf("body not ended after %s, %d bytes came", ex.opts.Timeout, size))
 	case errors.Is(err, budget.ErrTooLarge):

@@ -8,10 +8,13 @@
 package client
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptrace"
 	"net/netip"
@@ -50,6 +53,11 @@ type Config struct {
 	// DialTimeout bounds connecting, TLSTimeout the handshake, both inside the
 	// deadline of the exchange.
 	DialTimeout, TLSTimeout time.Duration
+	// HeaderTimeout bounds the wait from the request to the response's header; 0 leaves
+	// it to the deadline of the exchange.
+	HeaderTimeout time.Duration
+	// SpeedWindow is the time over which Options.MinSpeed counts. Default: 10s.
+	SpeedWindow time.Duration
 	// MaxIdle is the most idle connections kept, MaxIdlePerHost those to one host.
 	MaxIdle, MaxIdlePerHost int
 	// IdleTimeout ends an idle connection.
@@ -68,11 +76,12 @@ type Names interface {
 
 // Client does exchanges. Safe for concurrent use.
 type Client struct {
-	transport *http.Transport
-	names     Names
-	inflate   inflate.Pools
-	body      body.Reader
-	conns     Conns
+	transports *transports
+	window     time.Duration
+	names      Names
+	inflate    inflate.Pools
+	body       body.Reader
+	conns      Conns
 }
 
 // Conns counts the connections that exchanges ran on.
@@ -83,35 +92,11 @@ type Conns struct {
 
 // New makes a client that dials what g allows, at addresses that names gives.
 func New(cfg Config, g *guard.Guard, names Names) *Client {
-	d := &dialer{guard: g, names: names, timeout: cfg.DialTimeout}
-	d.net.Control = d.control
-	return &Client{
-		names: names,
-		transport: &http.Transport{
-			DialContext:            d.dial,
-			TLSClientConfig:        tlsConfig(cfg.TLS),
-			TLSHandshakeTimeout:    cfg.TLSTimeout,
-			ForceAttemptHTTP2:      true,
-			DisableCompression:     true,
-			MaxIdleConns:           cfg.MaxIdle,
-			MaxIdleConnsPerHost:    cfg.MaxIdlePerHost,
-			IdleConnTimeout:        cfg.IdleTimeout,
-			MaxResponseHeaderBytes: maxHeader,
-			// The default lets one stream send 4 MiB ahead of its reader, which
-			// no account knows of.
-			HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: 256 << 10, MaxReceiveBufferPerConnection: 1 << 20},
-		},
+	window := cfg.SpeedWindow
+	if window <= 0 {
+		window = 10 * time.Second
 	}
-}
-
-func tlsConfig(c *tls.Config) *tls.Config {
-	if c == nil {
-		c = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	c = c.Clone()
-	// Crawls come back to the same hosts: a resumed session spares a round trip.
-	c.ClientSessionCache = tls.NewLRUClientSessionCache(512)
-	return c
+	return &Client{names: names, window: window, transports: newTransports(cfg, g, names)}
 }
 
 // Conns returns the counters of connections.
@@ -119,13 +104,17 @@ func (c *Client) Conns() *Conns { return &c.conns }
 
 // Close ends idle connections and look-ups. Exchanges must be over.
 func (c *Client) Close() {
-	c.transport.CloseIdleConnections()
+	c.transports.closeIdle()
 	c.names.Close()
 }
 
 // Options are what one crawl asks for. Immutable once used.
 type Options struct {
-	// Header of the request. Host is not among them.
+	// Method of the request; empty stands for GET.
+	Method string
+	// Body of the request.
+	Body []byte
+	// Header of the request. Host and Content-Length are not among them.
 	Header http.Header
 	// Conditional: the header asks for the page only if it changed, so that 304 is
 	// an answer.
@@ -134,8 +123,15 @@ type Options struct {
 	Timeout time.Duration
 	// MaxBody is the longest body after decoding; a longer one is cut.
 	MaxBody int64
+	// MinSpeed is the least speed of a body as it comes, in bytes a second over
+	// Config.SpeedWindow; 0 for no bound.
+	MinSpeed int64
 	// Canon makes the canonical form of redirect targets.
 	Canon *weburl.Canonicalizer
+	// Setup is shared by the exchanges that may share connections; nil for the usual.
+	Setup *Setup
+	// Proxies to go through; nil for none.
+	Proxies *Proxies
 }
 
 // Header is one field of a response.
@@ -172,6 +168,23 @@ type Result struct {
 	RetryAfter time.Duration
 	// Body as far as it came.
 	Body body.Body
+	// WireSize is the length of the body as it came, codings included.
+	WireSize int64
+	// Timings of the steps.
+	Timings Timings
+}
+
+// Timings say how long the steps of an exchange took; 0 for those that it had not.
+type Timings struct {
+	// DNS, Connect and TLS are those of a connection made for the exchange. Through a
+	// proxy, Connect is to the proxy, and TLS to the host.
+	DNS, Connect, TLS time.Duration
+	// FirstByte counts from the connection to the first byte of the response.
+	FirstByte time.Duration
+	// Body is the rest of the response.
+	Body time.Duration
+	// Reused: the connection was there before.
+	Reused bool
 }
 
 // Do does the exchange and never takes longer than opts.Timeout. What the site
@@ -182,33 +195,60 @@ func (c *Client) Do(ctx context.Context, u weburl.URL, opts *Options, acc *budge
 	ex.res.Start = time.Now()
 	bounded, cancel := context.WithTimeoutCause(ctx, opts.Timeout, errDeadline)
 	defer cancel()
-	ex.Context = bounded
-	ex.trace.GotConn = ex.gotConn
-	r := &http.Request{
-		Method:     http.MethodGet,
-		URL:        requestURL(u),
-		Header:     opts.Header,
-		Proto:      "HTTP/1.1",
-		ProtoMajor: 1,
-		ProtoMinor: 1,
-	}
-	resp, err := c.transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(ex, &ex.trace)))
-	if err != nil {
+	ex.Context, ex.cancel = bounded, cancel
+	ex.choose()
+	if resp, err := c.roundTrip(ex); err != nil {
 		ex.fail(ex.classify(err))
 	} else {
+		header := time.Now()
 		c.receive(ex, resp)
+		ex.res.Timings.Body = time.Since(header)
 	}
 	ex.res.Duration = time.Since(ex.res.Start)
 	if ctx.Err() != nil && ex.res.Class != crawl.ClassNone {
 		return Result{}, fmt.Errorf("fetch %s: %w", u, context.Cause(ctx))
 	}
 	ex.res.RemoteAddr = ex.remote()
+	ex.timings()
 	return ex.res, nil
 }
 
+// roundTrip sends the request and returns the response with its body still to come.
+func (c *Client) roundTrip(ex *exchange) (*http.Response, error) {
+	transport, g := c.transports.of(ex.opts.Setup)
+	if ex.proxy != nil {
+		if err := ex.checkTarget(c.names, g); err != nil {
+			return nil, err
+		}
+	}
+	ex.watch()
+	r := &http.Request{
+		Method:     cmp.Or(ex.opts.Method, http.MethodGet),
+		URL:        requestURL(ex.url, ex.proxy != nil && ex.proxy.URL.Scheme != "socks5"),
+		Header:     ex.opts.Header,
+		Proto:      "HTTP/1.1",
+		ProtoMajor: 1,
+		ProtoMinor: 1,
+	}
+	if b := ex.opts.Body; len(b) > 0 || r.Method == http.MethodPost {
+		r.ContentLength = int64(len(b))
+		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
+		r.Body, _ = r.GetBody()
+	}
+	resp, err := transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(ex, &ex.trace)))
+	if err == nil && ex.proxy != nil {
+		ex.opts.Proxies.health.Worked(ex.chosen)
+	}
+	return resp, err
+}
+
 // requestURL makes the transport send the canonical URL byte for byte: net/url
-// would refuse or rewrite some of what the web has.
-func requestURL(u weburl.URL) *url.URL {
+// would refuse or rewrite some of what the web has. A proxy that is asked for the
+// page itself gets the absolute form; for one that only connects it is the server's.
+func requestURL(u weburl.URL, proxied bool) *url.URL {
+	if proxied && u.Scheme() == "http" {
+		return &url.URL{Scheme: u.Scheme(), Host: u.HostPort(), Opaque: "//" + u.HostPort() + u.PathQuery()}
+	}
 	out := &url.URL{Scheme: u.Scheme(), Host: u.HostPort(), Opaque: u.PathQuery()}
 	if !strings.HasPrefix(out.Opaque, "//") {
 		return out
@@ -224,62 +264,4 @@ func requestURL(u weburl.URL) *url.URL {
 		*out = url.URL{Scheme: out.Scheme, Host: out.Host, Opaque: "//" + out.Host + u.PathQuery()}
 	}
 	return out
-}
-
-// exchange is the state of one exchange. It is the context that its dial sees.
-type exchange struct {
-	context.Context
-	url   weburl.URL
-	opts  *Options
-	acc   *budget.Account
-	conns *Conns
-	trace httptrace.ClientTrace
-	res   Result
-
-	// A dial may go on after the exchange has found an idle connection, so what it
-	// writes is atomic and separate from what the connection says.
-	stage  atomic.Int32
-	dialed atomic.Pointer[string]
-	got    atomic.Pointer[conn]
-}
-
-type exchangeKey struct{}
-
-// Value implements context.Context.
-func (ex *exchange) Value(key any) any {
-	if _, ok := key.(exchangeKey); ok {
-		return ex
-	}
-	return ex.Context.Value(key)
-}
-
-func (ex *exchange) gotConn(info httptrace.GotConnInfo) {
-	if info.Reused {
-		ex.conns.Reused.Add(1)
-	} else {
-		ex.conns.Fresh.Add(1)
-	}
-	nc := info.Conn
-	if t, ok := nc.(*tls.Conn); ok {
-		nc = t.NetConn()
-	}
-	if own, ok := nc.(*conn); ok {
-		ex.got.Store(own)
-	}
-}
-
-func (ex *exchange) remote() string {
-	if c := ex.got.Load(); c != nil {
-		return c.remote
-	}
-	if p := ex.dialed.Load(); p != nil {
-		return *p
-	}
-	return ""
-}
-
-func (ex *exchange) grow(n int64) error { return ex.acc.Grow(ex, n) }
-
-func (ex *exchange) fail(class crawl.Class, detail string) {
-	ex.res.Class, ex.res.Detail = class, oneLine(detail)
 }

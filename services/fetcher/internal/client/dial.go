@@ -21,21 +21,38 @@ const (
 	stagger = 250 * time.Millisecond
 )
 
-// Stages of a dial.
+// Stages on the way to a connection.
 const (
-	stageNone int32 = iota
-	stageLookup
-	stageConnect
-	stageConnected
+	stageNone      int32 = iota
+	stageTarget          // the host is looked up and judged before a proxy is asked
+	stageLookup          // the host, or the proxy, is looked up
+	stageConnect         // and connected to
+	stageConnected       // what follows is the handshake, or the proxy's answer
+	stageTunnel          // the proxy has connected
+	stageTLS             // the handshake with the host
 )
 
 // dialer looks a name up, keeps the addresses that the guard allows, and connects
 // to the first that answers.
 type dialer struct {
-	guard   *guard.Guard
-	names   Names
-	timeout time.Duration
-	net     net.Dialer
+	direct, proxied gate
+	names           Names
+	timeout         time.Duration
+}
+
+// gate is a guard with a dialer that asks it a last time.
+type gate struct {
+	guard *guard.Guard
+	net   net.Dialer
+}
+
+// newDialer makes a dialer that dials hosts under g. Proxies are the choice of
+// whoever runs the crawl and not of a page, and may be where the operator allows.
+func newDialer(g, operator *guard.Guard, names Names, timeout time.Duration) *dialer {
+	d := &dialer{names: names, timeout: timeout, direct: gate{guard: g}, proxied: gate{guard: operator}}
+	d.direct.net.Control = d.direct.control
+	d.proxied.net.Control = d.proxied.control
+	return d
 }
 
 // conn remembers its far end as text, which every exchange on it reports, and how
@@ -79,32 +96,39 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
 	ex, _ := ctx.Value(exchangeKey{}).(*exchange)
+	to := &d.direct
+	if ex != nil && ex.proxy != nil {
+		to = &d.proxied
+	}
 	ex.at(stageLookup)
+	begin := time.Now()
 	addrs, err := d.names.Addrs(ctx, host)
 	if err != nil {
 		return nil, err
 	}
-	addrs, err = d.allowed(addrs)
+	addrs, err = to.allowed(addrs)
 	if err != nil {
 		return nil, err
 	}
+	found := time.Now()
 	ex.at(stageConnect)
 	ex.dialing(addrs[0], uint16(port))
-	c, err := d.first(ctx, network, addrs, uint16(port))
+	c, err := to.first(ctx, network, addrs, uint16(port))
 	if err != nil {
 		return nil, err
 	}
 	ex.at(stageConnected)
+	ex.took(found.Sub(begin), time.Since(found))
 	return &conn{Conn: c, remote: c.RemoteAddr().String()}, nil
 }
 
 // allowed returns the addresses that may be dialled, the families taking turns;
 // the error of the first that may not when there is none.
-func (d *dialer) allowed(addrs []netip.Addr) ([]netip.Addr, error) {
+func (g *gate) allowed(addrs []netip.Addr) ([]netip.Addr, error) {
 	var denied error
 	var families [2][]netip.Addr
 	for _, a := range addrs {
-		if err := d.guard.Check(a); err != nil {
+		if err := g.guard.Check(a); err != nil {
 			denied = cmpFirst(denied, err)
 			continue
 		}
@@ -137,12 +161,12 @@ func cmpFirst(a, b error) error {
 
 // control is the last gate, on the very address that the socket is about to
 // connect to.
-func (d *dialer) control(_, address string, _ syscall.RawConn) error {
+func (g *gate) control(_, address string, _ syscall.RawConn) error {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return fmt.Errorf("address %q: %w", address, err)
 	}
-	return d.guard.Check(ap.Addr())
+	return g.guard.Check(ap.Addr())
 }
 
 type dialed struct {
@@ -152,15 +176,15 @@ type dialed struct {
 
 // first connects to the addresses in turn, each a little after the one before or
 // as soon as that has failed, and returns the first connection.
-func (d *dialer) first(ctx context.Context, network string, addrs []netip.Addr, port uint16) (net.Conn, error) {
+func (g *gate) first(ctx context.Context, network string, addrs []netip.Addr, port uint16) (net.Conn, error) {
 	if len(addrs) == 1 {
-		return d.net.DialContext(ctx, network, netip.AddrPortFrom(addrs[0], port).String())
+		return g.net.DialContext(ctx, network, netip.AddrPortFrom(addrs[0], port).String())
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	results := make(chan dialed) // unbuffered: every dial that was started is received below
 	try := func(a netip.Addr) {
-		c, err := d.net.DialContext(ctx, network, netip.AddrPortFrom(a, port).String())
+		c, err := g.net.DialContext(ctx, network, netip.AddrPortFrom(a, port).String())
 		results <- dialed{c, err}
 	}
 	timer := time.NewTimer(0)
@@ -203,6 +227,16 @@ func (d *dialer) first(ctx context.Context, network string, addrs []netip.Addr, 
 func (ex *exchange) at(stage int32) {
 	if ex != nil {
 		ex.stage.Store(stage)
+	}
+}
+
+// took notes how long look-up and connecting took.
+func (ex *exchange) took(dns, connect time.Duration) {
+	if ex != nil {
+		if ex.proxy == nil {
+			ex.tm.dns.Store(int64(dns))
+		}
+		ex.tm.connect.Store(int64(connect))
 	}
 }
 

@@ -33,8 +33,17 @@ func (c *Client) receive(ex *exchange, resp *http.Response) {
 func (c *Client) readBody(ex *exchange, resp *http.Response) {
 	// Closing before the end drops the connection, which is what a cut body needs.
 	defer resp.Body.Close()
+	m := &ex.meter
+	m.src = resp.Body
+	if least := ex.opts.MinSpeed; least > 0 {
+		m.start(max(1, int64(float64(least)*c.window.Seconds())), c.window, ex.cancel)
+	}
+	defer func() {
+		ex.res.WireSize = m.n.Load()
+		m.stop()
+	}()
 	lim := inflate.Limits{Max: ex.opts.MaxBody + codedSlack, Reserve: ex.grow}
-	src, err := c.inflate.NewReader(resp.Body, resp.Header["Content-Encoding"], lim)
+	src, err := c.inflate.NewReader(m, resp.Header["Content-Encoding"], lim)
 	if err != nil {
 		ex.bodyTrouble(err)
 		return
@@ -50,7 +59,7 @@ func (c *Client) readBody(ex *exchange, resp *http.Response) {
 		ex.res.Detail = fmt.Sprintf("body cut at %d bytes (fetch.max_body)", b.Size)
 	case src.Coded():
 		// The coded stream may end before the body does, by a last chunk or so.
-		_, _ = io.CopyN(io.Discard, resp.Body, maxDrain)
+		_, _ = io.CopyN(io.Discard, m, maxDrain)
 	}
 }
 
@@ -64,6 +73,9 @@ func (ex *exchange) judge(resp *http.Response) {
 	switch {
 	case status == http.StatusNotModified && ex.opts.Conditional:
 		// The page that the crawl has is still right: an outcome like any other.
+	case status == http.StatusProxyAuthRequired && ex.proxy != nil:
+		ex.opts.Proxies.health.Failed(ex.chosen, time.Now())
+		ex.fail(crawl.ClassProxy, "proxy "+ex.proxy.Name+": it asks for a user and a password")
 	case status == http.StatusTooManyRequests:
 		ex.fail(crawl.ClassStatus429, statusLine(status))
 	case status >= 500:
@@ -72,28 +84,6 @@ func (ex *exchange) judge(resp *http.Response) {
 		ex.fail(crawl.ClassStatus4xx, statusLine(status))
 	case status >= 300:
 		ex.redirect(status, resp.Header.Get("Location"))
-	}
-}
-
-func (ex *exchange) redirect(status int, location string) {
-	ex.fail(crawl.ClassNone, "")
-	if location == "" || status == http.StatusNotModified {
-		ex.fail(crawl.ClassBadResponse, statusLine(status)+" without a Location to go to")
-		return
-	}
-	base, err := ex.opts.Canon.Base(ex.url.String())
-	if err != nil {
-		ex.fail(crawl.ClassOther, fmt.Sprintf("base %s: %v", ex.url, err))
-		return
-	}
-	target, err := base.Resolve(location)
-	if err != nil {
-		ex.fail(crawl.ClassBadResponse, fmt.Sprintf("redirect to %q: %v", shorten(location), err))
-		return
-	}
-	ex.res.Redirect = target.String()
-	if target.String() == ex.url.String() {
-		ex.fail(crawl.ClassRedirectLoop, "redirect to itself")
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 // Immutable and safe for concurrent use.
 type Guard struct {
 	allow []netip.Prefix
+	outer *Guard // the operator's, for a crawl's that is narrower
 	deny  *ssrf.Guardian
 	kinds []kind
 }
@@ -31,10 +32,15 @@ type Denied struct {
 	What string
 	// Net is the network to allow, if it is meant to be visited.
 	Net netip.Prefix
+	// Narrowed: the operator allows it, the crawl does not.
+	Narrowed bool
 }
 
 // Error says what the address is and how to allow it.
 func (d *Denied) Error() string {
+	if d.Narrowed {
+		return fmt.Sprintf("%s is %s that is not in the crawl's fetch.allow_nets", d.Addr, d.What)
+	}
 	return fmt.Sprintf("%s is %s; allow it with --allow-net %s", d.Addr, d.What, d.Net)
 }
 
@@ -48,8 +54,38 @@ func New(allow []netip.Prefix) *Guard {
 	}
 }
 
+// Narrow returns a guard that allows, of what g allows besides the public internet,
+// only what is in nets too. It never allows more than g.
+func (g *Guard) Narrow(nets []netip.Prefix) *Guard {
+	in := &Guard{outer: g, deny: g.deny, kinds: g.kinds}
+	for _, a := range g.allow {
+		for _, b := range nets {
+			if a = a.Masked(); a.Overlaps(b) {
+				in.allow = append(in.allow, longer(a, b.Masked()))
+			}
+		}
+	}
+	return in
+}
+
+// longer returns the narrower of two networks of which one is inside the other.
+func longer(a, b netip.Prefix) netip.Prefix {
+	if a.Bits() >= b.Bits() {
+		return a
+	}
+	return b
+}
+
 // Check returns nil when addr may be dialled, otherwise a *Denied.
 func (g *Guard) Check(addr netip.Addr) error {
+	err := g.check(addr)
+	if d, ok := err.(*Denied); ok && g.outer != nil {
+		d.Narrowed = g.outer.Check(addr) == nil
+	}
+	return err
+}
+
+func (g *Guard) check(addr netip.Addr) error {
 	// A zone names an interface of this machine and says nothing about the network.
 	addr = addr.WithZone("")
 	if !addr.IsValid() {
@@ -79,7 +115,7 @@ func (g *Guard) checkEmbedded(addr, v4 netip.Addr, what string) error {
 	if g.allowed(v4) {
 		return nil
 	}
-	if inner, ok := g.Check(v4).(*Denied); ok {
+	if inner, ok := g.check(v4).(*Denied); ok {
 		return &Denied{Addr: addr, What: what + " for " + inner.What, Net: inner.Net}
 	}
 	if g.allowed(addr) {

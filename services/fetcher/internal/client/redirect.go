@@ -1,0 +1,74 @@
+package client
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/secret"
+	"github.com/weircrawl/weir/internal/weburl"
+)
+
+// redirect makes the target of a redirect the outcome.
+func (ex *exchange) redirect(status int, location string) {
+	ex.fail(crawl.ClassNone, "")
+	if location == "" || status == http.StatusNotModified {
+		ex.fail(crawl.ClassBadResponse, statusLine(status)+" without a Location to go to")
+		return
+	}
+	base, err := ex.opts.Canon.Base(ex.url.WithoutRequest().String())
+	if err != nil {
+		ex.fail(crawl.ClassOther, fmt.Sprintf("base %s: %v", ex.url, err))
+		return
+	}
+	target, err := base.Resolve(location)
+	if err == nil {
+		target, err = replay(ex.url, target, status)
+	}
+	if err != nil {
+		ex.fail(crawl.ClassBadResponse, fmt.Sprintf("redirect to %q: %v", shorten(location), err))
+		return
+	}
+	ex.res.Redirect = target.String()
+	if target.String() == ex.url.String() {
+		ex.fail(crawl.ClassRedirectLoop, "redirect to itself")
+	}
+}
+
+// replay gives the target of a redirect the request that it is asked with: the same
+// one, but for a POST after 301, 302 and 303, which is followed by a plain GET as
+// browsers have it. What is meant for one site does not go to another.
+func replay(from, target weburl.URL, status int) (weburl.URL, error) {
+	r, ok := from.Request()
+	if !ok || r.Method == http.MethodPost && status < http.StatusTemporaryRedirect {
+		return target, nil
+	}
+	if !sameSide(from, target) {
+		if secret.Has(r.Body) {
+			return weburl.URL{}, fmt.Errorf("another site must not get the secret in the body")
+		}
+		own := make(map[string]string, len(r.Header))
+		for name, value := range r.Header {
+			if !credential(name) && !secret.Has(value) {
+				own[name] = value
+			}
+		}
+		r.Header = own
+	}
+	return target.WithRequest(r)
+}
+
+// sameSide: the same host and port, and not from https to where all can read it. From
+// http to https of the same host is as good as staying.
+func sameSide(from, to weburl.URL) bool {
+	if from.Origin() == to.Origin() {
+		return true
+	}
+	return from.Host() == to.Host() && from.Scheme() == "http" && to.Scheme() == "https" && from.Port() == "" && to.Port() == ""
+}
+
+// credential: a header that says who asks.
+func credential(name string) bool {
+	return strings.EqualFold(name, "Authorization") || strings.EqualFold(name, "Cookie")
+}
