@@ -230,10 +230,12 @@ func (c *Client) roundTrip(ex *exchange) (*http.Response, error) {
 		ProtoMajor: 1,
 		ProtoMinor: 1,
 	}
-	if b := ex.opts.Body; len(b) > 0 || r.Method == http.MethodPost {
+	if b := ex.opts.Body; len(b) > 0 {
 		r.ContentLength = int64(len(b))
 		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
 		r.Body, _ = r.GetBody()
+	} else if r.Method == http.MethodPost {
+		r.Body = http.NoBody // says so: Content-Length: 0
 	}
 	resp, err := transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(ex, &ex.trace)))
 	if err == nil && ex.proxy != nil {
