@@ -59,8 +59,9 @@ func ParseProxy(text string) (*Proxy, error) {
 	return p, nil
 }
 
-// parseNet reads a network in CIDR form, or an address as the network of it alone.
-func parseNet(text string) (netip.Prefix, error) {
+// ParseNet reads a network in CIDR form, or an address as the network of it alone, as
+// fetch.allow_nets has them.
+func ParseNet(text string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
 	if err == nil {
 		return p.Masked(), nil

@@ -182,7 +182,7 @@ func (c *checker) allowNets(nets []string) {
 		return
 	}
 	for i, n := range nets {
-		if _, err := parseNet(n); err != nil {
+		if _, err := ParseNet(n); err != nil {
 			c.addf(index("fetch.allow_nets", i), "%s", err)
 		}
 	}

@@ -1,10 +1,12 @@
 package fetcher
 
 import (
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
 	"net/netip"
+	"os"
 	"runtime"
 	"strings"
 	"time"
@@ -35,6 +37,12 @@ type Config struct {
 	// DialTimeout and TLSTimeout bound connecting and the handshake, inside the
 	// exchange's own time limit. Default: 10s each.
 	DialTimeout, TLSTimeout time.Duration
+	// HeaderTimeout bounds the wait from a request to the response's header, inside
+	// the exchange's own time limit. Default: 60s.
+	HeaderTimeout time.Duration
+	// CAFile has certificates of authorities that all crawls trust besides the
+	// system's, in PEM form. Default: none.
+	CAFile string
 	// IdleConns is the most idle connections kept, IdleConnsPerHost those to one
 	// host. Default: twice the concurrency, and 16.
 	IdleConns, IdleConnsPerHost int
@@ -59,6 +67,7 @@ func DefaultConfig() Config {
 		InlineLimit:      256 << 10,
 		DialTimeout:      10 * time.Second,
 		TLSTimeout:       10 * time.Second,
+		HeaderTimeout:    time.Minute,
 		IdleConns:        2 * n,
 		IdleConnsPerHost: 16,
 		IdleTimeout:      30 * time.Second,
@@ -78,6 +87,8 @@ func (c *Config) RegisterFlags(prefix string, fs *flag.FlagSet) {
 	fs.IntVar(&c.InlineLimit, prefix+"inline-limit", c.InlineLimit, "bytes of the longest compressed body inside a message")
 	fs.DurationVar(&c.DialTimeout, prefix+"dial-timeout", c.DialTimeout, "time to connect")
 	fs.DurationVar(&c.TLSTimeout, prefix+"tls-timeout", c.TLSTimeout, "time for a TLS handshake")
+	fs.DurationVar(&c.HeaderTimeout, prefix+"header-timeout", c.HeaderTimeout, "time from a request to the header of its response")
+	fs.StringVar(&c.CAFile, prefix+"ca-file", c.CAFile, "file with certificates of authorities that are trusted besides the system's, in PEM form")
 	fs.IntVar(&c.IdleConns, prefix+"idle-conns", c.IdleConns, "idle connections kept")
 	fs.IntVar(&c.IdleConnsPerHost, prefix+"idle-conns-per-host", c.IdleConnsPerHost, "idle connections kept to one host")
 	fs.DurationVar(&c.IdleTimeout, prefix+"idle-timeout", c.IdleTimeout, "time after which an idle connection ends")
@@ -101,6 +112,7 @@ func (c Config) Validate() error {
 	positive("inline-limit", c.InlineLimit > 0, c.InlineLimit)
 	positive("dial-timeout", c.DialTimeout > 0, c.DialTimeout)
 	positive("tls-timeout", c.TLSTimeout > 0, c.TLSTimeout)
+	positive("header-timeout", c.HeaderTimeout > 0, c.HeaderTimeout)
 	positive("idle-conns", c.IdleConns > 0, c.IdleConns)
 	positive("idle-conns-per-host", c.IdleConnsPerHost > 0, c.IdleConnsPerHost)
 	positive("idle-timeout", c.IdleTimeout > 0, c.IdleTimeout)
@@ -112,6 +124,22 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("fetcher: memory must be at least %d bytes for a concurrency of %d, not %d", least, c.Concurrency, c.Memory))
 	}
 	return errors.Join(errs...)
+}
+
+// certificates returns the TLS configuration with those of CAFile, nil without.
+func (c Config) certificates() (*tls.Config, error) {
+	if c.CAFile == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(c.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("fetcher: ca-file: %w", err)
+	}
+	roots, err := client.Roots(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("fetcher: ca-file %s: %w", c.CAFile, err)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, nil
 }
 
 // Networks is a list of networks that a repeatable flag fills; each value may

@@ -12,6 +12,7 @@ import (
 	"github.com/weircrawl/weir/internal/spec"
 	"github.com/weircrawl/weir/internal/weburl"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	"github.com/weircrawl/weir/services/fetcher/internal/budget"
 	"github.com/weircrawl/weir/services/fetcher/internal/client"
 )
 
@@ -52,18 +53,32 @@ func (s *Service) handle(ctx context.Context, specs specs, d bus.Delivery) error
 		// would hold up all others until their leases end.
 		return s.giveBack(ref)
 	}
-	opts, validators := p.conditional(&task)
-	res, err := s.exchange(ctx, u, opts, acc)
+	res, sent, err := s.fetch(ctx, p, &task, u, acc)
 	if err != nil {
 		return s.giveBack(ref) // cut off by the end of a soft stop
 	}
 	salvage(&res, ref, p.retries)
 	s.report(ref, &res)
-	err = s.publish(ctx, ref, p.fetchResult(u, &res, validators), &res)
+	err = s.publish(ctx, ref, p.fetchResult(u, &res, sent), &res)
 	if err != nil && ctx.Err() != nil {
 		return s.giveBack(ref)
 	}
 	return err
+}
+
+// fetch does the exchange of a task, and returns with its outcome the request's header
+// as the archive gets it. Without a secret that it needs there is no request, which is
+// an outcome too.
+func (s *Service) fetch(ctx context.Context, p *prepared, task *crawlv1.FetchTask, u weburl.URL, acc *budget.Account) (client.Result, []*crawlv1.Header, error) {
+	now := time.Now()
+	o, err := p.outgoing(task, u, now)
+	if err != nil {
+		res := client.Result{Start: now, Class: crawl.ClassOther, Detail: err.Error()}
+		s.m.observe(&res)
+		return res, o.sent, nil
+	}
+	res, err := s.exchange(ctx, u, o.opts, acc)
+	return res, o.sent, err
 }
 
 // giveBack ends a task without an exchange that counts: the frontier puts the URL

@@ -4,10 +4,13 @@ import (
 	"crypto/sha256"
 	"net/http"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/weircrawl/weir/internal/bus"
+	"github.com/weircrawl/weir/internal/cookie"
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/weburl"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
@@ -15,9 +18,12 @@ import (
 	"github.com/weircrawl/weir/services/fetcher/internal/client"
 )
 
-// fetchResult turns an outcome into its message. validators are the request's
-// headers beside the crawl's own.
-func (p *prepared) fetchResult(u weburl.URL, r *client.Result, validators []*crawlv1.Header) *crawlv1.FetchResult {
+// maxSetCookies bounds the cookies taken of one response.
+const maxSetCookies = 64
+
+// fetchResult turns an outcome into its message. sent is the request's header but
+// Host, as the archive gets it.
+func (p *prepared) fetchResult(u weburl.URL, r *client.Result, sent []*crawlv1.Header) *crawlv1.FetchResult {
 	out := &crawlv1.FetchResult{
 		StartedAt:       timestamppb.New(r.Start),
 		Duration:        durationpb.New(r.Duration),
@@ -29,15 +35,48 @@ func (p *prepared) fetchResult(u weburl.URL, r *client.Result, validators []*cra
 		RemoteAddr:      r.RemoteAddr,
 		RedirectUrl:     r.Redirect,
 		Truncated:       r.Truncated,
+		Timings:         timings(&r.Timings),
 	}
-	out.RequestHeaders = make([]*crawlv1.Header, 0, len(p.sent)+len(validators)+1)
+	out.RequestHeaders = make([]*crawlv1.Header, 0, len(sent)+1)
 	out.RequestHeaders = append(out.RequestHeaders, &crawlv1.Header{Name: "Host", Value: []byte(u.HostPort())})
-	out.RequestHeaders = append(out.RequestHeaders, p.sent...)
-	out.RequestHeaders = append(out.RequestHeaders, validators...)
+	out.RequestHeaders = append(out.RequestHeaders, sent...)
 	if r.RetryAfter > 0 {
 		out.RetryAfter = durationpb.New(r.RetryAfter)
 	}
+	if p.cookies {
+		out.SetCookies = bus.CookieMessages(setCookies(u, r))
+	}
 	return out
+}
+
+// setCookies are those that the site of u may set.
+func setCookies(u weburl.URL, r *client.Result) []cookie.Cookie {
+	var out []cookie.Cookie
+	for _, h := range r.Header {
+		if h.Name != "Set-Cookie" || len(out) == maxSetCookies {
+			continue
+		}
+		if c, err := cookie.Parse(h.Value, u, r.Start); err == nil {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// timings leaves out the steps that there were not.
+func timings(t *client.Timings) *crawlv1.Timings {
+	if *t == (client.Timings{}) {
+		return nil
+	}
+	step := func(d time.Duration) *durationpb.Duration {
+		if d <= 0 {
+			return nil
+		}
+		return durationpb.New(d)
+	}
+	return &crawlv1.Timings{
+		Dns: step(t.DNS), Connect: step(t.Connect), Tls: step(t.TLS), FirstByte: step(t.FirstByte), Body: step(t.Body), Reused: t.Reused,
+	}
 }
 
 // headers allocates all fields at once: a response has a dozen.

@@ -6,9 +6,11 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/flate"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/spec"
+	"github.com/weircrawl/weir/internal/weburl"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	fetcherv1 "github.com/weircrawl/weir/proto/weir/fetcher/v1"
 	"github.com/weircrawl/weir/services/fetcher/internal/body"
@@ -31,6 +33,11 @@ func (s *Service) Fetch(ctx context.Context, req *fetcherv1.FetchRequest) (*fetc
 	if err != nil {
 		return nil, crawl.Errorf(crawl.Invalid, "url %q: %w", req.GetUrl(), err)
 	}
+	// What is bound to the hosts of the seeds is for this one.
+	compiled.SeedHosts = []string{u.HostPort()}
+	if u, err = u.WithRequest(weburl.Request{Method: req.GetMethod(), ContentType: req.GetContentType(), Body: string(req.GetBody())}); err != nil {
+		return nil, crawl.Errorf(crawl.Invalid, "request for %s: %w", req.GetUrl(), err)
+	}
 	if err := s.calls.Acquire(ctx, 1); err != nil {
 		return nil, crawl.Errorf(crawl.Throttled, "wait for one of %d calls to end: %w", maxCalls, err)
 	}
@@ -40,8 +47,8 @@ func (s *Service) Fetch(ctx context.Context, req *fetcherv1.FetchRequest) (*fetc
 		return nil, crawl.Errorf(crawl.Throttled, "fetch %s: %w", u, err)
 	}
 	defer acc.Close()
-	p := newPrepared(compiled, s.deps.Version)
-	res, err := s.exchange(ctx, u, p.page, acc)
+	p := newPrepared(compiled, s.deps.Version, s.deps.Secrets)
+	res, sent, err := s.fetch(ctx, p, nil, u, acc)
 	if err != nil {
 		return nil, crawl.Errorf(crawl.Unavailable, "%w", err)
 	}
@@ -49,7 +56,10 @@ func (s *Service) Fetch(ctx context.Context, req *fetcherv1.FetchRequest) (*fetc
 	if err != nil {
 		return nil, crawl.Errorf(crawl.Internal, "inflate body of %s: %w", u, err)
 	}
-	return &fetcherv1.FetchResponse{Fetch: p.fetchResult(u, &res, nil), Body: data, Size: uint64(res.Body.Size)}, nil
+	return &fetcherv1.FetchResponse{
+		Fetch: p.fetchResult(u, &res, sent), Body: data, Size: uint64(res.Body.Size), WireSize: uint64(res.WireSize),
+		Url: u.String(), At: timestamppb.New(res.Start.Add(res.Duration)),
+	}, nil
 }
 
 // inflated returns the beginning of a body as the site meant it.

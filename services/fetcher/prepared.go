@@ -1,11 +1,15 @@
 package fetcher
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/weircrawl/weir/internal/secret"
 	"github.com/weircrawl/weir/internal/spec"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	"github.com/weircrawl/weir/services/fetcher/internal/client"
@@ -23,30 +27,45 @@ const (
 	accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 )
 
-// prepared is what one revision of a crawl's spec asks of an exchange. Immutable.
+// prepared is what one revision of a crawl's spec asks of an exchange. Immutable, but
+// for the health of its proxies.
 type prepared struct {
 	compiled *spec.Compiled
 	page     *client.Options
 	robots   *client.Options
 	sent     []*crawlv1.Header // shared by all messages, Host left out
+	grants   []grant
 	retries  uint32
+	cookies  bool
+	secrets  secret.Lookup
+	fault    error // why no exchange of the crawl can be done
 }
 
-func newPrepared(c *spec.Compiled, version string) *prepared {
+func newPrepared(c *spec.Compiled, version string, secrets secret.Lookup) *prepared {
 	f := c.Spec.GetFetch()
+	p := &prepared{compiled: c, retries: f.GetRetries(), cookies: f.GetCookies(), secrets: secrets}
 	h := http.Header{"Accept": {accept}}
 	for name, value := range f.GetHeaders() {
-		h.Set(name, value)
+		if !isCredential(name) && !secret.Has(value) {
+			h.Set(name, value)
+		}
 	}
 	h.Set("User-Agent", userAgent(f.GetUserAgent(), version))
 	h.Set("Accept-Encoding", inflate.AcceptEncoding)
-	page := &client.Options{Header: h, Timeout: f.GetTimeout().AsDuration(), MaxBody: f.GetMaxBody(), Canon: c.Canon}
-	robots := *page
-	robots.MaxBody = maxRobots // whatever the crawl wants of its pages
-	p := &prepared{compiled: c, page: page, robots: &robots, retries: f.GetRetries()}
 	for _, name := range slices.Sorted(maps.Keys(h)) {
 		p.sent = append(p.sent, &crawlv1.Header{Name: name, Value: []byte(h.Get(name))})
 	}
+	p.grant(f)
+	p.page = &client.Options{
+		Header: h, Timeout: f.GetTimeout().AsDuration(), MaxBody: f.GetMaxBody(), MinSpeed: f.GetMinSpeed(), Canon: c.Canon,
+	}
+	var err1, err2 error
+	p.page.Setup, err1 = newSetup(f, secrets)
+	p.page.Proxies, err2 = newProxies(f, secrets)
+	p.fault = errors.Join(err1, err2)
+	robots := *p.page
+	robots.MaxBody = min(p.page.MaxBody, maxRobots)
+	p.robots = &robots
 	return p
 }
 
@@ -58,35 +77,86 @@ func userAgent(ua, version string) string {
 	return ua
 }
 
+// newSetup returns what the crawl's connections have of their own.
+func newSetup(f *crawlv1.Fetch, secrets secret.Lookup) (*client.Setup, error) {
+	t := f.GetTls()
+	cfg := client.SetupConfig{Roots: t.GetCa(), Cert: t.GetClientCert(), Insecure: t.GetInsecure(), Narrow: len(f.GetAllowNets()) > 0}
+	if cfg.Cert != "" {
+		key, err := secrets.Get(t.GetClientKeyEnv())
+		if err != nil {
+			return nil, fmt.Errorf("fetch.tls.client_key_env: %w", err)
+		}
+		cfg.Key = key
+	}
+	for _, n := range f.GetAllowNets() {
+		prefix, err := spec.ParseNet(n)
+		if err != nil {
+			return nil, fmt.Errorf("fetch.allow_nets: %w", err)
+		}
+		cfg.Allow = append(cfg.Allow, prefix)
+	}
+	s, err := client.NewSetup(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("fetch.tls: %w", err)
+	}
+	return s, nil
+}
+
+// newProxies returns the crawl's proxies, nil for none.
+func newProxies(f *crawlv1.Fetch, secrets secret.Lookup) (*client.Proxies, error) {
+	texts := f.GetProxies()
+	if f.GetProxy() != "" {
+		texts = []string{f.GetProxy()}
+	}
+	if len(texts) == 0 {
+		return nil, nil
+	}
+	list := make([]client.Proxy, len(texts))
+	for i, text := range texts {
+		var err error
+		if list[i], err = newProxy(text, secrets); err != nil {
+			return nil, fmt.Errorf("fetch.proxy: %w", err)
+		}
+	}
+	return client.NewProxies(list), nil
+}
+
+// newProxy puts the secrets into the address of a proxy. What may be a secret is in no
+// error and in no name.
+func newProxy(text string, secrets secret.Lookup) (client.Proxy, error) {
+	name := ""
+	p, err := spec.ParseProxy(text)
+	if errors.Is(err, spec.ErrSecretProxy) {
+		name = text
+		var filled string
+		if filled, err = secrets.Fill(text, nil); err != nil {
+			return client.Proxy{}, err
+		}
+		if p, err = spec.ParseProxy(filled); err != nil {
+			return client.Proxy{}, fmt.Errorf("%s has no address of a proxy: it %w", name, err)
+		}
+	}
+	if err != nil {
+		return client.Proxy{}, err
+	}
+	u := &url.URL{Scheme: p.Scheme, Host: p.Host}
+	if name == "" {
+		name = u.String()
+	}
+	if !p.HasUser {
+		return client.Proxy{URL: u, Name: name}, nil
+	}
+	user, err1 := secrets.Fill(p.User, nil)
+	password, err2 := secrets.Fill(p.Password, nil)
+	u.User = url.UserPassword(user, password)
+	return client.Proxy{URL: u, Name: name}, errors.Join(err1, err2)
+}
+
 func (p *prepared) options(kind crawlv1.TaskKind) *client.Options {
 	if kind == crawlv1.TaskKind_TASK_KIND_ROBOTS {
 		return p.robots
 	}
 	return p.page
-}
-
-// conditional returns the options of a task, which asks for the page only if it
-// changed where the task knows what the last visit was told, and the headers that
-// do so.
-func (p *prepared) conditional(t *crawlv1.FetchTask) (*client.Options, []*crawlv1.Header) {
-	opts := p.options(t.GetRef().GetKind())
-	var sent []*crawlv1.Header
-	add := func(name, value string) {
-		if usable(value) && opts.Header.Get(name) == "" { // a crawl's own header wins
-			sent = append(sent, &crawlv1.Header{Name: name, Value: []byte(value)})
-		}
-	}
-	add("If-Modified-Since", t.GetLastModified())
-	add("If-None-Match", t.GetEtag())
-	if len(sent) == 0 {
-		return opts, nil
-	}
-	own := *opts
-	own.Header, own.Conditional = opts.Header.Clone(), true
-	for _, h := range sent {
-		own.Header.Set(h.GetName(), string(h.GetValue()))
-	}
-	return &own, sent
 }
 
 // usable: a value that a request can carry. Sites send anything as an ETag; one

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/resolve"
+	"github.com/weircrawl/weir/internal/secret"
 	"github.com/weircrawl/weir/internal/spec"
 	"github.com/weircrawl/weir/internal/weburl"
 	fetcherv1 "github.com/weircrawl/weir/proto/weir/fetcher/v1"
@@ -41,6 +43,8 @@ type Deps struct {
 	Version string
 	// Lookup asks for the addresses of a name; nil for the system's resolver.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+	// Secrets finds the secrets that specs name; nil for the environment.
+	Secrets secret.Lookup
 }
 
 // maxCalls is how many exchanges run for gRPC callers at a time, besides those
@@ -78,6 +82,13 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if deps.Lookup == nil {
 		deps.Lookup = resolve.System
 	}
+	if deps.Secrets == nil {
+		deps.Secrets = os.LookupEnv
+	}
+	certs, err := cfg.certificates()
+	if err != nil {
+		return nil, err
+	}
 	names := resolve.DefaultConfig()
 	names.TTL, names.NegativeTTL = cfg.DNSTTL, cfg.DNSNegativeTTL
 	s := &Service{
@@ -87,6 +98,8 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		client: client.New(client.Config{
 			DialTimeout:    cfg.DialTimeout,
 			TLSTimeout:     cfg.TLSTimeout,
+			HeaderTimeout:  cfg.HeaderTimeout,
+			TLS:            certs,
 			MaxIdle:        cfg.IdleConns,
 			MaxIdlePerHost: cfg.IdleConnsPerHost,
 			IdleTimeout:    cfg.IdleTimeout,
@@ -172,7 +185,7 @@ func (s *Service) prepare(c *spec.Compiled) *prepared {
 	if len(s.crawls) >= maxPrepared {
 		clear(s.crawls)
 	}
-	p := newPrepared(c, s.deps.Version)
+	p := newPrepared(c, s.deps.Version, s.deps.Secrets)
 	s.crawls[c.ID] = p
 	return p
 }

@@ -106,11 +106,14 @@ func TestPage(t *testing.T) {
 		},
 		ResponseHeaders: []*crawlv1.Header{{Name: "Content-Length", Value: []byte("68")}, {Name: "Content-Type", Value: []byte("text/html")}},
 	}
-	if diff := cmp.Diff(wantFetch, got.GetFetch(), protocmp.Transform(), protocmp.IgnoreFields(wantFetch, "started_at", "duration")); diff != "" {
+	if diff := cmp.Diff(wantFetch, got.GetFetch(), protocmp.Transform(), protocmp.IgnoreFields(wantFetch, "started_at", "duration", "timings")); diff != "" {
 		t.Errorf("fetch (-want +got):\n%s", diff)
 	}
 	if !got.GetFetch().GetStartedAt().IsValid() || got.GetFetch().GetDuration().AsDuration() <= 0 {
 		t.Errorf("times %v %v", got.GetFetch().GetStartedAt(), got.GetFetch().GetDuration())
+	}
+	if tm := got.GetFetch().GetTimings(); tm.GetReused() || tm.GetConnect().AsDuration() <= 0 || tm.GetFirstByte().AsDuration() <= 0 || tm.GetTls() != nil {
+		t.Errorf("timings %v", tm)
 	}
 	sum := sha256.Sum256([]byte(text))
 	wantBody := &crawlv1.Body{Size: uint64(len(text)), Sha256: sum[:], Crc32: crc32.ChecksumIEEE([]byte(text))}
@@ -165,7 +168,7 @@ func TestRecords(t *testing.T) {
 			b.publish(t, task)
 			got := receive(t, "record", b.records)
 			if diff := cmp.Diff(tt.want, got.GetFetch(), protocmp.Transform(),
-				protocmp.IgnoreFields(tt.want, "started_at", "duration", "protocol", "remote_addr", "request_headers", "response_headers")); diff != "" {
+				protocmp.IgnoreFields(tt.want, "started_at", "duration", "timings", "protocol", "remote_addr", "request_headers", "response_headers")); diff != "" {
 				t.Errorf("fetch (-want +got):\n%s", diff)
 			}
 			if got.GetBody().GetSize() != tt.size || len(got.GetBody().GetSha256()) != 32 || (got.GetBody().GetDeflate() == nil) != (tt.size == 0) {
