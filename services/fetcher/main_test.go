@@ -88,7 +88,7 @@ func setup(t *testing.T, handler http.HandlerFunc, change func(*fetcher.Config))
 	s, err := fetcher.New(cfg, fetcher.Deps{
 		Bus: b.bus, Storage: b.storage.serve(t), Registry: b.registry, Version: "1.2.3", Lookup: local,
 		Secrets: func(name string) (string, bool) { return "p&w", name == "WEIR_SECRET_PASSWORD" },
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Log:     slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
