@@ -151,9 +151,12 @@ func RefreshTarget(content []byte) (target []byte, atOnce, ok bool) {
 	return p, atOnce, len(p) > 0
 }
 
-// hasToken reports whether a list of words parted by white space has one, in any
-// case.
+// hasToken reports whether a list of words parted by white space, with entities, has
+// one, in any case.
 func hasToken(list []byte, word string) bool {
+	if bytes.IndexByte(list, '&') >= 0 {
+		list = scan.Unescape(nil, list)
+	}
 	for len(list) >= len(word) {
 		list = bytes.TrimLeft(list, " \t\n\f\r")
 		end := bytes.IndexAny(list, " \t\n\f\r")
