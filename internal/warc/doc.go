@@ -15,7 +15,7 @@
 // close a record. The member's CRC-32 is combined from those of the parts, its
 // length is their sum.
 //
-//	gzip header | headers, left open | body's blocks | "\r\n\r\n", final | CRC-32 | length
+//	gzip header, lengths | headers, left open | body's blocks | "\r\n\r\n", final | CRC-32 | length
 //
 // This needs a body whose last block is empty, final, and preceded by a sync
 // marker (see Trim): what klauspost's and zlib's writers leave when they are

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
+	"slices"
 
 	"github.com/klauspost/compress/flate"
 )
@@ -56,7 +58,24 @@ func (e *Encoder) Append(dst []byte, r *Record, block []byte) []byte {
 	e.head = r.appendHeader(e.head[:0], int64(len(block)))
 	e.head = append(e.head, block...)
 	e.open = Sum{Size: int64(len(e.head)), CRC32: crc32.ChecksumIEEE(e.head)}
-	return e.End(e.appendOpen(appendGzipHeader(dst), e.head))
+	start := len(dst)
+	return e.close(e.appendOpen(appendMemberHeader(dst), e.head), start)
+}
+
+// AppendStored appends a record with a block that compression would not make
+// shorter: an image.
+func (e *Encoder) AppendStored(dst []byte, r *Record, block []byte) []byte {
+	e.head = r.appendHeader(e.head[:0], int64(len(block)))
+	e.open = Sum{
+		Size:  int64(len(e.head)) + int64(len(block)),
+		CRC32: crc32.Update(crc32.ChecksumIEEE(e.head), crc32.IEEETable, block),
+	}
+	start := len(dst)
+	dst = e.appendOpen(appendMemberHeader(dst), e.head)
+	for piece := range slices.Chunk(block, maxStored) {
+		dst = appendStored(dst, piece, false)
+	}
+	return e.close(dst, start)
 }
 
 // AppendSpliced appends a record whose block is head (HTTP headers and the empty
@@ -64,21 +83,25 @@ func (e *Encoder) Append(dst []byte, r *Record, block []byte) []byte {
 // body's sum must be that of the data: a wrong one makes a record that readers
 // refuse.
 func (e *Encoder) AppendSpliced(dst []byte, r *Record, head, trimmed []byte, body Sum) []byte {
-	dst = e.Begin(dst, r, head, body)
+	dst = e.Begin(dst, r, head, body, int64(len(trimmed)))
 	dst = append(dst, trimmed...)
 	return e.End(dst)
 }
 
 // Begin appends what comes before a body that does not go through memory: the
-// caller writes the trimmed stream behind it, then what End returns.
-func (e *Encoder) Begin(dst []byte, r *Record, head []byte, body Sum) []byte {
+// caller writes the trimmed stream, of the given length, behind it, then what End
+// returns.
+func (e *Encoder) Begin(dst []byte, r *Record, head []byte, body Sum, trimmed int64) []byte {
 	e.head = r.appendHeader(e.head[:0], int64(len(head))+body.Size)
 	e.head = append(e.head, head...)
 	e.open = Sum{
 		Size:  int64(len(e.head)) + body.Size,
 		CRC32: combineCRC(crc32.ChecksumIEEE(e.head), body.CRC32, body.Size),
 	}
-	return e.appendOpen(appendGzipHeader(dst), e.head)
+	start := len(dst)
+	dst = e.appendOpen(appendMemberHeader(dst), e.head)
+	e.putLengths(dst, start, trimmed+endSize)
+	return dst
 }
 
 // End appends what comes behind the body that Begin was told of.
@@ -86,6 +109,23 @@ func (e *Encoder) End(dst []byte) []byte {
 	dst = appendStored(dst, []byte(closing), true)
 	crc := crc32.Update(e.open.CRC32, crc32.IEEETable, []byte(closing))
 	return appendTrailer(dst, crc, e.open.Size+int64(len(closing)))
+}
+
+// close ends a member that is in memory from start on.
+func (e *Encoder) close(dst []byte, start int) []byte {
+	e.putLengths(dst, start, endSize)
+	return e.End(dst)
+}
+
+// putLengths writes the member's lengths into its header; more bytes follow what
+// there is of it. Lengths that do not fit stay zero: not known.
+func (e *Encoder) putLengths(dst []byte, start int, more int64) {
+	packed, plain := int64(len(dst)-start)+more, e.open.Size+int64(len(closing))
+	if packed > math.MaxUint32 || plain > math.MaxUint32 {
+		return
+	}
+	binary.LittleEndian.PutUint32(dst[start+lengthsAt:], uint32(packed))
+	binary.LittleEndian.PutUint32(dst[start+lengthsAt+4:], uint32(plain))
 }
 
 // appendOpen appends text as DEFLATE blocks that end on a byte boundary and leave
@@ -102,7 +142,13 @@ func (e *Encoder) appendOpen(dst, text []byte) []byte {
 	return dst
 }
 
-// appendStored appends one stored block, at most 65,535 bytes: 1 bit final, 2 bits
+// maxStored is what one stored block can hold.
+const maxStored = 65535
+
+// endSize is the length of what End appends: a stored block and gzip's trailer.
+const endSize = int64(5 + len(closing) + 8)
+
+// appendStored appends one stored block, at most maxStored bytes: 1 bit final, 2 bits
 // type 0, padding, the length and its complement.
 func appendStored(dst, text []byte, final bool) []byte {
 	var first byte
@@ -115,10 +161,16 @@ func appendStored(dst, text []byte, final bool) []byte {
 	return append(dst, text...)
 }
 
-// appendGzipHeader: no name, no time, fastest compression, unknown system.
-func appendGzipHeader(dst []byte) []byte {
-	return append(dst, 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 0xff)
-}
+// memberHeader begins every member: no name, no time, fastest compression, unknown
+// system, and an extra field "sl" (skip lengths) with the lengths of the member and
+// of its text, in which they are zero still. With them a reader passes from record to
+// record without inflating bodies; others leave the field alone.
+const memberHeader = "\x1f\x8b\x08\x04\x00\x00\x00\x00\x04\xff" + "\x0c\x00sl\x08\x00" + "\x00\x00\x00\x00\x00\x00\x00\x00"
+
+// lengthsAt is where the lengths are in it.
+const lengthsAt = len(memberHeader) - 8
+
+func appendMemberHeader(dst []byte) []byte { return append(dst, memberHeader...) }
 
 func appendTrailer(dst []byte, crc uint32, size int64) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, crc)

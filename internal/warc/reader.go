@@ -89,6 +89,10 @@ type Reader struct {
 	cur    *Entry
 	offset int64 // of the member that data is of
 	end    int64
+
+	// Of Skim, which uses them again for every record.
+	block []byte
+	lines *bufio.Reader
 }
 
 // NewReader returns a reader of r, which it reads ahead of.

@@ -22,6 +22,9 @@ const (
 	Metadata Type = "metadata"
 	// Revisit is a response whose payload is stored in an earlier record.
 	Revisit Type = "revisit"
+	// Resource is something that came with an exchange but not from the server: a
+	// screenshot.
+	Resource Type = "resource"
 )
 
 // Content types of the blocks that this package is used for.

@@ -12,6 +12,9 @@ type Config struct {
 	// Dir is the data directory: catalogue.db, warc/ and bodies/ are made in it.
 	// Required; made when absent.
 	Dir string
+	// Archive is the object store for WARC files and long bodies:
+	// s3://bucket/prefix?endpoint=…&region=…; see blob.Open. Empty: folders in Dir.
+	Archive string
 	// Batch is how many records one commit takes at most. Default 256.
 	Batch int
 	// BatchBytes bounds the records of one commit, in bytes. Default 8 MiB.
@@ -51,6 +54,7 @@ func DefaultConfig() Config {
 // has are the defaults.
 func (c *Config) RegisterFlags(prefix string, fs *flag.FlagSet) {
 	fs.StringVar(&c.Dir, prefix+"dir", c.Dir, "data directory: catalogue.db, warc/ and bodies/ are made in it")
+	fs.StringVar(&c.Archive, prefix+"archive", c.Archive, "object store for WARC files, s3://bucket/prefix?endpoint=URL&region=NAME; credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws or the machine's role (default: the folder warc/)")
 	fs.IntVar(&c.Batch, prefix+"batch", c.Batch, "records in one commit at most")
 	fs.IntVar(&c.BatchBytes, prefix+"batch-bytes", c.BatchBytes, "bytes of records in one commit at most")
 	fs.DurationVar(&c.BatchAge, prefix+"batch-age", c.BatchAge, "how long the first record of a batch waits for others")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/warc"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	"github.com/weircrawl/weir/services/storage/internal/archive"
 	"github.com/weircrawl/weir/services/storage/internal/catalogue"
@@ -203,7 +204,7 @@ func (s *Service) attachBody(e *entry, x *archive.Exchange) error {
 		if err != nil {
 			return s.space.wrap(err)
 		}
-		e.body, x.Body.Stream = body, body.Trimmed()
+		e.body, x.Body.Stream, x.Body.StreamSize = body, body.Trimmed(), body.Size-warc.FinalBlock
 	}
 	return nil
 }
@@ -255,7 +256,7 @@ func (s *Service) robots(ctx context.Context, e *entry) ([]byte, error) {
 			}
 			place = p.Place
 		}
-		body, err := s.arch.Body(place)
+		body, err := s.arch.Body(ctx, place)
 		if err != nil {
 			return nil, err
 		}

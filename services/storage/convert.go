@@ -9,6 +9,8 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -110,6 +112,7 @@ func exchangeOf(e *entry) *archive.Exchange {
 		e.page.RecordID = id[:]
 	}
 	x := &archive.Exchange{
+		Crawl:     ref.GetCrawlId(),
 		ID:        recordID(e.page),
 		URL:       ref.GetUrl(),
 		At:        fetch.GetStartedAt().AsTime(),
@@ -119,15 +122,72 @@ func exchangeOf(e *entry) *archive.Exchange {
 		Response:  headers(fetch.GetResponseHeaders()),
 		Truncated: fetch.GetTruncated(),
 		Class:     crawl.Class(fetch.GetError()),
+		Facts:     facts(rec),
 		Body: archive.Body{
 			Sum:    warc.Sum{Size: int64(body.GetSize()), CRC32: body.GetCrc32()},
 			SHA256: body.GetSha256(),
 		},
 	}
+	for _, t := range rec.GetAttachments() {
+		x.Attachments = append(x.Attachments, archive.Attachment{Name: word(t.GetName()), ContentType: t.GetContentType(), Data: t.GetData(), SHA256: sha256.Sum256(t.GetData())})
+	}
 	if ap, err := netip.ParseAddrPort(fetch.GetRemoteAddr()); err == nil {
 		x.Remote = ap.Addr()
 	}
 	return x
+}
+
+// facts are what the archive says of a visit besides the exchange, under the names
+// that other crawlers use where they have one. With crawl, generation and attempt the
+// archive can be read without the catalogue.
+func facts(rec *crawlv1.Record) []archive.Header {
+	ref, fetch, parsed := rec.GetRef(), rec.GetFetch(), rec.GetParsed()
+	var fs []archive.Header
+	text := func(name, value string) {
+		if value != "" {
+			fs = append(fs, archive.Header{Name: name, Value: []byte(value)})
+		}
+	}
+	number := func(name string, n uint64) {
+		if n != 0 {
+			text(name, strconv.FormatUint(n, 10))
+		}
+	}
+	text("crawl", ref.GetCrawlId())
+	number("generation", uint64(ref.GetGeneration()))
+	number("attempt", uint64(ref.GetAttempt()))
+	number("lease", ref.GetLease())
+	number("depth", uint64(ref.GetDepth()))
+	text("via", ref.GetVia())
+	number("redirects", uint64(ref.GetRedirects()))
+	number("fetchTimeMs", uint64(max(0, fetch.GetDuration().AsDuration().Milliseconds())))
+	text("charset", parsed.GetCharset())
+	text("language", parsed.GetLanguage())
+	if class := crawl.Class(fetch.GetError()); class != crawl.ClassNone {
+		text("error", class.String())
+	}
+	if fetch.GetRendered() {
+		text("rendered", "true")
+		number("requests", uint64(fetch.GetRequests()))
+	}
+	if url := ref.GetUrl(); strings.Contains(url, "#") {
+		text("canonicalUrl", url) // with the request, which is part of what it is
+	}
+	return fs
+}
+
+// word keeps the letters of a name that becomes part of a URN.
+func word(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return -1
+	}, strings.ToLower(s))
+	if s == "" {
+		return "attachment"
+	}
+	return s
 }
 
 // recordID is the ID of a page's response record.

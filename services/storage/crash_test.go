@@ -165,7 +165,7 @@ func checkStore(t *testing.T, dir string, atLeast int) {
 			t.Errorf("%s is there twice", p.CanonicalURL)
 		}
 		seen[p.CanonicalURL] = true
-		body, err := s.arch.Body(p.Place)
+		body, err := s.arch.Body(t.Context(), p.Place)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -132,7 +132,7 @@ func (s *Service) openBody(ctx context.Context, req *storagev1.GetBodyRequest) (
 		if err != nil {
 			return nil, err
 		}
-		return s.arch.Body(p.Place)
+		return s.arch.Body(ctx, p.Place)
 	default:
 		return nil, crawl.Errorf(crawl.Invalid, "body: give page or ref")
 	}

@@ -16,7 +16,11 @@ type metrics struct {
 	refused  prometheus.Counter
 	resync   prometheus.Counter
 	bodies   *prometheus.CounterVec
-	free     prometheus.Gauge
+	segments prometheus.Counter
+
+	quarantined prometheus.Gauge
+
+	free prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -60,6 +64,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "weir_storage_long_bodies_total",
 			Help: "Long bodies by what became of them: put, archived, swept (their record never came; many mean that records are lost).",
 		}, []string{"outcome"}),
+		segments: f.NewCounter(prometheus.CounterOpts{
+			Name: "weir_storage_segments_finished_total",
+			Help: "WARC files that were made whole, indexed and sealed. Standing still while the archive grows by more than storage.segment-size: look for warnings about finishing.",
+		}),
+		quarantined: f.NewGauge(prometheus.GaugeOpts{
+			Name: "weir_storage_segments_quarantined",
+			Help: "WARC files with damage; the folder quarantine/ beside them says which and why. Above 0: run weir storage check, look at the disk.",
+		}),
 		free: f.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_storage_free_bytes",
 			Help: "Free space for the data directory, as seen before the last commit. Below storage.min-free nothing is committed.",

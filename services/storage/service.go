@@ -16,7 +16,9 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
+	"github.com/weircrawl/weir/internal/blob"
 	"github.com/weircrawl/weir/internal/bus"
+	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/warc"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
 	"github.com/weircrawl/weir/services/storage/internal/archive"
@@ -73,6 +75,7 @@ type Service struct {
 	cat     *catalogue.Catalogue
 	ledger  ledger
 	library library
+	objects blob.Store // nil: files
 	arch    *archive.Archive
 	spool   *spool.Spool
 	resync  warc.Resyncer // of the handler, which is called once at a time
@@ -123,8 +126,14 @@ func (s *Service) open() (err error) {
 	if err != nil {
 		return err
 	}
+	if s.cfg.Archive != "" {
+		if s.objects, err = blob.Open(ctx, s.cfg.Archive); err != nil {
+			return crawl.Errorf(crawl.Unavailable, "storage.archive: %w", err)
+		}
+	}
 	s.arch, err = archive.Open(ctx, archive.Config{
 		Dir:      filepath.Join(s.cfg.Dir, "warc"),
+		Store:    s.objects,
 		MaxSize:  s.cfg.SegmentSize,
 		MaxAge:   s.cfg.SegmentAge,
 		Suffix:   strings.ToLower(rand.Text()[:6]),
@@ -157,9 +166,11 @@ func (s *Service) Run(ctx context.Context) (err error) {
 		return s.deps.Bus.ConsumeBatch(gctx, bus.NewConsumerSet(bus.StoreConsumer()), opt, s.handle)
 	})
 	g.Go(func() error { return s.sweep(gctx) })
+	g.Go(func() error { return s.tend(gctx) })
 	if err := g.Wait(); err != nil && ctx.Err() == nil {
 		return err
 	}
+	s.indexOpen()
 	return nil
 }
 

@@ -79,6 +79,7 @@ type alias struct{ short, setting, usage string }
 func aliases() []alias {
 	return []alias{
 		{"storage", "storage.address", "address of the storage service; short for --storage.address"},
+		{"archive", "storage.archive", "object store for WARC files, s3://bucket/prefix; short for --storage.archive"},
 		{"store", "scheduler.store", "database of the frontier, postgres://…; short for --scheduler.store"},
 		{"nats", "nats.url", "URL of the NATS server; short for --nats.url"},
 		{"listen", "grpc.listen", "address of the gRPC server; short for --grpc.listen"},

@@ -1,134 +1,164 @@
 package archive
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
+	"github.com/weircrawl/weir/internal/blob"
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/warc"
 )
 
-// Index remembers which files there are. Its methods are durable on return.
+// Index remembers which segments there are. Its methods are durable on return.
 type Index interface {
-	// AddSegment makes a file known before it is created, and sets its ID.
+	// AddSegment makes a segment known before it is created, and sets its ID.
 	AddSegment(ctx context.Context, s *Segment) error
-	// SealSegment marks a file as finished.
+	// SealSegment marks a segment as finished.
 	SealSegment(ctx context.Context, id int64) error
 }
 
 // Config of an archive.
 type Config struct {
-	// Dir is the folder of the files.
+	// Dir is the folder of the files, where there is no Store; and of what is sorted.
 	Dir string
-	// MaxSize in bytes after which a file is finished; a batch may pass it.
+	// Store takes the place of the folder. The caller owns it.
+	Store blob.Store
+	// MaxSize in bytes after which a segment is finished; a batch may pass it.
 	MaxSize int64
-	// MaxAge after which a file is finished.
+	// MaxAge after which a segment is finished.
 	MaxAge time.Duration
-	// Suffix makes file names unique among machines: [a-z0-9]+.
+	// Suffix makes names of segments unique among machines: [a-z0-9]+.
 	Suffix string
-	// Software is the name and version in the files' warcinfo record.
+	// Software is the name and version in the segments' warcinfo record.
 	Software string
 }
 
-// flushSize bounds the memory of a batch on its way to the file.
-const flushSize = 1 << 20
+// parallel bounds the segments that are written at a time. Syncing several files of a
+// disk together costs little more than syncing one: the journal takes them together.
+const parallel = 16
 
-// Archive is an open archive. Append and Keep are for one goroutine, Body is safe
-// for concurrent use.
+// Archive is an open archive. Append and Keep are for one goroutine and Tend for
+// another, everything else is safe for concurrent use.
 type Archive struct {
-	cfg Config
-	idx Index
-	log *slog.Logger
+	cfg   Config
+	idx   Index
+	log   *slog.Logger
+	shelf shelf
 
-	seg   Segment // the file in f; ID 0 before the first
-	f     *os.File
-	end   int64 // bytes in the file, those that are not kept yet included
-	dirty bool  // a write failed: the end of the file is not known
-	info  warc.ID
+	mu     sync.Mutex
+	open   map[string]*segment // by crawl, as names have it
+	rolled []*segment          // to be finished
+	marked map[string]string   // quarantined segments, and why
 
+	// Of Append.
 	enc  *warc.Encoder
 	buf  []byte
 	head []byte
 }
 
-// Open opens the archive in cfg.Dir, creating the folder, and cuts off what the
-// index does not know of. segments is all that the index knows.
+// segment is one that is appended to. Its fields are Append's while it is busy.
+type segment struct {
+	Segment
+	end   int64 // of what is written, what is not kept yet included
+	dirty bool  // a write failed: the end is not known
+	busy  bool  // between Append and Keep
+	info  warc.ID
+}
+
+// Open opens the archive and cuts off what the index does not know of. segments is
+// all that the index knows of this archive.
 func Open(ctx context.Context, cfg Config, idx Index, segments []Segment, log *slog.Logger) (*Archive, error) {
-	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
-		return nil, fmt.Errorf("open archive: %w", err)
+	a := &Archive{cfg: cfg, idx: idx, log: log, enc: warc.NewEncoder(), open: map[string]*segment{}, marked: map[string]string{}}
+	if cfg.Store != nil {
+		a.shelf = newObjects(cfg.Store)
+	} else {
+		var err error
+		if a.shelf, err = newFiles(cfg.Dir); err != nil {
+			return nil, err
+		}
 	}
-	a := &Archive{cfg: cfg, idx: idx, log: log, enc: warc.NewEncoder()}
-	for _, s := range segments {
+	if err := a.loadMarks(ctx); err != nil {
+		return nil, a.wrap("read the marks of damaged segments", err)
+	}
+	found, whole := make([]*segment, len(segments)), make([]bool, len(segments))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	for i, s := range segments {
 		if s.Sealed {
 			continue
 		}
-		if a.f != nil { // the roll after it was broken off: no longer appended to
-			if err := a.seal(ctx); err != nil {
-				return nil, err
-			}
-		}
-		if err := a.reopen(ctx, s); err != nil {
-			return nil, errors.Join(err, a.Close())
+		g.Go(func() (err error) {
+			found[i], whole[i], err = a.reopen(gctx, s)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	for i, s := range found {
+		if s != nil {
+			a.goOn(s, whole[i])
 		}
 	}
 	return a, nil
 }
 
-// reopen opens a file to go on appending to it.
-func (a *Archive) reopen(ctx context.Context, s Segment) error {
-	if err := a.openFile(s); err != nil {
-		return err
+// goOn takes up a segment of an earlier run. Only the last one of a crawl is appended
+// to, unless it was made whole already.
+func (a *Archive) goOn(s *segment, whole bool) {
+	of := crawlOf(s.File)
+	if older := a.open[of]; older != nil {
+		a.rolled = append(a.rolled, older)
+		delete(a.open, of)
+	}
+	if whole {
+		a.rolled = append(a.rolled, s)
+		return
+	}
+	a.open[of] = s
+}
+
+// reopen prepares a segment to go on; nil for one that nothing may be appended to.
+func (a *Archive) reopen(ctx context.Context, known Segment) (s *segment, whole bool, err error) {
+	s = newSegment(known)
+	if s.end, whole, err = a.shelf.open(ctx, s.File); err != nil {
+		return nil, false, a.wrap("open "+s.File, err)
 	}
 	switch {
-	case a.end > s.Size:
-		a.log.Info("archive file has a tail that was never committed; cut off", "file", s.File, "size", a.end, "committed", s.Size)
-		return a.cut()
-	case a.end < s.Size:
-		// What was synced is gone: somebody else changed the file. Its whole records
-		// can still be read; nothing may be appended at offsets that are in use.
-		a.log.Warn("archive file is shorter than what was committed; left as it is", "file", s.File, "size", a.end, "committed", s.Size)
-		return a.seal(ctx)
+	case s.end > s.Size:
+		a.log.Info("archive segment has a tail that was never committed; cut off", "file", s.File, "size", s.end, "committed", s.Size)
+		return s, false, a.wrap("cut "+s.File, a.cutBack(ctx, s))
+	case s.end < s.Size:
+		// What was synced is gone: somebody else changed it. Its whole records can still be
+		// read; nothing may be appended at offsets that are in use.
+		a.mark(ctx, s.File, fmt.Sprintf("it has %d bytes, %d were committed", s.end, s.Size))
+		return nil, false, a.idx.SealSegment(ctx, s.ID)
 	}
-	return nil
+	return s, whole, nil
 }
 
-// openFile opens or creates the file of a segment that the index knows.
-func (a *Archive) openFile(s Segment) error {
-	f, err := os.OpenFile(a.path(s.File), os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return a.wrap("open "+s.File, err)
-	}
-	st, err := f.Stat()
-	if err == nil {
-		err = syncDir(a.cfg.Dir)
-	}
-	if err != nil {
-		return errors.Join(a.wrap("open "+s.File, err), f.Close())
-	}
-	sum := sha256.Sum256([]byte(s.File))
-	a.seg, a.f, a.end, a.dirty = s, f, st.Size(), false
-	a.info = NewID(sum[:])
-	return nil
+func newSegment(known Segment) *segment {
+	sum := sha256.Sum256([]byte(known.File))
+	return &segment{Segment: known, info: NewID(sum[:])}
 }
 
-// Close closes the open file without changing it.
+// Close ends the use of the files. Segments that are open go on with the next Open.
 func (a *Archive) Close() error {
-	if a.f == nil {
+	if a.shelf == nil {
 		return nil
 	}
-	f := a.f
-	a.f = nil
-	return f.Close()
+	return a.shelf.close()
 }
 
 // Result says what Append did.
@@ -137,229 +167,162 @@ type Result struct {
 	Sizes map[int64]int64
 	// Places of the response records.
 	Places []Place
-	// Bytes that each exchange takes, its request record included.
+	// Bytes that each exchange takes, all its records included.
 	Bytes []int64
+
+	grown []*segment
 }
 
-// Append writes the exchanges behind what was kept last and syncs the file. The
-// records count only after the index has committed Result.Size and Keep was
-// called. On an error nothing is left behind for good.
+// Append writes the exchanges behind what was kept last, and what it wrote is durable
+// on return. The records count only after the index has committed Result.Sizes and
+// Keep was called. On an error nothing is left behind for good.
 func (a *Archive) Append(ctx context.Context, now time.Time, xs []*Exchange) (*Result, error) {
-	if len(xs) == 0 {
-		return &Result{}, nil
-	}
-	if err := a.ready(ctx, now); err != nil {
-		return nil, err
-	}
-	r, err := a.append(now, xs)
-	if err != nil {
-		a.dirty = true
-		// Space is given back at once; if that fails the next Append does it.
-		if cutErr := a.cut(); cutErr != nil {
-			a.log.Warn("cut archive file back", "file", a.seg.File, "err", cutErr)
+	r := &Result{Sizes: map[int64]int64{}, Places: make([]Place, len(xs)), Bytes: make([]int64, len(xs))}
+	batch := &batch{a: a, now: now, result: r}
+	for i, x := range xs {
+		s := batch.of(x.Crawl)
+		if s == nil {
+			known, err := a.ready(ctx, now, x.Crawl)
+			if err != nil {
+				a.giveBack(ctx, r.grown)
+				return nil, err
+			}
+			r.grown = append(r.grown, known)
+			s = batch.add(x.Crawl, known)
 		}
-		return nil, a.wrap("append to "+a.seg.File, err)
+		s.places = append(s.places, i)
+	}
+	if err := batch.write(ctx, xs); err != nil {
+		a.giveBack(ctx, r.grown)
+		return nil, err
 	}
 	return r, nil
 }
 
-// Keep makes the last Append part of the archive: to be called when its size has
+// Keep makes the last Append part of the archive: to be called when its sizes have
 // been committed.
 func (a *Archive) Keep(r *Result) {
-	if size, ok := r.Sizes[a.seg.ID]; ok {
-		a.seg.Size = size
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, s := range r.grown {
+		s.Size, s.busy = r.Sizes[s.ID], false
 	}
 }
 
-// ready makes a.f a file that ends where the archive ends.
-func (a *Archive) ready(ctx context.Context, now time.Time) error {
-	if a.f != nil && (a.dirty || a.end != a.seg.Size) {
-		if err := a.cut(); err != nil {
-			return a.wrap("cut "+a.seg.File, err)
+// ready makes a segment of a crawl one that ends where the archive ends, and busy.
+func (a *Archive) ready(ctx context.Context, now time.Time, crawlID string) (*segment, error) {
+	of := nameOf(crawlID)
+	a.mu.Lock()
+	s := a.open[of]
+	if s != nil && !s.unsettled() && a.full(s, now) {
+		delete(a.open, of)
+		a.rolled = append(a.rolled, s)
+		s = nil
+	}
+	if s != nil {
+		s.busy = true
+	}
+	a.mu.Unlock()
+	if s != nil {
+		if s.dirty || s.end != s.Size {
+			if err := a.cutBack(ctx, s); err != nil {
+				return nil, a.wrap("cut "+s.File, err)
+			}
 		}
+		return s, nil
 	}
-	if a.f != nil && a.seg.Size > 0 && (a.seg.Size >= a.cfg.MaxSize || now.Sub(a.seg.OpenedAt) >= a.cfg.MaxAge) {
-		if err := a.seal(ctx); err != nil {
-			return err
-		}
+	known := Segment{OpenedAt: now, File: fmt.Sprintf("%s-%s-%s%s", of, now.UTC().Format("20060102T150405.000000"), a.cfg.Suffix, extension)}
+	if err := a.idx.AddSegment(ctx, &known); err != nil {
+		return nil, err
 	}
-	if a.f != nil {
-		return nil
-	}
-	s := Segment{OpenedAt: now}
-	s.File = fmt.Sprintf("weir-%s-%s.warc.gz", now.UTC().Format("20060102T150405.000000"), a.cfg.Suffix)
-	if err := a.idx.AddSegment(ctx, &s); err != nil {
-		return err
-	}
-	if err := a.openFile(s); err != nil {
-		return err
-	}
-	if a.end > 0 { // cannot happen with unique names
-		return a.cut()
-	}
-	return nil
+	s = newSegment(known)
+	s.busy = true
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.open[of] = s
+	return s, nil
 }
 
-// cut shortens the file to what was kept.
-func (a *Archive) cut() error {
-	if err := a.f.Truncate(a.seg.Size); err != nil {
-		return err
-	}
-	if err := datasync(a.f); err != nil {
-		return err
-	}
-	a.end, a.dirty = a.seg.Size, false
-	return nil
+// unsettled reports whether what was written may be more than what was kept.
+func (s *segment) unsettled() bool { return s.busy || s.dirty || s.end != s.Size }
+
+func (a *Archive) full(s *segment, now time.Time) bool {
+	return s.Size > 0 && (s.Size >= a.cfg.MaxSize || now.Sub(s.OpenedAt) >= a.cfg.MaxAge)
 }
 
-func (a *Archive) seal(ctx context.Context) error {
-	if err := a.idx.SealSegment(ctx, a.seg.ID); err != nil {
-		return err
-	}
-	return a.wrap("close "+a.seg.File, a.Close())
-}
-
-func (a *Archive) append(now time.Time, xs []*Exchange) (*Result, error) {
-	r := &Result{Places: make([]Place, len(xs)), Bytes: make([]int64, len(xs))}
-	a.buf = a.buf[:0]
-	if a.seg.Size == 0 {
-		a.appendInfo(now)
-	}
-	for i, x := range xs {
-		start := a.end + int64(len(a.buf))
-		if err := a.appendResponse(x); err != nil {
-			return nil, err
-		}
-		end := a.end + int64(len(a.buf))
-		r.Places[i] = Place{Segment: a.seg.ID, File: a.seg.File, Offset: start, Length: end - start}
-		if len(x.Request) > 0 {
-			a.appendRequest(x)
-		}
-		r.Bytes[i] = a.end + int64(len(a.buf)) - start
-		if len(a.buf) >= flushSize {
-			if err := a.flush(); err != nil {
-				return nil, err
+// giveBack takes away what a broken batch wrote, so that its space is free at once;
+// where that fails the next Append does it.
+func (a *Archive) giveBack(ctx context.Context, grown []*segment) {
+	for _, s := range grown {
+		if s.dirty || s.end != s.Size {
+			if err := a.cutBack(context.WithoutCancel(ctx), s); err != nil {
+				s.dirty = true
+				a.log.Warn("cut archive segment back", "file", s.File, "err", err)
 			}
 		}
 	}
-	if err := a.flush(); err != nil {
-		return nil, err
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, s := range grown {
+		s.busy = false
 	}
-	if err := datasync(a.f); err != nil {
-		return nil, err
-	}
-	r.Sizes = map[int64]int64{a.seg.ID: a.end}
-	return r, nil
 }
 
-func (a *Archive) appendInfo(now time.Time) {
-	a.head = append(a.head[:0], "software: "...)
-	a.head = warc.AppendClean(a.head, a.cfg.Software)
-	a.head = append(a.head, "\r\nformat: WARC File Format 1.1\r\nconformsTo: https://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/\r\n"...)
-	a.buf = a.enc.Append(a.buf, &warc.Record{Type: warc.Info, ID: a.info, Date: now, Filename: a.seg.File, ContentType: warc.TypeFields}, a.head)
-}
-
-func (a *Archive) appendResponse(x *Exchange) error {
-	rec := warc.Record{
-		Type: warc.Response, ID: x.ID, Date: x.At, TargetURI: x.URL, IP: x.Remote, PayloadDigest: x.Body.SHA256,
-		Truncated: x.truncation(), InfoID: a.info, ContentType: warc.TypeResponse,
-	}
-	a.head = x.appendResponseHead(a.head[:0])
-	if x.Revisit != nil {
-		x.Revisit.describe(&rec)
-		a.buf = a.enc.Append(a.buf, &rec, a.head)
-		return nil
-	}
-	if x.Body.Stream == nil {
-		if len(x.Body.Deflate) == 0 {
-			a.buf = a.enc.Append(a.buf, &rec, a.head)
-			return nil
-		}
-		a.buf = a.enc.AppendSpliced(a.buf, &rec, a.head, x.Body.Deflate, x.Body.Sum)
-		return nil
-	}
-	a.buf = a.enc.Begin(a.buf, &rec, a.head, x.Body.Sum)
-	if err := a.flush(); err != nil {
+// cutBack shortens a segment to what was kept.
+func (a *Archive) cutBack(ctx context.Context, s *segment) error {
+	if err := a.shelf.cut(ctx, s.File, s.Size); err != nil {
 		return err
 	}
-	n, err := io.Copy(io.NewOffsetWriter(a.f, a.end), x.Body.Stream)
-	a.end += n
-	if err != nil {
-		return err
-	}
-	a.buf = a.enc.End(a.buf)
+	s.end, s.dirty = s.Size, false
 	return nil
 }
 
-// describe makes a revisit record of a response record: its block is the response's
-// head alone.
-func (r *Revisit) describe(rec *warc.Record) {
-	rec.Type, rec.RefersTo, rec.RefersToURI, rec.RefersToDate = warc.Revisit, r.ID, r.URL, r.At
-	if r.NotModified {
-		rec.Profile, rec.PayloadDigest, rec.Truncated = warc.ProfileNotModified, nil, ""
-		return
+// lose gives up a segment that somebody else appends to.
+func (a *Archive) lose(s *segment) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if of := crawlOf(s.File); a.open[of] == s {
+		delete(a.open, of)
 	}
-	// The standard asks for this reason where the same payload was left out.
-	rec.Profile, rec.Truncated = warc.ProfileIdenticalPayload, "length"
+	a.log.Error("archive segment is written by another process too; left to it", "file", s.File)
 }
 
-func (a *Archive) appendRequest(x *Exchange) {
-	a.head = x.appendRequestHead(a.head[:0])
-	a.buf = a.enc.Append(a.buf, &warc.Record{
-		Type: warc.Request, ID: requestID(x.ID), Date: x.At, TargetURI: x.URL, ConcurrentTo: x.ID, InfoID: a.info, ContentType: warc.TypeRequest,
-	}, a.head)
+// extension of segments.
+const extension = ".warc.gz"
+
+// nameOf is what names of segments have for a crawl: its id, where that is a plain
+// word.
+func nameOf(crawlID string) string {
+	plain := crawlID != "" && len(crawlID) <= 64
+	for i := range len(crawlID) {
+		c := crawlID[i]
+		plain = plain && (c >= 'a' && c <= 'z' || c >= '0' && c <= '9')
+	}
+	if plain {
+		return crawlID
+	}
+	sum := sha256.Sum256([]byte(crawlID))
+	return "crawl" + hex.EncodeToString(sum[:10])
 }
 
-func (a *Archive) flush() error {
-	n, err := a.f.WriteAt(a.buf, a.end)
-	a.end += int64(n)
-	a.buf = a.buf[:0]
-	return err
+// crawlOf is the crawl in the name of a segment.
+func crawlOf(file string) string {
+	of, _, _ := strings.Cut(file, "-")
+	return of
 }
 
-// Body returns the decoded body of a stored response: one range of one file is
-// read, as far as the caller reads. The caller closes it.
-func (a *Archive) Body(p Place) (io.ReadCloser, error) {
-	f, err := os.Open(a.path(p.File))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, crawl.Errorf(crawl.NotFound, "archive file %s is gone", p.File)
-	}
-	if err != nil {
-		return nil, a.wrap("read "+p.File, err)
-	}
-	body, err := openBody(io.NewSectionReader(f, p.Offset, p.Length))
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("read %s at %d: %w", p.File, p.Offset, err), f.Close())
-	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{body, f}, nil
-}
-
-func openBody(r io.Reader) (io.Reader, error) {
-	rec, err := warc.NewReader(r).Next()
-	if err != nil {
-		return nil, err
-	}
-	if rec.Type() != warc.Response {
-		return nil, fmt.Errorf("%w: a record of type %q", warc.ErrFormat, rec.Type())
-	}
-	b := bufio.NewReader(rec)
-	return b, warc.SkipHTTPHead(b)
-}
-
-func (a *Archive) path(name string) string { return filepath.Join(a.cfg.Dir, filepath.Base(name)) }
-
-// wrap gives an error of the file system its kind: not the message's fault.
+// wrap gives an error of the disk or the store its kind: not the message's fault.
 func (a *Archive) wrap(doing string, err error) error {
-	if err == nil {
-		return nil
+	if err == nil || crawl.KindOf(err) != crawl.Internal || errors.Is(err, context.Canceled) {
+		return err
 	}
 	if NoSpace(err) {
-		return crawl.Errorf(crawl.Unavailable, "no space left in %s: free space; nothing is lost (%s: %w)", a.cfg.Dir, doing, err)
+		return crawl.Errorf(crawl.Unavailable, "no space left in %s: free space; nothing is lost (%s: %w)", a.shelf, doing, err)
 	}
-	return crawl.Errorf(crawl.Unavailable, "archive in %s: %s: %w", a.cfg.Dir, doing, err)
+	if errors.Is(err, fs.ErrNotExist) {
+		return crawl.Errorf(crawl.NotFound, "archive in %s: %s: %w", a.shelf, doing, err)
+	}
+	return crawl.Errorf(crawl.Unavailable, "archive in %s: %s: %w", a.shelf, doing, err)
 }
 
 // NoSpace reports whether a write failed for want of space: a full disk, a quota
@@ -377,12 +340,4 @@ func NewID(hash []byte) warc.ID {
 	id[8] = id[8]&0x3f | 0x80
 	id[15] &^= 1
 	return id
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

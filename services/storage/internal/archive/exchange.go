@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"crypto/sha256"
 	"io"
 	"net/http"
 	"net/netip"
@@ -11,13 +12,17 @@ import (
 
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/warc"
+	"github.com/weircrawl/weir/internal/weburl"
 )
 
 // Exchange is a request and its response, to be appended.
 type Exchange struct {
-	// ID of the response record, unique in the world; the request's is derived.
+	// Crawl that it belongs to, whose segment it goes into.
+	Crawl string
+	// ID of the response record, unique in the world; those of the others are derived.
 	ID warc.ID
-	// URL that was visited.
+	// URL that was visited; a request other than a plain GET is in its fragment
+	// (ADR-0017).
 	URL string
 	// At is when the exchange began.
 	At time.Time
@@ -40,6 +45,23 @@ type Exchange struct {
 	Truncated bool
 	// Class of the exchange's failure.
 	Class crawl.Class
+	// Facts about the visit go into a metadata record; without any there is none.
+	Facts []Header
+	// Attachments are what the visit made besides the response.
+	Attachments []Attachment
+}
+
+// Attachment is something like a screenshot, kept as a resource record under
+// urn:NAME:URL.
+type Attachment struct {
+	// Name of its kind: [a-z]+.
+	Name string
+	// ContentType is its media type.
+	ContentType string
+	// Data as it is.
+	Data []byte
+	// SHA256 of Data.
+	SHA256 [sha256.Size]byte
 }
 
 // Revisit refers to an earlier response with the same body.
@@ -69,6 +91,8 @@ type Body struct {
 	Deflate []byte
 	// Stream is the trimmed stream of a body that does not go through memory.
 	Stream io.Reader
+	// StreamSize is its length.
+	StreamSize int64
 	// Sum of the body before compression; a wrong one makes a record that readers refuse.
 	Sum warc.Sum
 	// SHA256 of the body before compression.
@@ -101,17 +125,47 @@ type Segment struct {
 	Sealed bool
 }
 
-// requestID is the ID of the request record that belongs to a response.
-func requestID(id warc.ID) warc.ID {
-	id[len(id)-1] ^= 1
+// companionID is the ID of the nth record that belongs to a response: of the request,
+// the metadata, then the resources.
+func companionID(id warc.ID, n byte) warc.ID {
+	id[len(id)-1] |= 1
+	id[0] ^= n
 	return id
+}
+
+// target is the URL without the request that may be in its fragment: what a server
+// and other tools know it by.
+func (x *Exchange) target() string {
+	target, _, _ := strings.Cut(x.URL, "#")
+	return target
+}
+
+// responseRecord is the header of the response's record.
+func (x *Exchange) responseRecord(info warc.ID) warc.Record {
+	return warc.Record{
+		Type: warc.Response, ID: x.ID, Date: x.At, TargetURI: x.target(), IP: x.Remote, PayloadDigest: x.Body.SHA256,
+		Truncated: x.truncation(), InfoID: info, ContentType: warc.TypeResponse,
+	}
+}
+
+// describe makes a revisit record of a response record: its block is the response's
+// head alone.
+func (r *Revisit) describe(rec *warc.Record) {
+	target, _, _ := strings.Cut(r.URL, "#")
+	rec.Type, rec.RefersTo, rec.RefersToURI, rec.RefersToDate = warc.Revisit, r.ID, target, r.At
+	if r.NotModified {
+		rec.Profile, rec.PayloadDigest, rec.Truncated = warc.ProfileNotModified, nil, ""
+		return
+	}
+	// The standard asks for this reason where the same payload was left out.
+	rec.Profile, rec.Truncated = warc.ProfileIdenticalPayload, "length"
 }
 
 func (x *Exchange) truncation() string {
 	switch {
 	case !x.Truncated:
 		return ""
-	case x.Class == crawl.ClassTimeoutBody:
+	case x.Class == crawl.ClassTimeoutBody || x.Class == crawl.ClassTooSlow:
 		return "time"
 	case x.Class == crawl.ClassNone || x.Class == crawl.ClassTooLarge:
 		return "length"
@@ -153,17 +207,26 @@ func (x *Exchange) appendResponseHead(dst []byte) []byte {
 	return append(dst, "\r\n\r\n"...)
 }
 
+// appendRequestHead appends the request: its line and headers, and the body of one that
+// has any.
 func (x *Exchange) appendRequestHead(dst []byte) []byte {
-	host, target := "", x.URL
-	if u, err := url.Parse(x.URL); err == nil {
+	method, body := "GET", ""
+	if u, err := weburl.FromCanonical(x.URL); err == nil {
+		if r, ok := u.Request(); ok {
+			method, body = r.Method, r.Body
+		}
+	}
+	host, target := "", x.target()
+	if u, err := url.Parse(target); err == nil {
 		host, target = u.Host, u.RequestURI()
 	}
-	dst = append(dst, "GET "...)
+	dst = append(append(dst, method...), ' ')
 	dst = warc.AppendClean(dst, target)
 	dst = append(dst, " HTTP/1.1\r\n"...)
-	hasHost := false
+	var hasHost, hasLength bool
 	for i := range x.Request {
 		hasHost = hasHost || strings.EqualFold(x.Request[i].Name, "Host")
+		hasLength = hasLength || strings.EqualFold(x.Request[i].Name, "Content-Length")
 	}
 	if !hasHost {
 		dst = (&Header{Name: "Host", Value: []byte(host)}).append(dst)
@@ -171,7 +234,11 @@ func (x *Exchange) appendRequestHead(dst []byte) []byte {
 	for i := range x.Request {
 		dst = x.Request[i].append(dst)
 	}
-	return append(dst, "\r\n"...)
+	if body != "" && !hasLength {
+		dst = (&Header{Name: "Content-Length", Value: strconv.AppendInt(nil, int64(len(body)), 10)}).append(dst)
+	}
+	dst = append(dst, "\r\n"...)
+	return append(dst, body...)
 }
 
 func (h *Header) append(dst []byte) []byte {

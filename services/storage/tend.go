@@ -1,0 +1,44 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+const (
+	// tendEvery is how often segments are looked after.
+	tendEvery = 15 * time.Second
+	// indexTime bounds the indexing of open segments when the service stops.
+	indexTime = 10 * time.Second
+)
+
+// tend finishes the archive's segments in the background: merging and indexing one
+// takes seconds, in which commits go on.
+func (s *Service) tend(ctx context.Context) error {
+	tick := time.NewTicker(tendEvery)
+	defer tick.Stop()
+	for {
+		n, err := s.arch.Tend(ctx, s.deps.Now())
+		s.m.segments.Add(float64(n))
+		s.m.quarantined.Set(float64(len(s.arch.Quarantined())))
+		if err != nil && ctx.Err() == nil {
+			s.deps.Log.Warn("finish archive segments; tried again", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// indexOpen leaves indexes beside the segments that are open when the service stops:
+// that of a crawl that has ended is whole.
+func (s *Service) indexOpen() {
+	ctx, cancel := context.WithTimeout(context.Background(), indexTime)
+	defer cancel()
+	if err := s.arch.IndexOpen(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		s.deps.Log.Warn("index archive segments", "err", err)
+	}
+}
