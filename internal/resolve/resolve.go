@@ -4,7 +4,9 @@
 //
 // Go's resolver does not tell how long an answer may be kept, so the times are
 // fixed and short. Look-ups of one name at one time are one look-up, which does
-// not end with the exchange that happened to ask first.
+// not end with the exchange that happened to ask first. A name that is in use is
+// looked up anew before its time is over, while the old answer still serves, so that
+// the exchanges of a busy host never wait for the resolver.
 package resolve
 
 import (
@@ -116,12 +118,24 @@ func (c *Cache) Addrs(ctx context.Context, host string) ([]netip.Addr, error) {
 func (c *Cache) find(host string) (entry, *flight) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e, ok := c.entries[host]; ok && time.Now().Before(e.until) {
-		return e, nil
+	l, flying := c.flights[host]
+	if e, ok := c.entries[host]; ok {
+		switch left := time.Until(e.until); {
+		case left > c.cfg.TTL/4, left > 0 && (flying || e.err != nil):
+			return e, nil
+		case left > 0:
+			c.start(host)
+			return e, nil
+		}
 	}
-	if l, ok := c.flights[host]; ok {
-		return entry{}, l
+	if !flying {
+		l = c.start(host)
 	}
+	return entry{}, l
+}
+
+// start begins a look-up. The caller has the lock.
+func (c *Cache) start(host string) *flight {
 	l := &flight{done: make(chan struct{})}
 	c.flights[host] = l
 	c.wg.Go(func() {
@@ -131,7 +145,7 @@ func (c *Cache) find(host string) (entry, *flight) {
 		c.mu.Unlock()
 		close(l.done)
 	})
-	return entry{}, l
+	return l
 }
 
 func (c *Cache) ask(host string) entry {

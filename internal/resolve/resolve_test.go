@@ -94,6 +94,44 @@ func TestAnswersAreKept(t *testing.T) {
 	})
 }
 
+// TestAnswersInUseAreRenewed before their time is over, and nobody waits for it.
+func TestAnswersInUseAreRenewed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := &names{gate: make(chan struct{}, 1)}
+		c := resolve.New(resolve.DefaultConfig(), n.lookup)
+		ask := func(want int64) {
+			t.Helper()
+			asked := time.Now()
+			if addrs, err := c.Addrs(t.Context(), "a.example"); err != nil || len(addrs) != 2 {
+				t.Errorf("%v %v", addrs, err)
+			}
+			if time.Since(asked) > 0 {
+				t.Error("waited for the resolver")
+			}
+			synctest.Wait()
+			if got := n.asked.Load(); got != want {
+				t.Errorf("%d questions, want %d", got, want)
+			}
+		}
+		n.gate <- struct{}{}
+		ask(1)
+		time.Sleep(44 * time.Second)
+		ask(1)
+		time.Sleep(2 * time.Second) // in the last quarter
+		ask(2)
+		ask(2) // one look-up, which has no answer yet
+		n.gate <- struct{}{}
+		synctest.Wait()
+		time.Sleep(30 * time.Second) // the first answer's time is over
+		ask(2)
+		time.Sleep(time.Hour)
+		n.gate <- struct{}{}
+		ask(3)
+		c.Close()
+	})
+}
+
 func TestOneLookupForMany(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
