@@ -82,6 +82,10 @@ bench-frontier: ## measure the frontier and its stores at 1 M and 10 M URLs (BEN
 bench-parse: ## measure the parser on pages of 5, 16 and 160 KiB beside a bare goquery loop
 	$(GO) run ./services/parser/internal/benchparse
 
+.PHONY: bench-fetch
+bench-fetch: ## measure a fetch beside a bare net/http loop on the same site (BENCHFLAGS=-h lists the flags)
+	$(GO) run ./services/fetcher/internal/benchfetch $(BENCHFLAGS)
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (default 10s)
 	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' cmd internal services | xargs -rn1 dirname | sort -u); do \
