@@ -147,7 +147,9 @@ func TestHostileFrames(t *testing.T) {
 		{name: "huge header list", serve: func(h *h2) { h.answer("x-a", strings.Repeat("a", 15<<10)); data(h, "", true); h.until() }, classes: classes(crawl.ClassNone), status: 200},
 		{name: "endless continuation", serve: func(h *h2) {
 			_ = h.WriteHeaders(http2.HeadersFrameParam{StreamID: h.stream, BlockFragment: h.header(":status", "200")})
-			flood(func(h *h2) error { return h.WriteContinuation(h.stream, false, h.header("x-a", strings.Repeat("a", 4000))) })(h)
+			flood(func(h *h2) error {
+				return h.WriteContinuation(h.stream, false, h.header("x-a", strings.Repeat("a", 4000)))
+			})(h)
 		}, classes: classes(crawl.ClassReset, crawl.ClassTooLarge)},
 		{name: "endless informational", serve: flood(func(h *h2) error {
 			return h.WriteHeaders(http2.HeadersFrameParam{StreamID: h.stream, EndHeaders: true, BlockFragment: h.header(":status", "103", "x-a", strings.Repeat("a", 1000))})
@@ -274,4 +276,3 @@ func TestFewConnections(t *testing.T) {
 		t.Errorf("%d connections for 100 exchanges", fresh)
 	}
 }
-
