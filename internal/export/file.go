@@ -50,6 +50,7 @@ type part struct {
 	key               string
 	o                 Options
 	every             time.Duration // between two checkpoints
+	saved             bool          // there is one
 	f                 *os.File
 	buf               *bufio.Writer
 }
@@ -65,6 +66,7 @@ type checkpoint struct {
 
 func (p *part) run(ctx context.Context, src Source) (_ Range, err error) {
 	was := p.load()
+	p.saved = was.Written.Items > 0
 	if p.f, err = os.OpenFile(p.data, os.O_RDWR|os.O_CREATE, 0o644); err != nil {
 		return Range{}, err
 	}
@@ -72,7 +74,7 @@ func (p *part) run(ctx context.Context, src Source) (_ Range, err error) {
 	defer func() {
 		if !done {
 			err = errors.Join(err, p.f.Close())
-			if !p.o.Kind.resumable() {
+			if !p.saved {
 				_ = os.Remove(p.data) // nobody could go on with it
 			}
 		}
@@ -167,7 +169,11 @@ func (p *part) save(enc encoder, c checkpoint) error {
 	if err := os.WriteFile(tmp, data, 0o644); err != nil {
 		return err
 	}
-	return os.Rename(tmp, p.state)
+	if err := os.Rename(tmp, p.state); err != nil {
+		return err
+	}
+	p.saved = true
+	return nil
 }
 
 func (p *part) sync() error {

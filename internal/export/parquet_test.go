@@ -150,7 +150,7 @@ func TestSchemaOfSpec(t *testing.T) {
 	got := SchemaOf(spec)
 	want := Schema{Closed: true, Columns: []Column{
 		{Name: "_fetched_at", Type: Time}, {Name: "_media", Type: JSON}, {Name: "_rule", Type: Text}, {Name: "_url", Type: Text},
-		{Name: "at", Type: Time}, {Name: "deep", Type: Integer}, {Name: "mixed", Type: JSON},
+		{Name: "at", Type: Time}, {Name: "deep", Type: Text}, {Name: "mixed", Type: JSON},
 		{Name: "parts", Type: Object, List: true, Fields: []Column{{Name: "no", Type: Integer}, {Name: "sku", Type: Text}}},
 		{Name: "price", Type: Number, List: true},
 	}}

@@ -108,12 +108,8 @@ func typeOf(r *crawlv1.FieldRule) Type {
 	case crawlv1.FieldType_FIELD_TYPE_JSON:
 		return JSON
 	case crawlv1.FieldType_FIELD_TYPE_UNSPECIFIED:
-		// Facts of the page have types of their own.
-		switch r.GetValue() {
-		case "depth", "status", "word_count":
-			return Integer
-		case "fetched_at":
-			return Time
+		if r.GetValue() == "fetched_at" {
+			return Time // a text, and always one of a time
 		}
 	}
 	return Text

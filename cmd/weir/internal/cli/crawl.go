@@ -31,11 +31,12 @@ const dataRoot = "weir-data"
 
 // crawlFlags are those of `weir crawl` besides the settings.
 type crawlFlags struct {
-	output, format string
-	resume         bool
-	sets           []string
-	quiet, json    bool
-	dryRun         int
+	outputs     []string
+	format      string
+	resume      bool
+	sets        []string
+	quiet, json bool
+	dryRun      int
 }
 
 func (a *app) crawlCmd() *cobra.Command {
@@ -63,8 +64,8 @@ keeps is in the data directory; Ctrl-C once finishes what is in hand, and
 		},
 	}
 	fs := cmd.Flags()
-	fs.StringVarP(&f.output, "output", "o", "", "file for the items, - for stdout")
-	fs.StringVar(&f.format, "format", "", "jsonl or csv (default: by the file's extension)")
+	fs.StringArrayVarP(&f.outputs, "output", "o", nil, "file for the items, - for stdout, or s3://bucket/file; may be repeated")
+	fs.StringVar(&f.format, "format", "", formatHelp)
 	fs.BoolVar(&f.resume, "resume", false, "go on with the crawl in the data directory")
 	fs.StringArrayVar(&f.sets, "set", nil, "override a field of the spec: politeness.delay=0s; may be repeated")
 	fs.BoolVar(&f.quiet, "quiet", false, "show no progress")
@@ -76,11 +77,11 @@ keeps is in the data directory; Ctrl-C once finishes what is in hand, and
 
 // crawl runs one crawl and reports on it.
 func (a *app) crawl(ctx context.Context, s *settings.Settings, f crawlFlags, args []string) error {
-	target, err := output.NewTarget(f.output, f.format)
+	targets, err := output.NewTargets(f.outputs, f.format)
 	if err != nil {
 		return err
 	}
-	if f.json && target.Stdout() {
+	if f.json && targets.Stdout() {
 		return crawl.Errorf(crawl.Invalid, "--json and -o - both write to stdout: write the items to a file")
 	}
 	spec, err := a.crawlSpec(f, args)
@@ -99,16 +100,16 @@ func (a *app) crawl(ctx context.Context, s *settings.Settings, f crawlFlags, arg
 	view, interval := a.view(f.quiet)
 	sum, err := single.Run(ctx, single.Options{
 		Check: func(saved *crawlv1.CrawlSpec) error { return deniedSeed(saved, s.Fetcher.AllowNets) },
-		Spec:  spec, Settings: s, Resume: f.resume, Target: target, View: view, Interval: interval,
+		Spec:  spec, Settings: s, Resume: f.resume, Targets: targets, View: view, Interval: interval,
 		Stdin: a.Stdin, Stdout: a.Stdout, Version: a.Version,
 		Warn: func(line string) { a.note("%s", line) },
 	})
-	return a.report(sum, err, f, target, resumeCommand(sum.DataDir, s.Fetcher.AllowNets))
+	return a.report(sum, err, f, targets, resumeCommand(sum.DataDir, s.Fetcher.AllowNets))
 }
 
 // dryRun visits a few pages and says what a crawl would do with them.
 func (a *app) dryRun(ctx context.Context, s *settings.Settings, f crawlFlags, args []string) error {
-	if f.resume || f.output != "" || f.json {
+	if f.resume || len(f.outputs) > 0 || f.json {
 		return crawl.Errorf(crawl.Invalid, "--dry-run keeps nothing and prints its report: leave out --resume, --output and --json")
 	}
 	spec, err := a.crawlSpec(f, args)
@@ -189,9 +190,9 @@ func resumeCommand(dir string, allowed []netip.Prefix) string {
 }
 
 // report prints the summary and turns the way a crawl ended into an error.
-func (a *app) report(sum summary.Summary, err error, f crawlFlags, target output.Target, resume string) error {
+func (a *app) report(sum summary.Summary, err error, f crawlFlags, targets output.Targets, resume string) error {
 	if sum.Crawl != "" && crawl.KindOf(err) != crawl.Invalid {
-		if werr := a.writeSummary(sum, f.json, target.Stdout()); err == nil {
+		if werr := a.writeSummary(sum, f.json, targets.Stdout()); err == nil {
 			err = werr
 		}
 	}

@@ -54,7 +54,7 @@ func (a *app) demo(ctx context.Context, keep bool) (err error) {
 	}
 	s.Data = filepath.Join(dir, "data")
 	s.Storage.MinFree = 0 // a demo's few kilobytes fit anywhere
-	if err := a.crawl(ctx, s, crawlFlags{output: "-", format: "jsonl"}, []string{file}); err != nil {
+	if err := a.crawl(ctx, s, crawlFlags{outputs: []string{"-"}, format: "jsonl"}, []string{file}); err != nil {
 		return err
 	}
 	if keep {

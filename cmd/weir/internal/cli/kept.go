@@ -14,8 +14,7 @@ import (
 
 	"github.com/weircrawl/weir/cmd/weir/internal/client"
 	"github.com/weircrawl/weir/cmd/weir/internal/output"
-	"github.com/weircrawl/weir/cmd/weir/internal/summary"
-	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/export"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
@@ -49,7 +48,7 @@ func (a *app) itemsCmd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		src := output.Source{Client: c.Storage, CrawlID: id, Rule: rule, Rejected: rejected}
+		src := export.Remote{Client: c.Storage, Request: &storagev1.ListItemsRequest{CrawlId: id, Rule: rule, Rejected: rejected}}
 		if follow {
 			return a.followItems(ctx, c, src)
 		}
@@ -69,16 +68,24 @@ func (a *app) itemsCmd() *cobra.Command {
 }
 
 // followItems prints items as they come until the crawl has ended.
-func (a *app) followItems(ctx context.Context, c *client.Client, src output.Source) error {
+func (a *app) followItems(ctx context.Context, c *client.Client, src export.Remote) error {
+	return whileRunning(ctx, c, src.Request.GetCrawlId(), func(ctx context.Context, ended <-chan struct{}) error {
+		_, err := output.Follow(ctx, src, a.Stdout, 500*time.Millisecond, ended)
+		return err
+	})
+}
+
+// whileRunning calls f with a channel that is closed when a crawl has ended.
+func whileRunning(ctx context.Context, c *client.Client, id string, f func(context.Context, <-chan struct{}) error) error {
 	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
+	ended := make(chan struct{})
 	watched := make(chan error, 1)
 	go func() {
-		_, err := c.Watch(ctx, src.CrawlID, time.Second, func(*schedulerv1.WatchCrawlResponse) {})
-		close(done)
+		_, err := c.Watch(ctx, id, time.Second, func(*schedulerv1.WatchCrawlResponse) {})
+		close(ended)
 		watched <- err
 	}()
-	_, err := output.Follow(ctx, src, a.Stdout, 500*time.Millisecond, done)
+	err := f(ctx, ended)
 	cancel()
 	if werr := <-watched; err == nil {
 		err = werr
@@ -176,29 +183,4 @@ func (a *app) bodyCmd() *cobra.Command {
 			}
 		}
 	})
-}
-
-func (a *app) exportCmd() *cobra.Command {
-	var path, format string
-	cmd := a.clientCmd("export CRAWL -o FILE", "Write a crawl's items to a file", exact("a CRAWL (id or name)"), func(ctx context.Context, c *client.Client, args []string) error {
-		if path == "" {
-			return crawl.Errorf(crawl.Invalid, "weir export needs -o FILE, or -o - for stdout")
-		}
-		target, err := output.NewTarget(path, format)
-		if err != nil {
-			return err
-		}
-		id, err := c.ID(ctx, args[0])
-		if err != nil {
-			return err
-		}
-		n, err := output.Export(ctx, target, output.Source{Client: c.Storage, CrawlID: id}, a.Stdout)
-		if err == nil && !target.Stdout() {
-			_, err = fmt.Fprintf(a.Stdout, "%s items in %s\n", summary.Count(n), path)
-		}
-		return err
-	})
-	cmd.Flags().StringVarP(&path, "output", "o", "", "file for the items, - for stdout")
-	cmd.Flags().StringVar(&format, "format", "", "jsonl or csv (default: by the file's extension)")
-	return cmd
 }

@@ -33,7 +33,7 @@ func TestMistakes(t *testing.T) {
 		{"crawl DIR/nofile.yaml", 2, "seeds.files: there is no file DIR/none.txt"},
 		{"crawl https://a.example/ --set politeness.dealy=1s", 2, `--set politeness.dealy=1s: unknown field "dealy" in politeness; did you mean "delay"?`},
 		{"crawl https://a.example/ --set extract=[{}]", 2, "--set extract=[{}]: extract[0].name: is required: it becomes the _rule of the items\nweir: --set extract=[{}]: extract[0].fields: needs at least one field"},
-		{"crawl https://a.example/ -o DIR/x.parquet", 2, "output format parquet is not there yet: use jsonl or csv"},
+		{"crawl https://a.example/ -o DIR/x.xml", 2, "unknown output format \"xml\": use jsonl, csv or parquet, with .gz or .zst to compress"},
 		{"crawl https://a.example/ -o - --json", 2, "--json and -o - both write to stdout: write the items to a file"},
 		{"crawl https://a.example/ --resume --data DIR/d", 2, "there is no crawl in DIR/d to resume: leave out --resume to start one, or name its directory with --data"},
 		{"crawl --resume", 2, "--resume needs the spec or URLs, or --data with the crawl's directory"},

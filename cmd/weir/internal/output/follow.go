@@ -4,12 +4,14 @@ import (
 	"context"
 	"io"
 	"time"
+
+	"github.com/weircrawl/weir/internal/export"
 )
 
 // Follow writes items as JSON lines as they are committed, asking again every
 // interval, until done is closed; then it writes what came last and returns how
 // many there were. With ctx's end it returns at once.
-func Follow(ctx context.Context, src Source, w io.Writer, interval time.Duration, done <-chan struct{}) (uint64, error) {
+func Follow(ctx context.Context, src export.Source, w io.Writer, interval time.Duration, done <-chan struct{}) (uint64, error) {
 	lines := NewLines(w)
 	tick := time.NewTicker(interval)
 	defer tick.Stop()

@@ -1,5 +1,5 @@
-// Package output writes items where a user wants them: JSON lines or CSV, to a
-// file that appears complete or not at all, or to a stream as they come.
+// Package output writes items where a user wants them: to files that appear complete
+// or not at all, to objects of a store, or to stdout as they come.
 package output
 
 import (
@@ -7,150 +7,185 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
+	"github.com/weircrawl/weir/internal/blob"
 	"github.com/weircrawl/weir/internal/crawl"
-	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
-)
-
-// Format of a file of items.
-type Format string
-
-// The formats that are written.
-const (
-	// JSONL is one JSON object a line, as the parser made it.
-	JSONL Format = "jsonl"
-	// CSV has a column for every field of any item; nested fields are dotted.
-	CSV Format = "csv"
+	"github.com/weircrawl/weir/internal/export"
 )
 
 // Target is where items go.
 type Target struct {
-	// Path of the file, "-" for stdout, empty for nowhere.
+	// Path of the file, "-" for stdout, or the URL of an object: s3://bucket/items.csv.
 	Path string
-	// Format of what is written.
-	Format Format
+	// Kind of what is written.
+	Kind export.Kind
 }
 
-// NewTarget checks -o and --format: an empty format follows from the path's
-// extension, and is JSONL for stdout. The error says what would be right.
-func NewTarget(path, format string) (Target, error) {
-	if path == "" {
-		if format != "" {
-			return Target{}, crawl.Errorf(crawl.Invalid, "--format %s needs -o FILE, or -o - for stdout", format)
+// Targets are all places of one export; at most one is stdout.
+type Targets []Target
+
+// NewTargets checks -o, which may be given several times, and --format: an empty format
+// follows from each path's extension, and is JSONL for stdout. The error says what
+// would be right.
+func NewTargets(paths []string, format string) (Targets, error) {
+	if len(paths) == 0 && format != "" {
+		return nil, crawl.Errorf(crawl.Invalid, "--format %s needs -o FILE, or -o - for stdout", format)
+	}
+	var ts Targets
+	for _, p := range paths {
+		t, err := newTarget(p, format)
+		if err != nil {
+			return nil, err
 		}
-		return Target{}, nil
-	}
-	name := strings.ToLower(format)
-	if name == "" {
-		name = strings.TrimPrefix(strings.ToLower(filepath.Ext(path)), ".")
-		if path == "-" {
-			name = string(JSONL)
+		for _, other := range ts {
+			if other.Path == t.Path {
+				return nil, crawl.Errorf(crawl.Invalid, "-o %s is given twice", t.Path)
+			}
 		}
+		ts = append(ts, t)
 	}
-	switch name {
-	case "jsonl", "ndjson", "json":
-		return target(path, JSONL)
-	case "csv":
-		return target(path, CSV)
-	case "parquet", "warc":
-		return Target{}, crawl.Errorf(crawl.Invalid, "output format %s is not there yet: use jsonl or csv%s", name, warcHint(name))
-	case "":
-		return Target{}, crawl.Errorf(crawl.Invalid, "%s has no extension to tell the format by: add --format jsonl or --format csv", path)
-	default:
-		return Target{}, crawl.Errorf(crawl.Invalid, "unknown output format %q: use jsonl or csv", name)
-	}
+	return ts, nil
 }
 
-func warcHint(name string) string {
-	if name == "warc" {
-		return " (the pages are WARC files already, in warc/ of the data directory)"
+func newTarget(p, format string) (Target, error) {
+	if p == "-" && format == "" {
+		format = string(export.JSONL)
 	}
-	return ""
+	k, err := export.KindOf(objectPath(p), format)
+	if err != nil {
+		return Target{}, err
+	}
+	t := Target{Path: p, Kind: k}
+	if p == "-" || t.remote() {
+		return t, nil
+	}
+	return t, writable(p)
 }
 
-// target refuses a path that cannot be written before hours of crawling.
-func target(path string, f Format) (Target, error) {
-	if path != "-" {
-		dir := filepath.Dir(path)
-		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-			return Target{}, crawl.Errorf(crawl.Invalid, "cannot write %s: %s is not a directory; make it first", path, dir)
-		}
-		if info, err := os.Stat(path); err == nil && info.IsDir() {
-			return Target{}, crawl.Errorf(crawl.Invalid, "cannot write %s: it is a directory", path)
-		}
+// writable refuses a path that cannot be written before hours of crawling.
+func writable(p string) error {
+	dir := filepath.Dir(p)
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return crawl.Errorf(crawl.Invalid, "cannot write %s: %s is not a directory; make it first", p, dir)
 	}
-	return Target{Path: path, Format: f}, nil
+	if info, err := os.Stat(p); err == nil && info.IsDir() {
+		return crawl.Errorf(crawl.Invalid, "cannot write %s: it is a directory", p)
+	}
+	return nil
 }
 
-// Enabled reports whether items go anywhere.
-func (t Target) Enabled() bool { return t.Path != "" }
+// Stdout reports whether items go to stdout.
+func (ts Targets) Stdout() bool {
+	for _, t := range ts {
+		if t.Stdout() {
+			return true
+		}
+	}
+	return false
+}
+
+// String lists the files, stdout left out.
+func (ts Targets) String() string {
+	var names []string
+	for _, t := range ts {
+		if !t.Stdout() {
+			names = append(names, t.Path)
+		}
+	}
+	return strings.Join(names, ", ")
+}
 
 // Stdout reports whether items go to stdout.
 func (t Target) Stdout() bool { return t.Path == "-" }
 
-// Source reads a crawl's items from storage.
-type Source struct {
-	// Client of the storage service.
-	Client storagev1.StorageServiceClient
-	// CrawlID is the crawl's id.
-	CrawlID string
-	// Rule narrows to the items of one rule; empty for all.
-	Rule string
-	// Rejected reads those that did not fit their schema instead, with _reason.
-	Rejected bool
+func (t Target) remote() bool { return strings.Contains(t.Path, "://") }
+
+// objectPath is a path without what a URL has behind it.
+func objectPath(p string) string {
+	if !strings.Contains(p, "://") {
+		return p
+	}
+	p, _, _ = strings.Cut(p, "?")
+	return p
 }
 
-// Each calls f for the items after a cursor, at most limit of them (0 for all),
-// in the order of their commit, and returns the last cursor.
-func (s Source) Each(ctx context.Context, after, limit uint64, f func(*storagev1.StoredItem) error) (uint64, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stream, err := s.Client.ListItems(ctx, &storagev1.ListItemsRequest{CrawlId: s.CrawlID, After: after, Limit: limit, Rule: s.Rule, Rejected: s.Rejected})
-	if err != nil {
-		return after, fmt.Errorf("read items: %w", err)
-	}
-	for {
-		resp, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return after, nil
-		}
+// store opens the store that a target is in and returns its name there.
+func (t Target) store(ctx context.Context) (blob.Store, string, error) {
+	if !t.remote() {
+		folder, err := filepath.Abs(filepath.Dir(t.Path))
 		if err != nil {
-			return after, fmt.Errorf("read items: %w", err)
+			return nil, "", err
 		}
-		for _, item := range resp.GetItems() {
-			if err := f(item); err != nil {
-				return after, err
-			}
-			after = item.GetCursor()
-		}
+		s, err := blob.Open(ctx, "file://"+filepath.ToSlash(folder))
+		return s, filepath.Base(t.Path), err
 	}
+	u, err := url.Parse(t.Path)
+	if err != nil || u.User != nil {
+		_, err := blob.Open(ctx, t.Path) // knows how to complain without telling secrets
+		return nil, "", err
+	}
+	name := path.Base(u.Path)
+	if u.Path = path.Dir(u.Path); u.Path == "/" || u.Path == "." {
+		u.Path = ""
+	}
+	s, err := blob.Open(ctx, u.String())
+	return s, name, err
 }
 
-// Export writes all items of a crawl to the target and returns how many. A file
-// is written beside its place and renamed when complete.
-func Export(ctx context.Context, t Target, src Source, stdout io.Writer) (uint64, error) {
+// Job is what is exported.
+type Job struct {
+	// Source has the items.
+	Source export.Source
+	// Key names them, as for export.File.
+	Key string
+	// Schema is what the spec says of their fields.
+	Schema export.Schema
+	// Stdout takes items for the target "-".
+	Stdout io.Writer
+	// Progress is told what was written until now; nil for nobody.
+	Progress func(export.Range)
+}
+
+// Export writes all items to a target. A file or an object appears when it is complete;
+// an existing file is replaced, an existing object is not.
+func (j Job) Export(ctx context.Context, t Target) (export.Range, error) {
+	o := export.Options{Kind: t.Kind, Schema: j.Schema, Progress: j.Progress}
+	switch {
+	case t.Stdout():
+		return export.Write(ctx, j.Stdout, j.Source, o)
+	case !t.remote():
+		return export.File(ctx, t.Path, j.Key, j.Source, o)
+	}
+	store, name, err := t.store(ctx)
+	if err != nil {
+		return export.Range{}, err
+	}
+	r, _, err := export.Put(ctx, store, name, j.Source, o)
+	if errors.Is(err, fs.ErrExist) {
+		return r, crawl.Errorf(crawl.Invalid, "%s is there already: choose another name", t.Path)
+	}
+	if err != nil {
+		return r, fmt.Errorf("write %s: %w", t.Path, err)
+	}
+	return r, nil
+}
+
+// Feed makes the feed that writes many files in the place of one target, whose name
+// they begin with.
+func (j Job) Feed(ctx context.Context, t Target) (export.Feed, error) {
 	if t.Stdout() {
-		return write(ctx, t.Format, src, stdout)
+		return export.Feed{}, crawl.Errorf(crawl.Invalid, "a feed of files needs -o with a file's name, which those of its files begin with")
 	}
-	var n uint64
-	err := WriteFile(t.Path, func(w io.Writer) error {
-		var err error
-		n, err = write(ctx, t.Format, src, w)
-		return err
-	})
-	return n, err
-}
-
-func write(ctx context.Context, f Format, src Source, w io.Writer) (uint64, error) {
-	if f == CSV {
-		return writeCSV(ctx, src, w)
+	store, name, err := t.store(ctx)
+	if err != nil {
+		return export.Feed{}, err
 	}
-	lines := NewLines(w)
-	if _, err := src.Each(ctx, 0, 0, lines.Write); err != nil {
-		return lines.Count, err
-	}
-	return lines.Count, lines.Flush()
+	name, _, _ = strings.Cut(name, ".")
+	return export.Feed{Store: store, Name: name, Key: j.Key, Options: export.Options{Kind: t.Kind, Schema: j.Schema, Progress: j.Progress}}, nil
 }

@@ -23,12 +23,19 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/export"
+	"github.com/weircrawl/weir/internal/testkit/s3test"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if err := s3test.Credentials(os.Setenv); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // shelf is a storage service that has items, two in a message.
 type shelf struct {
@@ -70,7 +77,7 @@ func (s *shelf) ListItems(req *storagev1.ListItemsRequest, out grpc.ServerStream
 }
 
 // source serves a shelf over a real connection.
-func source(t *testing.T, s *shelf) Source {
+func source(t *testing.T, s *shelf) export.Source {
 	t.Helper()
 	lis := bufconn.Listen(1 << 16)
 	srv := grpc.NewServer()
@@ -87,7 +94,7 @@ func source(t *testing.T, s *shelf) Source {
 		srv.Stop()
 		<-done
 	})
-	return Source{Client: storagev1.NewStorageServiceClient(conn), CrawlID: "c"}
+	return export.Remote{Client: storagev1.NewStorageServiceClient(conn), Request: &storagev1.ListItemsRequest{CrawlId: "c"}}
 }
 
 func nested() []string {
@@ -101,22 +108,23 @@ func nested() []string {
 
 func TestExport(t *testing.T) {
 	t.Parallel()
-	for _, format := range []Format{JSONL, CSV} {
-		t.Run(string(format), func(t *testing.T) {
+	for _, kind := range []export.Kind{{Format: export.JSONL}, {Format: export.CSV}} {
+		format := string(kind.Format)
+		t.Run(format, func(t *testing.T) {
 			t.Parallel()
 			s := &shelf{}
 			s.put(nested()...)
 			src := source(t, s)
-			path := filepath.Join(t.TempDir(), "items."+string(format))
-			n, err := Export(t.Context(), Target{path, format}, src, nil)
-			if err != nil || n != 4 {
-				t.Fatalf("%d items, %v", n, err)
+			path := filepath.Join(t.TempDir(), "items."+format)
+			r, err := Job{Source: src}.Export(t.Context(), Target{path, kind})
+			if err != nil || r.Items != 4 {
+				t.Fatalf("%+v, %v", r, err)
 			}
 			got, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden := filepath.Join("testdata", "items."+string(format))
+			golden := filepath.Join("testdata", "items."+format)
 			if *update {
 				if err := os.WriteFile(golden, got, 0o644); err != nil {
 					t.Fatal(err)
@@ -130,7 +138,7 @@ func TestExport(t *testing.T) {
 				t.Error(diff)
 			}
 			var stdout bytes.Buffer
-			if _, err := Export(t.Context(), Target{"-", format}, src, &stdout); err != nil || stdout.String() != string(got) {
+			if _, err := (Job{Source: src, Stdout: &stdout}).Export(t.Context(), Target{"-", kind}); err != nil || stdout.String() != string(got) {
 				t.Errorf("stdout differs: %v\n%s", err, stdout.String())
 			}
 		})
@@ -141,12 +149,12 @@ func TestExportFails(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		shelf  *shelf
-		format Format
+		format export.Format
 		want   string
 	}{
-		"storage fails":    {&shelf{items: nested(), fail: errors.New("no")}, JSONL, "read items: "},
-		"not an object":    {&shelf{items: []string{`[1]`}}, CSV, "read an item: it is not a JSON object: ["},
-		"too many columns": {&shelf{items: wide(maxColumns + 1)}, CSV, "read an item: the items have over 4096 different fields, too many for CSV: use jsonl"},
+		"storage fails":    {&shelf{items: nested(), fail: errors.New("no")}, export.JSONL, "read items: "},
+		"not an object":    {&shelf{items: []string{`[1]`}}, export.CSV, "read an item: it is not a JSON object: ["},
+		"too many columns": {&shelf{items: wide(4097)}, export.CSV, "read an item: the items have over 4096 different fields, too many for a table: use jsonl"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -156,8 +164,8 @@ func TestExportFails(t *testing.T) {
 			if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			_, err := Export(t.Context(), Target{path, tt.format}, source(t, tt.shelf), nil)
-			if err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+			_, err := Job{Source: source(t, tt.shelf)}.Export(t.Context(), Target{path, export.Kind{Format: tt.format}})
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %s", err, tt.want)
 			}
 			files, _ := filepath.Glob(filepath.Join(dir, "*"))
@@ -221,42 +229,81 @@ func TestFollowStops(t *testing.T) {
 	}
 }
 
-func TestNewTarget(t *testing.T) {
+func TestNewTargets(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	tests := []struct {
-		path, format string
-		want         Format
-		err          string
+		paths  []string
+		format string
+		want   string
+		err    string
 	}{
-		{"", "", "", ""},
-		{"-", "", JSONL, ""},
-		{"-", "csv", CSV, ""},
-		{"x.jsonl", "", JSONL, ""},
-		{"x.CSV", "", CSV, ""},
-		{"x.dat", "jsonl", JSONL, ""},
-		{"", "csv", "", "--format csv needs -o FILE, or -o - for stdout"},
-		{"x", "", "", "x has no extension to tell the format by: add --format jsonl or --format csv"},
-		{"x.xml", "", "", `unknown output format "xml": use jsonl or csv`},
-		{"x.parquet", "", "", "output format parquet is not there yet: use jsonl or csv"},
-		{"x.jsonl", "warc", "", "output format warc is not there yet: use jsonl or csv (the pages are WARC files already, in warc/ of the data directory)"},
-		{"no/such/x.csv", "", "", "cannot write no/such/x.csv: no/such is not a directory; make it first"},
-		{dir, "csv", "", "cannot write " + dir + ": it is a directory"},
+		{nil, "", "", ""},
+		{[]string{"-"}, "", ".jsonl", ""},
+		{[]string{"-"}, "csv", ".csv", ""},
+		{[]string{"x.jsonl"}, "", ".jsonl", ""},
+		{[]string{"x.CSV", "y.parquet", "-"}, "", ".csv.parquet.jsonl", ""},
+		{[]string{"x.dat"}, "jsonl.gz", ".jsonl.gz", ""},
+		{[]string{"s3://bucket/no/such/x.csv.zst?region=x"}, "", ".csv.zst", ""},
+		{nil, "csv", "", "--format csv needs -o FILE, or -o - for stdout"},
+		{[]string{"x"}, "", "", "x has no extension to tell the format by: add --format jsonl, csv or parquet"},
+		{[]string{"x.xml"}, "", "", `unknown output format "xml": use jsonl, csv or parquet, with .gz or .zst to compress`},
+		{[]string{"x.csv", "x.csv"}, "", "", "-o x.csv is given twice"},
+		{[]string{"no/such/x.csv"}, "", "", "cannot write no/such/x.csv: no/such is not a directory; make it first"},
+		{[]string{dir}, "csv", "", "cannot write " + dir + ": it is a directory"},
 	}
 	for _, tt := range tests {
-		t.Run(tt.path+" "+tt.format, func(t *testing.T) {
+		t.Run(strings.Join(tt.paths, " ")+" "+tt.format, func(t *testing.T) {
 			t.Parallel()
-			got, err := NewTarget(tt.path, tt.format)
+			got, err := NewTargets(tt.paths, tt.format)
 			if tt.err != "" {
 				if err == nil || err.Error() != tt.err || crawl.KindOf(err) != crawl.Invalid {
 					t.Errorf("got %v", err)
 				}
 				return
 			}
-			if err != nil || got.Format != tt.want || got.Enabled() != (tt.path != "") || got.Stdout() != (tt.path == "-") {
+			kinds := ""
+			for _, g := range got {
+				kinds += g.Kind.Extension()
+			}
+			if err != nil || kinds != tt.want || got.Stdout() != slices.Contains(tt.paths, "-") {
 				t.Errorf("got %+v, %v", got, err)
 			}
 		})
+	}
+}
+
+// TestObjects: an object of a store is written like a file, and never over another.
+func TestObjects(t *testing.T) {
+	t.Parallel()
+	s := &shelf{}
+	s.put(nested()...)
+	j := Job{Source: source(t, s), Key: "c"}
+	ts, err := NewTargets([]string{s3test.Start(t).URL("out") + "/"}, "")
+	if err == nil {
+		t.Fatalf("a folder is no name: %v", ts)
+	}
+	address := strings.Replace(s3test.Start(t).URL("out"), "out", "out/items.jsonl.gz", 1)
+	ts, err = NewTargets([]string{address}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := j.Export(t.Context(), ts[0])
+	if err != nil || r.Items != 4 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if _, err := j.Export(t.Context(), ts[0]); crawl.KindOf(err) != crawl.Invalid || !strings.Contains(err.Error(), "is there already") {
+		t.Errorf("a second time: %v", err)
+	}
+	f, err := j.Feed(t.Context(), ts[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	close(ended)
+	f.Items = 3
+	if m, err := f.Run(t.Context(), j.Source, ended); err != nil || len(m.Parts) != 2 || m.Parts[1].File != "items-000002.jsonl.gz" {
+		t.Errorf("%+v, %v", m, err)
 	}
 }
 
@@ -266,14 +313,4 @@ func TestWriteFileWithoutDirectory(t *testing.T) {
 	if err := WriteFile(path, func(io.Writer) error { return nil }); err == nil || !strings.HasPrefix(err.Error(), "write "+path) {
 		t.Error(err)
 	}
-}
-
-func FuzzFlatten(f *testing.F) {
-	for _, item := range nested() {
-		f.Add([]byte(item))
-	}
-	f.Add([]byte(`{"a":{"b":{"c":[{"d":1}]}},"a":2}`))
-	f.Fuzz(func(t *testing.T, item []byte) {
-		_ = flatten(item, func(name, _ string) error { return nil }) // must not panic
-	})
 }

@@ -28,10 +28,12 @@ import (
 	"github.com/weircrawl/weir/cmd/weir/internal/settings"
 	"github.com/weircrawl/weir/cmd/weir/internal/summary"
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/export"
 	"github.com/weircrawl/weir/internal/obs"
 	"github.com/weircrawl/weir/internal/run"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
+	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
 )
 
 // drainTime is how long an interrupted run waits for what is in hand. Whatever
@@ -56,8 +58,8 @@ type Options struct {
 	Settings *settings.Settings
 	// Resume goes on with the crawl in the data directory.
 	Resume bool
-	// Target is where the items go.
-	Target output.Target
+	// Targets are where the items go.
+	Targets output.Targets
 	// View shows progress, at most every Interval.
 	View     progress.View
 	Interval time.Duration
@@ -262,20 +264,28 @@ func (j *job) mark() error {
 	return j.dir.WriteMarker(m)
 }
 
-// export writes the items of a crawl that has ended.
+// export writes the items of a crawl that has ended, and returns where to.
 func (j *job) export(ctx context.Context, follow *stream) (string, error) {
 	if follow != nil {
-		return "", follow.finish()
+		if err := follow.finish(); err != nil {
+			return "", err
+		}
 	}
-	if !j.Target.Enabled() {
-		return "", nil
+	job := output.Job{
+		Source: j.items(), Key: j.crawl.GetId(), Schema: export.SchemaOf(j.crawl.GetSpec()), Stdout: j.Stdout,
 	}
-	src := output.Source{Client: j.client.Storage, CrawlID: j.crawl.GetId()}
-	if _, err := output.Export(ctx, j.Target, src, j.Stdout); err != nil {
-		return "", fmt.Errorf("%w; the crawl itself is over and kept: export again with --resume", err)
+	for _, t := range j.Targets {
+		if t.Stdout() && follow != nil {
+			continue
+		}
+		if _, err := job.Export(ctx, t); err != nil {
+			return "", fmt.Errorf("%w; the crawl itself is over and kept: export again with --resume", err)
+		}
 	}
-	if j.Target.Stdout() {
-		return "", nil
-	}
-	return j.Target.Path, nil
+	return j.Targets.String(), nil
+}
+
+// items are those of the crawl.
+func (j *job) items() export.Source {
+	return export.Remote{Client: j.client.Storage, Request: &storagev1.ListItemsRequest{CrawlId: j.crawl.GetId()}}
 }

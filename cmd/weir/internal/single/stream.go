@@ -3,9 +3,11 @@ package single
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/weircrawl/weir/cmd/weir/internal/output"
+	"github.com/weircrawl/weir/internal/export"
 )
 
 // pollTime is how often storage is asked for new items: often enough for a pipe
@@ -21,12 +23,13 @@ type stream struct {
 
 // startStream starts one if items go to stdout line by line; otherwise it is nil.
 func (j *job) startStream(ctx context.Context) *stream {
-	if !j.Target.Stdout() || j.Target.Format != output.JSONL {
+	i := slices.IndexFunc(j.Targets, func(t output.Target) bool { return t.Stdout() && t.Kind == export.Kind{Format: export.JSONL} })
+	if i < 0 {
 		return nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	s := &stream{last: make(chan struct{}), stopped: make(chan error, 1), cancel: cancel}
-	src := output.Source{Client: j.client.Storage, CrawlID: j.crawl.GetId()}
+	src := j.items()
 	go func() {
 		_, err := output.Follow(ctx, src, j.Stdout, pollTime, s.last)
 		s.stopped <- err
