@@ -33,3 +33,13 @@ func TestClassesFitTheWire(t *testing.T) {
 		t.Error("crawl.Class and crawlv1.ErrorClass differ")
 	}
 }
+
+// TestRobotsAreReadWhole: a crawl that takes little of a page still reads what a site
+// forbids.
+func TestRobotsAreReadWhole(t *testing.T) {
+	t.Parallel()
+	p := prepare(t, "{max_body: 1000}")
+	if p.page.MaxBody != 1000 || p.robots.MaxBody < 500<<10 {
+		t.Errorf("pages of %d bytes, robots.txt of %d", p.page.MaxBody, p.robots.MaxBody)
+	}
+}

@@ -64,7 +64,7 @@ func newPrepared(c *spec.Compiled, version string, secrets secret.Lookup) *prepa
 	p.page.Proxies, err2 = newProxies(f, secrets)
 	p.fault = errors.Join(err1, err2)
 	robots := *p.page
-	robots.MaxBody = min(p.page.MaxBody, maxRobots)
+	robots.MaxBody = maxRobots // whatever the crawl wants of its pages
 	p.robots = &robots
 	return p
 }

@@ -131,6 +131,9 @@ func (ex *exchange) cutHeader(text string) bool {
 
 // bodyTrouble marks the result with what ended its body early.
 func (ex *exchange) bodyTrouble(err error) {
+	if badTrailer(err.Error()) {
+		return // the body is whole
+	}
 	ex.res.Truncated = true
 	size := ex.res.Body.Size
 	switch {
@@ -152,6 +155,11 @@ func (ex *exchange) bodyTrouble(err error) {
 	default:
 		ex.fail(crawl.ClassBadResponse, err.Error())
 	}
+}
+
+// badTrailer: what should follow the last chunk is missing, or has no end.
+func badTrailer(text string) bool {
+	return strings.Contains(text, "EOF reading trailer") || strings.Contains(text, "suspiciously long trailer")
 }
 
 // isHTTP2: an error of HTTP/2 that ends a stream. Several exchanges share a

@@ -131,6 +131,43 @@ func rawServer(t testing.TB, serve func(c net.Conn, stop <-chan struct{})) (addr
 	return l.Addr().String()
 }
 
+// serve answers a request that has been read, until stop is closed. What sites do to
+// their clients is in package hostile; these are for other tests.
+type serve func(c net.Conn, stop <-chan struct{})
+
+func send(s string) serve { return func(c net.Conn, _ <-chan struct{}) { _, _ = io.WriteString(c, s) } }
+
+func sendStall(s string) serve {
+	return func(c net.Conn, stop <-chan struct{}) { _, _ = io.WriteString(c, s); <-stop }
+}
+
+// repeat sends head, then piece until the connection is gone.
+func repeat(head, piece string) serve {
+	return func(c net.Conn, _ <-chan struct{}) {
+		_, err := io.WriteString(c, head)
+		for err == nil {
+			_, err = io.WriteString(c, piece)
+		}
+	}
+}
+
+// drip sends a byte every 10 ms for ever.
+func drip(head, s string) serve {
+	return func(c net.Conn, stop <-chan struct{}) {
+		_, err := io.WriteString(c, head)
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for i := 0; err == nil; i++ {
+			select {
+			case <-tick.C:
+				_, err = c.Write([]byte{s[i%len(s)]})
+			case <-stop:
+				return
+			}
+		}
+	}
+}
+
 // readRequest reads a request's header.
 func readRequest(c net.Conn) string {
 	var got []byte

@@ -83,7 +83,7 @@ func (ex *exchange) judge(resp *http.Response) {
 	case status >= 400:
 		ex.fail(crawl.ClassStatus4xx, statusLine(status))
 	case status >= 300:
-		ex.redirect(status, resp.Header.Get("Location"))
+		ex.redirect(status, resp.Header)
 	}
 }
 

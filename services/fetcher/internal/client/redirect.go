@@ -4,15 +4,19 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/secret"
 	"github.com/weircrawl/weir/internal/weburl"
 )
 
-// redirect makes the target of a redirect the outcome.
-func (ex *exchange) redirect(status int, location string) {
+// redirect makes the target of a redirect the outcome. One to itself is a loop, unless
+// it sets cookies: then the next answer may be another, and who keeps the cookies
+// knows whether these are new.
+func (ex *exchange) redirect(status int, h http.Header) {
 	ex.fail(crawl.ClassNone, "")
+	location := octets(h.Get("Location"))
 	if location == "" || status == http.StatusNotModified {
 		ex.fail(crawl.ClassBadResponse, statusLine(status)+" without a Location to go to")
 		return
@@ -31,9 +35,26 @@ func (ex *exchange) redirect(status int, location string) {
 		return
 	}
 	ex.res.Redirect = target.String()
-	if target.String() == ex.url.String() {
+	if target.String() == ex.url.String() && len(h["Set-Cookie"]) == 0 {
 		ex.fail(crawl.ClassRedirectLoop, "redirect to itself")
 	}
+}
+
+// octets escapes what is not ASCII in a Location that is not UTF-8, so that the octets
+// stay what they are, as browsers have it: nobody knows which characters were meant.
+func octets(location string) string {
+	if utf8.ValidString(location) {
+		return location
+	}
+	var b strings.Builder
+	for i := range len(location) {
+		if c := location[i]; c < utf8.RuneSelf {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
 }
 
 // replay gives the target of a redirect the request that it is asked with: the same
