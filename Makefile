@@ -46,20 +46,33 @@ up: build ## run the whole ring as a server, all in one process
 # The black-box tests look at files and programs that go's test cache does not know
 # of (-count=1), and need the machine for themselves (-p 1).
 .PHONY: test
-test: postgresql ## all tests of all modules, import rules and a short end-to-end run in both modes
+test: postgresql interop-tools ## all tests of all modules, import rules and a short end-to-end run in both modes
 	$(GO) test -timeout 10m $(TESTFLAGS) $$($(GO) list $(PACKAGES) | grep -v '^$(MODULE)/test/')
 	$(GO) test -count=1 -timeout 10m -p 1 $(TESTFLAGS) $(MODULE)/test/...
 
 # The tests start servers of their own; they need the programs.
 .PHONY: postgresql
 postgresql: ## install Debian's postgresql, where it is missing and this user may
-	@compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null || { \
+	@compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null || $(call debian,postgresql)
+
+# Readers of WARC files of other projects, at the versions of a lock file; and wget.
+.PHONY: interop-tools
+interop-tools: test/interop/node_modules/.package-lock.json ## install the programs that read our archives in the tests (npm), and Debian's nodejs, npm and wget where they are missing
+	@command -v wget >/dev/null || $(call debian,wget)
+
+test/interop/node_modules/.package-lock.json: test/interop/package-lock.json
+	@command -v npm >/dev/null || $(call debian,nodejs npm)
+	npm ci --prefix test/interop --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+# debian installs packages where this user may.
+debian = { \
 	  sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; \
-	  { $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends postgresql; } || { \
-	    echo "the tests need PostgreSQL's server programs: install your system's postgresql package" >&2; exit 1; }; }
+	  { $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $(1); } || { \
+	    echo "the tests need these programs; install your system's packages: $(1)" >&2; exit 1; }; }
 
 .PHONY: race
-race: postgresql ## all tests but the end-to-end ones under the race detector (needs a C compiler)
+race: postgresql interop-tools ## all tests but the end-to-end ones under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(TESTFLAGS) $$($(GO) list $(PACKAGES) | grep -v -e /test/e2e -e /test/chaos -e /test/bench)
 
 .PHONY: e2e
@@ -152,7 +165,7 @@ $(TOOLS)/staticcheck: tools/go.mod
 	GOWORK=off $(GO) -C tools build -o ../$@ honnef.co/go/tools/cmd/staticcheck
 
 .PHONY: install-deps
-install-deps: ## fetch modules and build the pinned tools (Debian packages of the tests: postgresql; of the long e2e: python3-doc, wget)
+install-deps: ## fetch modules and build the pinned tools (Debian packages of the tests: postgresql, nodejs, npm, wget; of the long e2e: python3-doc)
 	@for dir in $(MODULE_DIRS); do GOWORK=off $(GO) -C $$dir mod download; done
 	@$(MAKE) protoc-tools $(TOOLS)/staticcheck
 
