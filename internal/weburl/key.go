@@ -54,3 +54,9 @@ func sum(s string) [sha256.Size]byte {
 	var buf [256]byte
 	return sha256.Sum256(append(buf[:0], s...))
 }
+
+// SiteID returns the hash of the URL's site.
+func (u URL) SiteID() uint64 {
+	sum := sum(u.Site())
+	return binary.BigEndian.Uint64(sum[:])
+}

@@ -24,11 +24,14 @@ func (f *Frontier) add(c *crawlState, p *partition, cs []Candidate, known []bool
 	var q *queue
 	room := f.urlRoom(c)
 	for i := range cs {
-		if known[i] {
-			continue
-		}
 		cand := &cs[i]
 		cand.Ref.Crawl = c.No
+		if known[i] {
+			if cand.Was != nil {
+				f.goBack(c, p, cand)
+			}
+			continue
+		}
 		if _, dup := f.urlIdx[cand.Ref]; dup {
 			continue
 		}
@@ -94,10 +97,10 @@ func (f *Frontier) enqueue(q *queue, cand *Candidate) {
 	f.touch(q.s)
 	f.touchQueue(q)
 	it := Item{
-		URL: cand.URL, Key: cand.Ref.Key, Depth: cand.Depth, Generation: 1, Redirects: cand.Redirects,
+		URL: cand.URL, Key: cand.Ref.Key, Depth: cand.Depth, Generation: 1, Redirects: cand.Redirects, Mode: cand.Mode, Hop: cand.Hop,
 		QKey: QKey{Priority: cand.Priority, Seq: f.newSeq(q.c.Order, cand.Depth, cand.Next)},
 	}
-	rec := Record{State: URLQueued, QKey: it.QKey, Depth: it.Depth, Generation: 1, Redirects: it.Redirects}
+	rec := Record{State: URLQueued, QKey: it.QKey, Depth: it.Depth, Generation: 1, Redirects: it.Redirects, Mode: it.Mode, Hop: it.Hop}
 	if cand.NotBefore.After(f.start.Add(time.Duration(f.now))) {
 		rec.URL = cand.URL.String()
 		f.postpone(q, cand.Ref, rec, f.tickOf(cand.NotBefore))
@@ -181,6 +184,7 @@ func (f *Frontier) wake(d *DueItem) {
 	it := Item{
 		URL: u, Key: d.Ref.Key, QKey: rec.QKey, Depth: rec.Depth,
 		Attempts: rec.Attempts, Generation: rec.Generation, Redirects: rec.Redirects, Visit: rec.Visit,
+		Mode: rec.Mode, Hop: rec.Hop,
 	}
 	rec.State, rec.URL, rec.NotBefore = URLQueued, "", time.Time{}
 	f.writeURL(d.Ref, rec)
@@ -209,10 +213,11 @@ func (f *Frontier) Retry(now time.Time, ref Ref, rec Record) bool {
 	q := f.queueFor(c, &Candidate{Ref: ref, URL: u})
 	it := Item{
 		URL: u, Key: ref.Key, QKey: rec.QKey, Depth: rec.Depth,
-		Generation: rec.Generation + 1, Redirects: rec.Redirects, Visit: rec.Visit,
+		Generation: rec.Generation + 1, Redirects: rec.Redirects, Visit: rec.Visit, Mode: rec.Mode, Hop: rec.Hop,
 	}
 	f.writeURL(ref, Record{
 		State: URLQueued, QKey: it.QKey, Depth: it.Depth, Generation: it.Generation, Redirects: it.Redirects, Visit: it.Visit,
+		Mode: it.Mode, Hop: it.Hop,
 	})
 	q.s.stats.Failed--
 	q.s.stats.Queued++

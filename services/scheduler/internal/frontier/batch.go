@@ -19,6 +19,8 @@ type Batch struct {
 	// Hosts has hosts' politeness, Robots their rules.
 	Hosts  []HostRow
 	Robots []RobotsRow
+	// Jars are cookies of crawls and sites.
+	Jars []JarRow
 	// Crawls has definitions and states, Stats counters.
 	Crawls []Crawl
 	Stats  []StatsRow
@@ -70,6 +72,8 @@ type ReadyRow struct {
 	// Patterns is what the frontier remembers of the shapes of the host's URLs, at
 	// most 1 KiB, empty for most hosts.
 	Patterns []byte
+	// Rendering is what the frontier has learnt of the need for a browser, 0 for most.
+	Rendering uint16
 	// Moved says that Rows became 0, or more than 0, since the row was last written.
 	Moved bool
 }
@@ -146,6 +150,20 @@ type RobotsRow struct {
 	Text      []byte
 }
 
+// SiteID is the 64-bit hash of a site's name.
+type SiteID = uint64
+
+// JarRow has the cookies of a crawl and site.
+type JarRow struct {
+	Partition uint32
+	Crawl     CrawlNo
+	Site      SiteID
+	// Version counts the changes of what requests get, from 1.
+	Version uint32
+	// Cookies as cookie.Jar encodes them.
+	Cookies []byte
+}
+
 // StatsRow has what a crawl did in one partition. As written, Queued counts
 // leased URLs too, and Leased is 0: which URLs are leased is told by the rows of
 // leases.
@@ -160,6 +178,8 @@ type StatsRow struct {
 	// Quota is the pages of the crawl's limit that the partition may use, in shared
 	// stores; Grant changes it and Apply leaves it as it is.
 	Quota int64
+	// Jars counts the sites of the partition whose cookies the store has.
+	Jars  uint64
 	Stats Stats
 }
 
@@ -192,6 +212,9 @@ type LeaseRow struct {
 	Robots bool
 	// Void and Reserve as in Lease: no URL, and whether a page is held.
 	Void, Reserve bool
+	// Render says that the task is with the browsers; Mode is that of the item.
+	Render bool
+	Mode   Mode
 	// QKey, Attempts and Generation of the item.
 	QKey       QKey
 	Attempts   int

@@ -20,7 +20,8 @@ type visit struct {
 	q    *queue
 	ref  Ref
 	item Item
-	rec  Record // what will be written
+	rec  Record     // what will be written
+	next *Candidate // where it leads, if that is to be followed
 }
 
 // Complete takes the result of a visit. rec is the URL's record, which may be
@@ -44,10 +45,11 @@ func (f *Frontier) Complete(now time.Time, c Completion, rec Record) Outcome {
 	if !ok {
 		return Duplicate
 	}
+	f.takeCookies(&v)
 	f.takeItem(v.q, v.ref, v.item.QKey)
 	out := f.conclude(&v)
-	if c.Redirect != nil && v.rec.Class == crawl.ClassNone {
-		f.add(v.q.c, v.q.s.part, []Candidate{*c.Redirect}, []bool{c.RedirectKnown})
+	if v.next != nil {
+		f.follow(&v)
 	}
 	if len(c.Links) > 0 {
 		f.add(v.q.c, v.q.s.part, c.Links, c.Known)
@@ -100,6 +102,7 @@ func itemOf(c *Completion, rec Record) Item {
 	return Item{
 		URL: c.URL, Key: c.Ref.Key, QKey: rec.QKey, Depth: rec.Depth,
 		Attempts: rec.Attempts, Generation: rec.Generation, Redirects: rec.Redirects,
+		Mode: rec.Mode, Hop: rec.Hop, Visit: rec.Visit,
 	}
 }
 
@@ -115,25 +118,55 @@ func (f *Frontier) endLease(l *lease) {
 
 // conclude decides what becomes of the URL, counts, and has its record written.
 func (f *Frontier) conclude(v *visit) Outcome {
-	x, c, s := v.Exchange, v.q.c, &v.q.s.stats
+	x, s := v.Exchange, &v.q.s.stats
 	v.rec = Record{
 		QKey: v.item.QKey, Depth: v.item.Depth, Attempts: v.item.Attempts,
-		Generation: v.item.Generation, Redirects: v.item.Redirects,
+		Generation: v.item.Generation, Redirects: v.item.Redirects, Mode: v.item.Mode, Hop: v.item.Hop, Jar: v.rec.Jar,
 		Status: x.Status, Class: x.Class, FetchedAt: v.EndedAt.Round(0).Truncate(time.Millisecond),
 		Visit: v.item.Visit, URL: v.item.URL.String(),
 	}
-	if v.Redirect != nil && x.Class == crawl.ClassNone &&
-		(v.Redirect.Redirects > c.MaxRedirects || v.Redirect.Ref.Key == v.ref.Key) {
-		x.Class, v.rec.Class = crawl.ClassRedirectLoop, crawl.ClassRedirectLoop
-	}
-	f.countAttempt(v.q.s, x)
 	s.Bytes += v.Bytes
 	s.Items += uint64(max(v.Items, 0))
 	s.RejectedItems += uint64(max(v.Rejected, 0))
+	if v.toBrowser() {
+		f.renderAgain(v)
+		return Again
+	}
+	if v.Redirect != nil && x.Class == crawl.ClassNone && !f.leads(v) && x.Status/100 != 2 {
+		x.Class, v.rec.Class = crawl.ClassRedirectLoop, crawl.ClassRedirectLoop
+	}
+	f.countAttempt(v.q.s, x)
 	if x.Class == crawl.ClassNone || x.Class.BurnsAttempt() {
 		v.rec.Attempts++
 	}
 	return f.verdict(v, x)
+}
+
+// leads reports whether the redirect of a visit is to be followed: the chain is not
+// too long, and one to the URL itself comes with new cookies.
+func (f *Frontier) leads(v *visit) bool {
+	r, c := v.Redirect, v.q.c
+	v.rec.Redirected = c.Cookies
+	if r.Redirects > c.MaxRedirects || r.Ref.Key == v.ref.Key && (v.q.jar == nil || !c.Cookies || v.q.jar.version == v.rec.Jar) {
+		return false
+	}
+	v.next = r
+	return true
+}
+
+// follow queues the target of a redirect, or, for the sake of new cookies, a URL that
+// the chain has been through.
+func (f *Frontier) follow(v *visit) {
+	to := *v.next
+	known := v.RedirectKnown
+	to.Hop = hopFrom(v.item.URL, v.ref.Key, v.item.Hop)
+	if v.item.Mode == ModeMedia {
+		to.Mode = ModeMedia
+	}
+	if to.Ref.Key == v.ref.Key {
+		known, to.Was = true, &v.rec
+	}
+	f.add(v.q.c, v.q.s.part, []Candidate{to}, []bool{known})
 }
 
 // verdict gives a completed URL its state and writes its record.
@@ -142,7 +175,7 @@ func (f *Frontier) verdict(v *visit, x Exchange) Outcome {
 	out := FailedURL
 	if x.Class == crawl.ClassNone {
 		out = Done
-		if x.Status/100 == 2 {
+		if x.Status/100 == 2 && v.item.Mode != ModeMedia {
 			s.Pages++
 			v.q.pages++
 		}

@@ -19,8 +19,9 @@ type Config struct {
 	// MaxHosts bounds the hosts in memory, but for those in use; the others with work
 	// wait on disk for their turn.
 	MaxHosts int
-	// MaxLeases bounds leases; MaxUnreported those whose exchange is not over.
-	MaxLeases, MaxUnreported int
+	// MaxLeases bounds leases; MaxUnreported those of a pool whose exchange is not over.
+	MaxLeases     int
+	MaxUnreported [Pools]int
 	// Shared says that other processes own partitions of the same store: pages of a
 	// limit are granted to partitions, and crawls are ended by Settle.
 	Shared bool
@@ -62,7 +63,7 @@ func DefaultConfig() Config {
 		LeaseTime:  5 * time.Minute,
 		WindowSize: 32, WindowLow: 4, MaxItems: 200_000,
 		MaxHosts:  250_000,
-		MaxLeases: 4096, MaxUnreported: 256,
+		MaxLeases: 4096, MaxUnreported: [Pools]int{PoolHTTP: 256, PoolBrowser: 16},
 		Retry:         crawl.Class.Backoff,
 		MaxVisits:     20,
 		HostBackoff:   crawl.Backoff{Base: time.Second, Max: 10 * time.Minute, Factor: 2, Jitter: 0.1},

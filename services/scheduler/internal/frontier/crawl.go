@@ -61,6 +61,20 @@ const (
 	BestFirst
 )
 
+// Render says which pages go through a browser.
+type Render uint8
+
+// Choices of pages.
+const (
+	// RenderNever, the default: none.
+	RenderNever Render = iota
+	// RenderAuto: those whose visit without one says so, and those of hosts most of
+	// whose pages did.
+	RenderAuto
+	// RenderAlways: all.
+	RenderAlways
+)
+
 // Limits end a crawl; zero means no limit.
 type Limits struct {
 	// Pages with a 2xx status; never exceeded.
@@ -138,6 +152,10 @@ type Crawl struct {
 	Retries int
 	// MaxRedirects from one URL.
 	MaxRedirects int
+	// Cookies says that those of sites are kept and sent back.
+	Cookies bool `json:",omitempty"`
+	// Render says which pages go through a browser.
+	Render Render `json:",omitempty"`
 	// Limits of the crawl.
 	Limits Limits
 	// Recrawl and Traps of the crawl.

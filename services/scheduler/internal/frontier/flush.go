@@ -8,7 +8,7 @@ func (f *Frontier) Flush() *Batch {
 		q.dirty = false
 		b.Ready = append(b.Ready, ReadyRow{
 			HostRef: q.ref(), Rows: q.rows, Pages: q.pages, Seen: q.seen, Patterns: q.shape.bytes(),
-			Moved: q.filed != (q.rows > 0),
+			Rendering: q.render.pack(), Moved: q.filed != (q.rows > 0),
 		})
 		q.filed = q.rows > 0
 	}
@@ -19,15 +19,19 @@ func (f *Frontier) Flush() *Batch {
 	for _, s := range f.dirtyS {
 		b.Stats = append(b.Stats, s.row())
 	}
+	for _, j := range f.dirtyJ {
+		j.dirty = false
+		b.Jars = append(b.Jars, j.row())
+	}
 	for _, c := range f.dirtyC {
 		c.dirty = false
 		b.Crawls = append(b.Crawls, c.Crawl)
 	}
 	f.dirtyQ, f.dirtyH = clearAll(f.dirtyQ), clearAll(f.dirtyH)
-	f.dirtyS, f.dirtyC = clearAll(f.dirtyS), clearAll(f.dirtyC)
+	f.dirtyS, f.dirtyC, f.dirtyJ = clearAll(f.dirtyS), clearAll(f.dirtyC), clearAll(f.dirtyJ)
 	f.evict()
 	f.park()
-	b.Sync = b.Sync || len(b.URLs)+len(b.Queue)+len(b.Due)+len(b.Ready)+len(b.Robots)+len(b.Crawls)+len(b.Stats)+len(b.Outbox) > 0 || b.Seq > 0
+	b.Sync = b.Sync || len(b.URLs)+len(b.Queue)+len(b.Due)+len(b.Ready)+len(b.Robots)+len(b.Jars)+len(b.Crawls)+len(b.Stats)+len(b.Outbox) > 0 || b.Seq > 0
 	if !b.Sync && len(b.Hosts)+len(b.Leases) == 0 {
 		return nil
 	}
@@ -44,14 +48,14 @@ func (s *share) row() StatsRow {
 	s.change++
 	st := s.stats // shares the maps: the batch is written before the next change
 	st.Queued, st.Leased = st.Queued+st.Leased, 0
-	return StatsRow{Partition: s.part.id, No: s.c.No, Version: s.version, Change: s.change, Quota: s.quota, Stats: st}
+	return StatsRow{Partition: s.part.id, No: s.c.No, Version: s.version, Change: s.change, Quota: s.quota, Jars: s.jars, Stats: st}
 }
 
 // reset empties a batch for its next use, keeping the memory of its slices.
 func (b *Batch) reset() *Batch {
 	*b = Batch{
 		URLs: clearAll(b.URLs), Queue: clearAll(b.Queue), Due: clearAll(b.Due),
-		Ready: clearAll(b.Ready), Hosts: clearAll(b.Hosts), Robots: clearAll(b.Robots),
+		Ready: clearAll(b.Ready), Hosts: clearAll(b.Hosts), Robots: clearAll(b.Robots), Jars: clearAll(b.Jars),
 		Crawls: clearAll(b.Crawls), Stats: clearAll(b.Stats), Leases: clearAll(b.Leases), Outbox: clearAll(b.Outbox),
 	}
 	return b
@@ -87,7 +91,7 @@ func (f *Frontier) writeLease(l *lease) {
 	}
 	f.out.Leases = append(f.out.Leases, LeaseRow{
 		ID: l.id, Partition: l.q.h.part, Crawl: l.q.c.No, Host: l.q.h.id, Key: l.item.Key,
-		Robots: l.robots, Void: l.void, Reserve: l.reserve,
+		Robots: l.robots, Void: l.void, Reserve: l.reserve, Render: l.pool == PoolBrowser, Mode: l.item.Mode,
 		QKey: l.item.QKey, Attempts: l.item.Attempts, Generation: l.item.Generation,
 		Deadline: f.wall(l.deadline),
 	})

@@ -38,7 +38,7 @@ type Frontier struct {
 	free      []int32
 	idle      []idleMark
 	parking   parking
-	ended     ended
+	left      ended
 	gates     gates
 	inWindows int // items in all windows
 	wants     []*queue
@@ -49,8 +49,11 @@ type Frontier struct {
 	leases     map[LeaseID]*lease
 	deadlines  []deadline
 	nextLease  LeaseID
-	unreported int
-	voids      int // leases without a URL
+	unreported [Pools]int
+	ended      [Pools]int64 // exchanges that are over, of leases of this run
+	voids      int          // leases without a URL
+	line       []*queue     // that wait for a browser
+	jars       map[jarKey]*siteJar
 
 	seq, seqLimit uint64
 	dueAt         time.Time // of the first delayed URL, zero for none
@@ -64,6 +67,7 @@ type Frontier struct {
 	dirtyH     []*host
 	dirtyS     []*share
 	dirtyC     []*crawlState
+	dirtyJ     []*siteJar
 	changes    []CrawlNo
 	quiet      []CrawlNo // shared crawls that may be over
 }
@@ -85,8 +89,8 @@ func New(cfg Config, s *Start, now time.Time) *Frontier {
 		hosts: make(map[HostID]*host), origins: make(map[string]home),
 		missing: make(map[HostRef]bool), keys: newKeyMemo(), leases: make(map[LeaseID]*lease),
 		nextLease: LeaseID(s.Run) << 40,
-		ended:     ended{at: make(map[HostID]tick)},
-		out:       &Batch{}, spare: &Batch{}, urlIdx: make(map[Ref]int32), outRows: make(map[outKey]int),
+		left:      ended{at: make(map[HostID]tick)}, jars: make(map[jarKey]*siteJar),
+		out: &Batch{}, spare: &Batch{}, urlIdx: make(map[Ref]int32), outRows: make(map[outKey]int),
 	}
 	for _, c := range s.Crawls {
 		f.addCrawl(c)
@@ -209,7 +213,7 @@ func (f *Frontier) Admit(now time.Time, hosts []HostState) {
 // Apply of the last Flush (with unflushed changes it returns nil). Each Want is
 // returned once and must be answered by Fill.
 func (f *Frontier) Wants() []Want {
-	if len(f.wants) == 0 || len(f.out.Queue) > 0 || len(f.out.Robots) > 0 {
+	if len(f.wants) == 0 || len(f.out.Queue) > 0 || len(f.out.Robots) > 0 || len(f.out.Jars) > 0 {
 		return nil
 	}
 	ws := make([]Want, 0, len(f.wants))
@@ -223,7 +227,11 @@ func (f *Frontier) Wants() []Want {
 			h.robots.loading = loadAsked
 			w.Robots = true
 		}
-		if w.N > 0 || w.Robots { // a queue may be listed for both
+		if j := q.jar; j != nil && j.loading == loadWanted {
+			j.loading = loadAsked
+			w.Jar, w.Site = true, j.site
+		}
+		if w.N > 0 || w.Robots || w.Jar { // a queue may be listed for several
 			ws = append(ws, w)
 		}
 	}
@@ -240,6 +248,9 @@ func (f *Frontier) Fill(now time.Time, w Want, a Filling) {
 	}
 	if w.Robots {
 		f.fillRobots(q.h, a.Robots)
+	}
+	if w.Jar {
+		f.fillJar(q, &a.Jar)
 	}
 	if w.N > 0 {
 		f.fill(q, a)
@@ -259,7 +270,10 @@ func (f *Frontier) WakeAt(now time.Time) time.Time {
 		first = t // a queue that waits for its store is in no heap
 	}
 	first = min(first, f.parksAt())
-	room := f.room() > 0
+	room := f.room(PoolHTTP) > 0
+	if len(f.line) > 0 && f.room(PoolBrowser) > 0 {
+		first = t
+	}
 	for _, c := range f.active {
 		if c.Limits.Duration > 0 && c.Reason == "" && !f.cfg.Shared {
 			first = min(first, f.tickOf(c.CreatedAt.Add(c.Limits.Duration)))

@@ -7,6 +7,7 @@ type host struct {
 	id     HostID
 	part   uint32
 	origin string
+	site   SiteID // 0 until it is needed
 	queues []*queue
 
 	inflight int     // fetches whose end is not known
@@ -59,9 +60,9 @@ func (f *Frontier) admit(st HostState) *queue {
 		if h.origin != "" { // whoever owned it before may just have visited it
 			h.lastEnd = p.since
 		}
-		if at, ok := f.ended.at[h.id]; ok {
+		if at, ok := f.left.at[h.id]; ok {
 			h.lastEnd = max(h.lastEnd, at)
-			delete(f.ended.at, h.id)
+			delete(f.left.at, h.id)
 		}
 		f.hosts[h.id] = h
 	} else if q := f.queueOf(h.id, c.No); q != nil {
@@ -71,6 +72,7 @@ func (f *Frontier) admit(st HostState) *queue {
 		h: h, c: c, s: f.shareOf(c, p), rows: st.Ready.Rows, pages: st.Ready.Pages,
 		seen: st.Ready.Seen, shape: readShapes(st.Ready.Patterns), turn: h.turn,
 	}
+	q.render.unpack(st.Ready.Rendering)
 	q.more, q.filed = q.rows > 0, q.rows > 0
 	f.number(q)
 	h.queues = append(h.queues, q)
@@ -137,7 +139,9 @@ func (f *Frontier) readyAt(q *queue) (tick, bool) {
 		q.s.part.frozen,
 		q.h.leaving,
 		f.full(q.s),
+		q.lined,
 		q.wanted && len(q.items()) == 0,
+		q.jar.busy(),
 		h.pace.policy.Blocked,
 		h.inflight >= h.slots(),
 		h.gate.shut(),
@@ -158,7 +162,16 @@ func (f *Frontier) readyAt(q *queue) (tick, bool) {
 // hostFull reports whether the host's pages of a crawl are all had or on the way.
 func (f *Frontier) hostFull(q *queue) bool {
 	l := q.c.Limits.PagesPerHost
-	return l > 0 && q.pages+uint64(len(q.leased)+q.reserved) >= l
+	if l == 0 {
+		return false
+	}
+	n := q.pages + uint64(q.reserved)
+	for _, l := range q.leased {
+		if l.item.Mode != ModeMedia {
+			n++
+		}
+	}
+	return n >= l
 }
 
 // markIdle notes that a queue without work may be forgotten later.
@@ -190,7 +203,7 @@ func (f *Frontier) evict() {
 		q.idle = false
 		switch {
 		case q.rows > 0:
-		case q.h.leases > 0 || q.reserved > 0 || q.log != nil || q.wanted || q.h.robots.loading != loadIdle || q.h.nextAt > f.now:
+		case q.h.leases > 0 || q.reserved > 0 || q.log != nil || q.wanted || q.h.robots.loading != loadIdle || q.jar.busy() || q.h.nextAt > f.now:
 			f.markIdle(q) // again later
 		default:
 			f.drop(q)
@@ -202,6 +215,7 @@ func (f *Frontier) evict() {
 // drop takes a queue out of memory.
 func (f *Frontier) drop(q *queue) {
 	q.c.ready.remove(f.pos, q.idx)
+	f.unbindJar(q)
 	f.inWindows -= len(q.items())
 	f.queues[q.idx] = nil
 	f.free = append(f.free, q.idx)

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/weircrawl/weir/internal/cookie"
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/weburl"
 )
@@ -51,6 +52,31 @@ func (k QKey) Compare(o QKey) int {
 	return cmp.Compare(k.Seq, o.Seq)
 }
 
+// Mode says how a URL is visited.
+type Mode uint8
+
+// Modes of URLs.
+const (
+	// ModePage is a page: through a browser where the crawl, or what its host has
+	// taught, says so.
+	ModePage Mode = iota
+	// ModeMedia is a file that an item refers to: fetched and kept, not parsed, and no
+	// page under a limit.
+	ModeMedia
+	// ModeBrowser is a page that was found to need a browser.
+	ModeBrowser
+	// ModePlain is a page that never goes through a browser: a sitemap.
+	ModePlain
+)
+
+// Hop is how a redirect led to a URL. It is never changed, only replaced.
+type Hop struct {
+	// Via is the canonical URL of the page that redirected here.
+	Via string
+	// Chain names the URL that was first asked for: the beginning of its key.
+	Chain uint64
+}
+
 // Item is a queued URL.
 type Item struct {
 	// URL to visit. Zero in a lease that came back from the store; see Lease.
@@ -67,6 +93,10 @@ type Item struct {
 	Generation uint32
 	// Redirects that led here.
 	Redirects int
+	// Mode of the visit.
+	Mode Mode
+	// Hop that led here, nil for a URL that was not redirected to.
+	Hop *Hop
 	// Visit before this one, nil for most.
 	Visit *Visit
 }
@@ -88,6 +118,13 @@ type Candidate struct {
 	Next bool
 	// NotBefore keeps the URL from being visited sooner; zero for no such time.
 	NotBefore time.Time
+	// Mode: ModePage, ModeMedia or ModePlain.
+	Mode Mode
+	// Hop that leads here, nil without a redirect.
+	Hop *Hop
+	// Was is the record of the target of a redirect that is known, nil without one:
+	// it may be visited again, for the sake of cookies that were set since.
+	Was *Record
 }
 
 // URLState is where a URL stands; the numbers are those of
@@ -125,6 +162,13 @@ type Record struct {
 	FetchedAt, NotBefore time.Time
 	// Reason why a URL was dropped.
 	Reason string
+	// Mode and Hop as in Item.
+	Mode Mode
+	Hop  *Hop
+	// Redirected says that the last answer led elsewhere, in a crawl that keeps
+	// cookies, and Jar is the version of the site's cookies that it was sent.
+	Redirected bool
+	Jar        uint32
 	// Visit is what the last visit with a page left for the next one, nil for most
 	// URLs. It is never changed, only replaced.
 	Visit *Visit
@@ -196,6 +240,11 @@ type Completion struct {
 	// ETag, LastModified and Digest of the response, as in Visit.
 	ETag, LastModified string
 	Digest             uint64
+	// SetCookies are those that the response set.
+	SetCookies []cookie.Cookie
+	// Rendered says that a browser was used, WantsRender that the page has no content
+	// without one.
+	Rendered, WantsRender bool
 }
 
 // Outcome is what a completion did.
@@ -212,4 +261,6 @@ const (
 	Delayed
 	// FailedURL was given up.
 	FailedURL
+	// Again: it is visited again at once, in a browser.
+	Again
 )

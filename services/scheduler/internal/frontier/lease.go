@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/weircrawl/weir/internal/cookie"
 )
 
 // LeaseID names a lease: the store's epoch in the upper 24 bits, a counter
@@ -28,6 +30,10 @@ type Lease struct {
 	// Void leases hold a slot or a page under a limit, and no URL: theirs was taken
 	// back while the fetch may still run, or another lease of it was completed.
 	Void bool
+	// Render says that the visit is for the browsers.
+	Render bool
+	// Cookies of the crawl that go with the visit; nil in a list of leases.
+	Cookies []cookie.Cookie
 	// Revision of the crawl when the lease was made.
 	Revision uint64
 	// Deadline after which Expired names the lease.
@@ -48,7 +54,8 @@ type lease struct {
 	reported bool
 	robots   bool
 	void     bool
-	reserve  bool  // void, and its result may still become a page
+	reserve  bool // void, and its result may still become a page
+	pool     Pool
 	also     *host // whose slot it takes too: the target of a redirected robots.txt
 }
 
@@ -60,21 +67,10 @@ type deadline struct {
 	id LeaseID
 }
 
-// room is the number of leases that may be made now.
-func (f *Frontier) room() int {
-	return min(f.cfg.MaxLeases-len(f.leases), f.cfg.MaxUnreported-f.unreported)
-}
-
-// SetWindow changes Config.MaxUnreported.
-func (f *Frontier) SetWindow(n int) { f.cfg.MaxUnreported = n }
-
-// Unreported is the number of leases whose exchange is not over.
-func (f *Frontier) Unreported() int { return f.unreported }
-
 // newLease makes a lease and takes a slot of the host.
-func (f *Frontier) newLease(q *queue, it Item, robots bool) *lease {
+func (f *Frontier) newLease(q *queue, it Item, p Pool, robots bool) *lease {
 	f.nextLease++
-	l := &lease{id: f.nextLease, q: q, item: it, robots: robots, deadline: f.now + tick(f.cfg.LeaseTime)}
+	l := &lease{id: f.nextLease, q: q, item: it, robots: robots, pool: p, deadline: f.now + tick(f.cfg.LeaseTime)}
 	f.hold(l)
 	if !robots {
 		q.leased = append(q.leased, l)
@@ -109,14 +105,14 @@ func (f *Frontier) hold(l *lease) {
 	}
 	if !l.reported {
 		f.takeSlot(l.q.h)
-		f.unreported++
+		f.unreported[l.pool]++
 	}
 }
 
 // export is a lease as the caller sees it.
 func (f *Frontier) export(l *lease) Lease {
 	return Lease{
-		ID: l.id, Item: l.item, Robots: l.robots, Void: l.void, Revision: l.q.c.Revision,
+		ID: l.id, Item: l.item, Robots: l.robots, Void: l.void, Render: l.pool == PoolBrowser, Revision: l.q.c.Revision,
 		Ref:      Ref{Crawl: l.q.c.No, Partition: l.q.h.part, Host: l.q.h.id, Key: l.item.Key},
 		Deadline: f.start.Add(time.Duration(l.deadline)),
 	}
@@ -175,7 +171,8 @@ func (f *Frontier) freeSlot(l *lease) {
 	l.reported = true
 	f.leaveSlot(l.q.h)
 	f.leaveAlso(l)
-	f.unreported--
+	f.unreported[l.pool]--
+	f.ended[l.pool]++
 }
 
 // removeLease takes a lease out of all books; its slot must be free.
@@ -234,7 +231,7 @@ func (f *Frontier) voidLeases(match func(*lease) bool) {
 		if l.robots {
 			f.voidLease(l, false)
 		} else {
-			f.voidLease(l, c.Limits.Pages > 0 || c.Limits.PagesPerHost > 0)
+			f.voidLease(l, l.item.Mode != ModeMedia && (c.Limits.Pages > 0 || c.Limits.PagesPerHost > 0))
 			f.requeue(l)
 		}
 		f.placeAll(l.q.h)
@@ -364,7 +361,10 @@ func (f *Frontier) restoreLease(p *partition, r LeaseRow) {
 	l := &lease{
 		id: r.ID, q: q, robots: r.Robots, void: r.Void,
 		deadline: min(f.tickOf(r.Deadline), f.now+tick(f.cfg.LeaseTime)),
-		item:     Item{Key: r.Key, QKey: r.QKey, Attempts: r.Attempts, Generation: r.Generation},
+		item:     Item{Key: r.Key, QKey: r.QKey, Attempts: r.Attempts, Generation: r.Generation, Mode: r.Mode},
+	}
+	if r.Render {
+		l.pool = PoolBrowser
 	}
 	f.hold(l)
 	switch {

@@ -22,9 +22,9 @@ func (f *Frontier) Next(now time.Time, n int) []Lease {
 		}
 	}
 	f.unhold()
-	n = min(n, f.room())
+	f.callLine()
 	var out []Lease
-	for steps := 0; len(out) < n && steps < maxSteps; {
+	for steps := 0; len(out) < n && f.room(PoolHTTP) > 0 && steps < maxSteps; {
 		q := f.pick(t)
 		if q == nil {
 			break
@@ -91,7 +91,19 @@ func (f *Frontier) serve(q *queue) *Lease {
 		f.place(q)
 		return nil
 	}
-	it := f.pop(q)
+	if q.c.Cookies && !dead && !f.jarReady(q) {
+		f.place(q)
+		return nil
+	}
+	i, pool := 0, PoolHTTP
+	if !dead && (!q.c.ObeyRobots || h.robots.state != RobotsUnreachable) {
+		var room bool
+		if i, pool, room = f.choose(q); !room {
+			f.lineUp(q)
+			return nil
+		}
+	}
+	it := f.pop(q, i)
 	if q.more && len(q.items()) <= f.cfg.WindowLow {
 		f.want(q)
 	}
@@ -109,15 +121,17 @@ func (f *Frontier) serve(q *queue) *Lease {
 			return nil
 		}
 	}
-	if f.hostFull(q) {
+	if it.Mode != ModeMedia && f.hostFull(q) {
 		f.dropItem(q, it, DropPagesPerHost)
 		return nil
 	}
-	l := f.newLease(q, it, false)
+	l := f.newLease(q, it, pool, false)
+	f.tookTurn(q, &it, pool)
 	q.s.stats.Queued--
 	q.s.stats.Leased++
 	f.placeAll(h)
 	out := f.export(l)
+	out.Cookies = f.cookiesFor(q, &it, pool)
 	return &out
 }
 
@@ -139,6 +153,7 @@ func (f *Frontier) discard(q *queue, it Item, rec Record) {
 	ref := Ref{Crawl: q.c.No, Partition: q.h.part, Host: q.h.id, Key: it.Key}
 	rec.QKey, rec.Depth, rec.Attempts = it.QKey, it.Depth, it.Attempts
 	rec.Generation, rec.Redirects, rec.URL, rec.Visit = it.Generation, it.Redirects, it.URL.String(), it.Visit
+	rec.Mode, rec.Hop = it.Mode, it.Hop
 	f.writeURL(ref, rec)
 	q.s.stats.Queued--
 	f.touch(q.s)

@@ -106,7 +106,9 @@ func (f *Frontier) roomy() bool {
 func (f *Frontier) inUse(h *host) bool {
 	waits := h.nextAt > f.now && h.nextAt > h.pace.snoozeUntil // a snooze is written
 	return h.dirty || h.leases > 0 || waits || h.robots.loading != loadIdle ||
-		slices.ContainsFunc(h.queues, func(q *queue) bool { return q.dirty || q.log != nil || q.wanted || q.reserved > 0 })
+		slices.ContainsFunc(h.queues, func(q *queue) bool {
+			return q.dirty || q.log != nil || q.wanted || q.reserved > 0 || q.jar.busy()
+		})
 }
 
 // makeWhole has the hosts leave that are in memory without the queues of a crawl that
@@ -248,7 +250,7 @@ type idleHost struct {
 
 // remember takes note of a host that leaves memory.
 func (f *Frontier) remember(h *host) {
-	e := &f.ended
+	e := &f.left
 	longest := tick(0)
 	for _, c := range f.order {
 		longest = max(longest, tick(c.longest()))

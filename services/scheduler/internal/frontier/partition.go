@@ -24,8 +24,9 @@ type share struct {
 	part     *partition
 	c        *crawlState
 	stats    Stats
-	quota    int64 // pages of the limit that it may use, in shared stores
-	reserved int   // void leases whose result may still become a page
+	quota    int64  // pages of the limit that it may use, in shared stores
+	jars     uint64 // sites whose cookies the store has
+	reserved int    // void leases whose result may still become a page
 	version  uint64
 	change   uint64
 	held     bool // queues of it are in no heap, because it was full
@@ -82,6 +83,7 @@ func (f *Frontier) Own(now time.Time, s *Snapshot) {
 		if c := f.crawls[row.No]; c != nil {
 			sh := f.shareOf(c, p)
 			sh.stats, sh.quota, sh.change, sh.version = row.Stats.Clone(), row.Quota, row.Change, row.Version
+			sh.jars = row.Jars
 		}
 	}
 	f.restoreHosts(s)
@@ -184,7 +186,7 @@ func (f *Frontier) forgetLease(l *lease) {
 	if !l.reported {
 		f.leaveSlot(l.q.h)
 		f.leaveAlso(l)
-		f.unreported--
+		f.unreported[l.pool]--
 	}
 	l.q.h.leases--
 }
@@ -194,6 +196,7 @@ func (f *Frontier) scrub() {
 	gone := func(q *queue) bool { return f.queues[q.idx] != q }
 	f.wants = slices.DeleteFunc(f.wants, gone)
 	f.dirtyQ = slices.DeleteFunc(f.dirtyQ, gone)
+	f.dirtyJ = slices.DeleteFunc(f.dirtyJ, func(j *siteJar) bool { return len(j.queues) == 0 })
 	f.dirtyH = slices.DeleteFunc(f.dirtyH, func(h *host) bool { return f.parts[h.part] == nil })
 	f.dirtyS = slices.DeleteFunc(f.dirtyS, func(s *share) bool { return f.parts[s.part.id] != s.part || f.crawls[s.c.No] != s.c })
 }

@@ -33,6 +33,11 @@ type queue struct {
 	wanted bool     // a Want is to be asked for, or asked
 	log    *loadLog // what happened since the Want was asked, nil before
 
+	jar    *siteJar // nil until it is needed
+	render rendering
+	lined  bool // waits for a browser, and inLine says that the line has it
+	inLine bool
+
 	group    *robots.Group // rules for the crawl's agent, nil until needed
 	groupVer uint32
 
@@ -87,6 +92,7 @@ func (q *queue) find(k QKey) (int, bool) {
 // insert takes note of an unleased item that the store holds or will hold with
 // the next batch.
 func (f *Frontier) insert(q *queue, it Item) {
+	q.lined = false // it may need no browser
 	if !q.more && f.inWindows >= f.cfg.MaxItems && q.log == nil {
 		f.endWindow(q, it.QKey)
 	}
@@ -152,12 +158,16 @@ func (f *Frontier) cut(q *queue, k QKey) {
 	}
 }
 
-// pop takes the first item of the window.
-func (f *Frontier) pop(q *queue) Item {
-	it := q.window[q.head]
+// pop takes an item of the window, nearly always the first.
+func (f *Frontier) pop(q *queue, i int) Item {
+	it := q.window[q.head+i]
+	f.inWindows--
+	if i > 0 {
+		q.window = slices.Delete(q.window, q.head+i, q.head+i+1)
+		return it
+	}
 	q.window[q.head] = Item{}
 	q.head++
-	f.inWindows--
 	if q.head == len(q.window) {
 		q.window, q.head = q.window[:0], 0
 		if !q.more {
@@ -220,6 +230,7 @@ func (f *Frontier) fill(q *queue, a Filling) {
 		f.cut(q, q.items()[f.cfg.WindowSize].QKey)
 	}
 	q.settleWindow()
+	q.lined = false // something may have come that needs no browser
 }
 
 // insertRead puts an item that was asked for into the window.

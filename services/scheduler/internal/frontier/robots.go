@@ -112,7 +112,7 @@ func (f *Frontier) leaseRobots(q *queue) *Lease {
 		f.placeAll(h)
 		return nil
 	}
-	l := f.newLease(q, Item{URL: u, Attempts: h.robots.tries, Generation: 1, Redirects: h.robots.redirects}, true)
+	l := f.newLease(q, Item{URL: u, Attempts: h.robots.tries, Generation: 1, Redirects: h.robots.redirects}, PoolHTTP, true)
 	h.robots.lease = l.id
 	if also != nil {
 		l.also = also

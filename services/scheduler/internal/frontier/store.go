@@ -125,6 +125,9 @@ type Want struct {
 	N int
 	// Robots asks for the text of robots.txt.
 	Robots bool
+	// Jar asks for the cookies of the crawl and Site.
+	Jar  bool
+	Site SiteID
 }
 
 // Filling is the answer to a Want.
@@ -135,4 +138,6 @@ type Filling struct {
 	More bool
 	// Robots is the text of robots.txt.
 	Robots []byte
+	// Jar has the cookies, with Version 0 where there are none.
+	Jar JarRow
 }

@@ -131,6 +131,10 @@ func (w *writer) writeRare(b *frontier.Batch) {
 			w.set(k, append(w.val[:0], r.Text...))
 		}
 	}
+	for i := range b.Jars {
+		r := &b.Jars[i]
+		w.set(hostKey(w.key[:0], kindJar, r.Partition, r.Crawl, r.Site), rows.AppendJar(w.val[:0], r))
+	}
 	for i := range b.Crawls {
 		v, err := rows.AppendCrawl(w.val[:0], &b.Crawls[i])
 		if err != nil {

@@ -60,7 +60,7 @@ func (s *Store) deletePart(ctx context.Context, p uint32, no frontier.CrawlNo) e
 	}
 	b := s.db.NewBatch()
 	defer b.Close()
-	for _, kind := range []byte{kindURL, kindQueue, kindReady, kindIdle, kindStats} {
+	for _, kind := range []byte{kindURL, kindQueue, kindReady, kindIdle, kindJar, kindStats} {
 		from := crawlKey(nil, p, kind, no)
 		if err := b.DeleteRange(from, after(from), nil); err != nil {
 			return err

@@ -19,6 +19,7 @@ import (
 //	pp I cc host         the same without: a restart does not read these
 //	pp H host            politeness of a host
 //	pp B host            text of its robots.txt
+//	pp S cc site         cookies of a crawl and site
 //	pp L lease           lease
 //	pp K cc              counters of a crawl
 //	pp O seq             links for another partition
@@ -38,6 +39,7 @@ const (
 	kindIdle   = 'I'
 	kindHost   = 'H'
 	kindRobots = 'B'
+	kindJar    = 'S'
 	kindLease  = 'L'
 	kindCrawl  = 'C'
 	kindStats  = 'K'

@@ -154,6 +154,10 @@ func (s *Store) Window(ctx context.Context, w frontier.Want) (frontier.Filling, 
 		f.Robots, err = get(s.db, plainKey(nil, w.Partition, kindRobots, w.Host),
 			func(v []byte) ([]byte, error) { return slices.Clone(v), nil })
 	}
+	if err == nil && w.Jar {
+		f.Jar, err = get(s.db, hostKey(nil, kindJar, w.Partition, w.Crawl, w.Site), rows.DecodeJar)
+		f.Jar.Partition, f.Jar.Crawl, f.Jar.Site = w.Partition, w.Crawl, w.Site
+	}
 	if err == nil && w.N > 0 {
 		err = s.window(w, &f)
 	}

@@ -101,6 +101,10 @@ func (d *decoder) int32() int32 {
 	return int32(p)
 }
 
+func (d *decoder) hop() *frontier.Hop {
+	return &frontier.Hop{Chain: binary.BigEndian.Uint64(d.take(8)), Via: d.string()}
+}
+
 func (d *decoder) visit() *frontier.Visit {
 	return &frontier.Visit{
 		ETag: d.string(), LastModified: d.string(), Digest: binary.BigEndian.Uint64(d.take(8)),

@@ -18,10 +18,31 @@ func AppendOutbox(b []byte, r *frontier.OutboxRow) []byte {
 		b = binary.AppendUvarint(b, uint64(l.Depth))
 		b = binary.AppendVarint(b, int64(l.Priority))
 		b = binary.AppendUvarint(b, uint64(l.Redirects))
-		b = appendBool(b, l.Next)
+		b = append(b, linkFlags(l))
 		b = binary.AppendUvarint(b, Millis(l.NotBefore))
+		if l.Hop != nil {
+			b = appendHop(b, l.Hop)
+		}
 	}
 	return b
+}
+
+// Flags of a link; the mode is above them.
+const (
+	linkNext = 1 << iota
+	linkHop
+	linkMode = 2 // its shift
+)
+
+func linkFlags(l *frontier.Candidate) byte {
+	flags := byte(l.Mode) << linkMode
+	if l.Next {
+		flags |= linkNext
+	}
+	if l.Hop != nil {
+		flags |= linkHop
+	}
+	return flags
 }
 
 // OutboxCrawl reads the crawl of what AppendOutbox wrote.
@@ -43,9 +64,15 @@ func DecodeOutbox(v []byte) (frontier.OutboxRow, error) {
 		if err != nil {
 			return frontier.OutboxRow{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
-		r.Links = append(r.Links, frontier.Candidate{
-			URL: u, Depth: d.int(), Priority: d.int32(), Redirects: d.int(), Next: d.bool(), NotBefore: d.time(),
-		})
+		l := frontier.Candidate{URL: u, Depth: d.int(), Priority: d.int32(), Redirects: d.int()}
+		flags := d.byte()
+		l.Next, l.Mode = flags&linkNext != 0, frontier.Mode(flags>>linkMode&3)
+		l.NotBefore = d.time()
+		if flags&linkHop != 0 {
+			l.Hop = d.hop()
+		}
+		d.bad = d.bad || flags > 15
+		r.Links = append(r.Links, l)
 	}
 	if d.bad {
 		return frontier.OutboxRow{}, ErrCorrupt

@@ -36,6 +36,9 @@ func (t *Partitions) Of(b *frontier.Batch) []uint32 {
 	for i := range b.Robots {
 		t.add(b.Robots[i].Partition)
 	}
+	for i := range b.Jars {
+		t.add(b.Jars[i].Partition)
+	}
 	for i := range b.Crawls {
 		t.add(b.Crawls[i].Home)
 	}

@@ -28,6 +28,18 @@ const (
 	hasNotBefore             // due time
 	hasReason
 	hasVisit // the visit before
+	hasHop   // how a redirect led to it
+	hasJar   // the last answer led elsewhere; the version of cookies that it was sent
+
+	modeShift = 6 // the mode has the bits from here
+)
+
+// An item's number of redirects and what is in it besides: rows of before hops and
+// modes have none of the higher bits.
+const (
+	maxItemRedirects = 1<<15 - 1
+	itemHasHop       = 1 << 16
+	itemModeShift    = 17
 )
 
 // AppendRecord encodes a record; the URL is the rest of the value.
@@ -45,6 +57,13 @@ func AppendRecord(b []byte, r *frontier.Record) []byte {
 	if r.Visit != nil {
 		flags |= hasVisit
 	}
+	if r.Hop != nil {
+		flags |= hasHop
+	}
+	if r.Redirected {
+		flags |= hasJar
+	}
+	flags |= byte(r.Mode) << modeShift
 	b = append(b, byte(r.State), flags)
 	b = appendPlace(b, r.QKey)
 	b = appendCounts(b, r.Depth, r.Attempts, r.Generation, r.Redirects)
@@ -61,6 +80,12 @@ func AppendRecord(b []byte, r *frontier.Record) []byte {
 	}
 	if flags&hasVisit != 0 {
 		b = appendVisit(b, r.Visit)
+	}
+	if flags&hasHop != 0 {
+		b = appendHop(b, r.Hop)
+	}
+	if flags&hasJar != 0 {
+		b = binary.AppendUvarint(b, uint64(r.Jar))
 	}
 	return append(b, r.URL...)
 }
@@ -88,25 +113,39 @@ func DecodeRecord(v []byte, withURL bool) (frontier.Record, error) {
 	if flags&hasVisit != 0 {
 		r.Visit = d.visit()
 	}
+	if flags&hasHop != 0 {
+		r.Hop = d.hop()
+	}
+	if flags&hasJar != 0 {
+		r.Redirected, r.Jar = true, d.uint32()
+	}
+	r.Mode = frontier.Mode(flags >> modeShift & 3)
 	if withURL {
 		r.URL = string(d.b)
 	}
-	if d.bad || flags >= hasVisit<<1 || r.State == frontier.URLUnknown || r.State > frontier.URLDropped {
+	if d.bad || r.State == frontier.URLUnknown || r.State > frontier.URLDropped {
 		return frontier.Record{}, ErrCorrupt
 	}
 	return r, nil
 }
 
 // AppendItem encodes a queued item; its place is in the key and its hash follows
-// from the URL. The number of redirects, which is small, tells of a visit too.
+// from the URL. The number of redirects, which is small, tells of what few items have
+// too: a visit before, a hop and a mode.
 func AppendItem(b []byte, it *frontier.Item) []byte {
-	redirects := it.Redirects << 1
+	redirects := min(it.Redirects, maxItemRedirects)<<1 | int(it.Mode)<<itemModeShift
 	if it.Visit != nil {
 		redirects |= 1
+	}
+	if it.Hop != nil {
+		redirects |= itemHasHop
 	}
 	b = appendCounts(b, it.Depth, it.Attempts, it.Generation, redirects)
 	if it.Visit != nil {
 		b = appendVisit(b, it.Visit)
+	}
+	if it.Hop != nil {
+		b = appendHop(b, it.Hop)
 	}
 	return append(b, it.URL.String()...)
 }
@@ -117,11 +156,14 @@ func DecodeItem(k frontier.QKey, v []byte) (frontier.Item, error) {
 	it := frontier.Item{QKey: k}
 	var redirects int
 	it.Depth, it.Attempts, it.Generation, redirects = d.counts()
-	it.Redirects = redirects >> 1
+	it.Redirects, it.Mode = redirects>>1&maxItemRedirects, frontier.Mode(redirects>>itemModeShift&3)
 	if redirects&1 != 0 {
 		it.Visit = d.visit()
 	}
-	if d.bad {
+	if redirects&itemHasHop != 0 {
+		it.Hop = d.hop()
+	}
+	if d.bad || redirects >= 1<<(itemModeShift+2) {
 		return frontier.Item{}, ErrCorrupt
 	}
 	u, err := weburl.FromCanonical(string(d.b))
@@ -179,14 +221,30 @@ func DecodeHost(v []byte) (frontier.HostRow, error) {
 // AppendReady encodes the counters of a host in a crawl.
 func AppendReady(b []byte, r *frontier.ReadyRow) []byte {
 	b = binary.AppendUvarint(binary.AppendUvarint(b, r.Rows), r.Pages)
-	return append(binary.AppendUvarint(b, r.Seen), r.Patterns...)
+	b = append(binary.AppendUvarint(b, r.Seen), r.Patterns...)
+	if r.Rendering != 0 {
+		b = binary.BigEndian.AppendUint16(b, r.Rendering)
+	}
+	return b
 }
+
+// patternSize is that of one of ReadyRow.Patterns: what is over is the need for a
+// browser, which few hosts have.
+const patternSize = 12
 
 // DecodeReady reads what AppendReady wrote.
 func DecodeReady(ref frontier.HostRef, v []byte) (frontier.ReadyRow, error) {
 	d := decoder{b: v}
 	r := frontier.ReadyRow{HostRef: ref, Rows: d.uint(), Pages: d.uint(), Seen: d.uint()}
 	if d.bad {
+		return frontier.ReadyRow{}, ErrCorrupt
+	}
+	switch n := len(d.b); n % patternSize {
+	case 0:
+	case 2:
+		r.Rendering = binary.BigEndian.Uint16(d.b[n-2:])
+		d.b = d.b[:n-2]
+	default:
 		return frontier.ReadyRow{}, ErrCorrupt
 	}
 	if len(d.b) > 0 {
@@ -198,11 +256,12 @@ func DecodeReady(ref frontier.HostRef, v []byte) (frontier.ReadyRow, error) {
 // AppendLease encodes a lease.
 func AppendLease(b []byte, l *frontier.LeaseRow) []byte {
 	var flags byte
-	for i, on := range []bool{l.Robots, l.Void, l.Reserve} {
+	for i, on := range []bool{l.Robots, l.Void, l.Reserve, l.Render} {
 		if on {
 			flags |= 1 << i
 		}
 	}
+	flags |= byte(l.Mode) << 4
 	b = append(b, flags)
 	b = binary.BigEndian.AppendUint32(b, uint32(l.Crawl))
 	b = binary.BigEndian.AppendUint64(b, l.Host)
@@ -218,13 +277,14 @@ func DecodeLease(id frontier.LeaseID, partition uint32, v []byte) (frontier.Leas
 	l := frontier.LeaseRow{ID: id, Partition: partition}
 	flags := d.byte()
 	l.Robots, l.Void, l.Reserve = flags&1 != 0, flags&2 != 0, flags&4 != 0
+	l.Render, l.Mode = flags&8 != 0, frontier.Mode(flags>>4&3)
 	l.Crawl = frontier.CrawlNo(binary.BigEndian.Uint32(d.take(4)))
 	l.Host = binary.BigEndian.Uint64(d.take(8))
 	copy(l.Key[:], d.take(12))
 	l.QKey = d.place()
 	_, l.Attempts, l.Generation, _ = d.counts()
 	l.Deadline = d.time()
-	if d.bad || len(d.b) > 0 || flags > 7 {
+	if d.bad || len(d.b) > 0 || flags > 63 {
 		return frontier.LeaseRow{}, ErrCorrupt
 	}
 	return l, nil
@@ -294,6 +354,9 @@ func AppendStats(b []byte, r *frontier.StatsRow) []byte {
 	for _, k := range slices.Sorted(maps.Keys(s.Statuses)) {
 		b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(k)), s.Statuses[k])
 	}
+	if r.Jars > 0 {
+		b = binary.AppendUvarint(b, r.Jars)
+	}
 	return b
 }
 
@@ -324,6 +387,9 @@ func DecodeStats(v []byte) (frontier.StatsRow, error) {
 		k := d.int()
 		s.Statuses[k] = d.uint()
 	}
+	if len(d.b) > 0 && !d.bad { // of a crawl with cookies
+		r.Jars = d.uint()
+	}
 	if d.bad || len(d.b) > 0 {
 		return frontier.StatsRow{}, ErrCorrupt
 	}
@@ -341,6 +407,27 @@ func appendVisit(b []byte, v *frontier.Visit) []byte {
 	b = appendString(appendString(b, v.ETag), v.LastModified)
 	b = binary.BigEndian.AppendUint64(b, v.Digest)
 	return binary.AppendUvarint(binary.AppendUvarint(b, uint64(v.Interval)), uint64(v.Visits))
+}
+
+// appendHop encodes how a redirect led to a URL.
+func appendHop(b []byte, h *frontier.Hop) []byte {
+	return appendString(binary.BigEndian.AppendUint64(b, h.Chain), h.Via)
+}
+
+// AppendJar encodes the cookies of a crawl and site, but for their identity.
+func AppendJar(b []byte, r *frontier.JarRow) []byte {
+	return append(binary.AppendUvarint(b, uint64(r.Version)), r.Cookies...)
+}
+
+// DecodeJar reads what AppendJar wrote.
+func DecodeJar(v []byte) (frontier.JarRow, error) {
+	d := decoder{b: v}
+	r := frontier.JarRow{Version: d.uint32()}
+	if d.bad {
+		return frontier.JarRow{}, ErrCorrupt
+	}
+	r.Cookies = slices.Clone(d.b)
+	return r, nil
 }
 
 // appendPlace encodes a place; the sequence number is too even for a varint.

@@ -30,6 +30,7 @@ func spans() []span {
 		{"queue", []string{"host", "priority", "seq"}, []any{int64(math.MinInt64), int32(math.MinInt32), int64(math.MinInt64)}},
 		{"url", []string{"host", "key"}, []any{int64(math.MinInt64), []byte{}}},
 		{"ready", []string{"host"}, []any{int64(math.MinInt64)}},
+		{"jar", []string{"site"}, []any{int64(math.MinInt64)}},
 	}
 }
 

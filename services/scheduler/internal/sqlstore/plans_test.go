@@ -23,6 +23,7 @@ func TestPlans(t *testing.T) {
 	for i, sql := range []string{
 		putURLs, putQueue, dropQueue, putDue, dropDue, putReady, putHosts, putRobots, dropRobots, putStats, putLeases, dropLeases,
 		putOutbox, dropOutbox, lockParts, raiseSeq, countRun, askKnown, askRecords, askHosts, askReady, askQueue, askQueueAfter, askDue,
+		askJar, putJars,
 		askFirstDue, askScan, askItems, askAllHosts, askCrawlHosts,
 	} {
 		name := fmt.Sprintf("plan%d", i)

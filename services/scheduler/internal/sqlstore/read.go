@@ -28,6 +28,7 @@ const (
 		ORDER BY priority, seq LIMIT $4`
 	askQueueAfter = `SELECT priority, seq, body FROM queue WHERE part = $1 AND crawl = $2 AND host = $3
 		AND (priority, seq) > ($5, $6) ORDER BY priority, seq LIMIT $4`
+	askJar = `SELECT body FROM jar WHERE part = $1 AND crawl = $2 AND site = $3`
 	askDue = `SELECT d.at, d.crawl, d.host, d.key, u.body FROM due AS d
 		LEFT JOIN url AS u ON u.part = d.part AND u.crawl = d.crawl AND u.host = d.host AND u.key = d.key
 		WHERE d.part = $1 AND d.at <= $2 ORDER BY d.at, d.crawl, d.host, d.key LIMIT $3`
@@ -144,6 +145,17 @@ func (s *Store) Window(ctx context.Context, w frontier.Want) (f frontier.Filling
 		if w.Robots {
 			b.Queue("SELECT body FROM robots WHERE part = $1 AND host = $2", int32(w.Partition), signed(w.Host)).Query(func(rs pgx.Rows) error {
 				_, err := pgx.ForEachRow(rs, []any{&f.Robots}, func() error { return nil })
+				return err
+			})
+		}
+		if w.Jar {
+			b.Queue(askJar, int32(w.Partition), int32(w.Crawl), signed(w.Site)).Query(func(rs pgx.Rows) error {
+				var body []byte
+				_, err := pgx.ForEachRow(rs, []any{&body}, func() (err error) {
+					f.Jar, err = rows.DecodeJar(body)
+					return err
+				})
+				f.Jar.Partition, f.Jar.Crawl, f.Jar.Site = w.Partition, w.Crawl, w.Site
 				return err
 			})
 		}

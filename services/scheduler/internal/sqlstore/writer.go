@@ -18,7 +18,7 @@ type writer struct {
 	order   []int32
 
 	urls, queued, unqueued, delayed, undelayed hostRows
-	ready, hosts, robots, unrobots             hostRows
+	ready, hosts, robots, unrobots, jars       hostRows
 	crawls, stats, leases, unleased            numberRows
 	outbox, unboxed                            numberRows
 }
@@ -66,7 +66,7 @@ const maxArena = 4 << 20
 
 // encode fills the arrays. They refer to b until the next call.
 func (w *writer) encode(b *frontier.Batch) error {
-	for _, r := range []*hostRows{&w.urls, &w.queued, &w.unqueued, &w.delayed, &w.undelayed, &w.ready, &w.hosts, &w.robots, &w.unrobots} {
+	for _, r := range []*hostRows{&w.urls, &w.queued, &w.unqueued, &w.delayed, &w.undelayed, &w.ready, &w.hosts, &w.robots, &w.unrobots, &w.jars} {
 		r.reset()
 	}
 	for _, r := range []*numberRows{&w.crawls, &w.stats, &w.leases, &w.unleased, &w.outbox, &w.unboxed} {
@@ -182,6 +182,16 @@ func (w *writer) encodeHosts(b *frontier.Batch) {
 		}
 		to.at(r.Partition, 0, r.Host)
 	}
+	for _, i := range w.sorted(len(b.Jars), func(x, y int32) int {
+		p, q := &b.Jars[x], &b.Jars[y]
+		return cmp.Or(cmp.Compare(p.Partition, q.Partition), cmp.Compare(p.Crawl, q.Crawl), cmp.Compare(p.Site, q.Site))
+	}) {
+		r := &b.Jars[i]
+		from := len(w.arena)
+		w.arena = rows.AppendJar(w.arena, r)
+		w.jars.at(r.Partition, r.Crawl, r.Site)
+		w.jars.body = append(w.jars.body, w.body(from))
+	}
 }
 
 func compareHosts(a, b *frontier.HostRef) int {
@@ -259,6 +269,8 @@ const (
 		ON CONFLICT (part, host) DO UPDATE SET body = excluded.body`
 	dropRobots = `DELETE FROM robots AS r USING unnest($1::int[], $2::bigint[]) AS t(part, host)
 		WHERE r.part = t.part AND r.host = t.host`
+	putJars = `INSERT INTO jar (part, crawl, site, body) SELECT * FROM unnest($1::int[], $2::int[], $3::bigint[], $4::bytea[])
+		ON CONFLICT (part, crawl, site) DO UPDATE SET body = excluded.body`
 	putCrawls = `INSERT INTO crawl (crawl, id, home, body) SELECT * FROM unnest($1::int[], $2::text[], $3::int[], $4::bytea[])
 		ON CONFLICT (crawl) DO UPDATE SET id = excluded.id, home = excluded.home, body = excluded.body`
 	putStats = `INSERT INTO stats (crawl, part, body) SELECT * FROM unnest($1::int[], $2::int[], $3::bytea[])
@@ -297,6 +309,7 @@ func (w *writer) queue(b *pgx.Batch) {
 	host(putHosts, &w.hosts, w.hosts.part, w.hosts.host, w.hosts.body)
 	host(dropRobots, &w.unrobots, w.unrobots.part, w.unrobots.host)
 	host(putRobots, &w.robots, w.robots.part, w.robots.host, w.robots.body)
+	host(putJars, &w.jars, w.jars.part, w.jars.crawl, w.jars.host, w.jars.body)
 	number(dropLeases, &w.unleased, w.unleased.part, w.unleased.num)
 	number(putLeases, &w.leases, w.leases.part, w.leases.num, w.leases.crawl, w.leases.counts, w.leases.body)
 	number(dropOutbox, &w.unboxed, w.unboxed.part, w.unboxed.num)

@@ -96,7 +96,7 @@ func (m *model) rare(t *testing.T, b *frontier.Batch) {
 	h := frontier.HostRow{Partition: ref.Partition, Host: ref.Host, Origin: u.Origin(), Level: m.rng.IntN(5), Address: "192.0.2.7"}
 	m.hosts[frontier.HostRef{Partition: ref.Partition, Host: ref.Host}] = h
 	b.Hosts = append(b.Hosts, h)
-	l := frontier.LeaseRow{ID: frontier.LeaseID(m.rng.IntN(20)), Partition: ref.Partition, Crawl: ref.Crawl, Host: ref.Host, Key: ref.Key, Deadline: at}
+	l := frontier.LeaseRow{ID: frontier.LeaseID(m.rng.IntN(20)), Partition: ref.Partition, Crawl: ref.Crawl, Host: ref.Host, Key: ref.Key, Deadline: at, Render: m.rng.IntN(2) == 0, Mode: frontier.Mode(m.rng.IntN(4))}
 	l.ID = l.ID*Partitions + frontier.LeaseID(ref.Partition) // ids are unique in the cluster
 	if _, ok := m.leases[l.ID]; ok && m.rng.IntN(2) == 0 {
 		delete(m.leases, l.ID)
@@ -106,7 +106,7 @@ func (m *model) rare(t *testing.T, b *frontier.Batch) {
 		b.Leases = append(b.Leases, l)
 	}
 	st := statsRow(ref.Partition, ref.Crawl)
-	st.Change = m.rng.Uint64() >> 1
+	st.Change, st.Jars = m.rng.Uint64()>>1, uint64(m.rng.IntN(2))
 	m.stats[frontier.HostRef{Partition: st.Partition, Crawl: st.No}] = st
 	b.Stats = append(b.Stats, st)
 	if m.rng.IntN(5) == 0 {

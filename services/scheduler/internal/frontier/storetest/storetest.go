@@ -85,6 +85,7 @@ func Run(t *testing.T, factory func(t *testing.T) Factory) {
 		{"records", testRecords},
 		{"known", testKnown},
 		{"window", testWindow},
+		{"cookies", testJars},
 		{"due", testDue},
 		{"due of partitions held", testDueHeld},
 		{"hosts", testHosts},
@@ -196,6 +197,9 @@ func testEmpty(t *testing.T, s *fixture) {
 // visit has all that a recrawl needs.
 var visit = frontier.Visit{ETag: `"abc"`, LastModified: "Mon, 02 Jan 2006 15:04:05 GMT", Digest: 1, Interval: 36 * time.Hour, Visits: 1<<32 - 1}
 
+// hop is how a redirect leads to a URL.
+var hop = frontier.Hop{Via: "https://h1.test/from", Chain: 1<<64 - 1}
+
 // records has one of each kind.
 func records(u weburl.URL) []frontier.Record {
 	place := frontier.QKey{Priority: -5, Seq: 1<<63 | 7}
@@ -205,6 +209,8 @@ func records(u weburl.URL) []frontier.Record {
 		{State: frontier.URLDelayed, QKey: place, Generation: 3, Attempts: 2, Class: crawl.ClassReset, FetchedAt: at, NotBefore: at.Add(time.Hour), URL: u.String()},
 		{State: frontier.URLDone, QKey: frontier.QKey{Priority: 1<<31 - 1, Seq: 1<<64 - 1}, Generation: 1, Attempts: 1, Status: 200, FetchedAt: at, URL: u.String(), Visit: &visit},
 		{State: frontier.URLDelayed, QKey: place, Generation: 3, Status: 200, FetchedAt: at, NotBefore: at.Add(time.Hour), URL: u.String(), Visit: &frontier.Visit{Digest: 1<<64 - 1}},
+		{State: frontier.URLDone, QKey: place, Generation: 2, Status: 302, FetchedAt: at, URL: u.String(), Hop: &hop, Redirects: 3, Redirected: true, Jar: 1<<32 - 1},
+		{State: frontier.URLQueued, QKey: place, Generation: 1, Mode: frontier.ModePlain, Hop: &frontier.Hop{}, Redirected: true},
 		{State: frontier.URLDropped, QKey: frontier.QKey{Priority: -1 << 31}, Generation: 1, Reason: frontier.DropRobots, URL: u.String()},
 	}
 }
@@ -273,6 +279,7 @@ func testWindow(t *testing.T, s *fixture) {
 		it := queued(&b, ref, u, k)
 		if i%10 == 0 {
 			it.Visit = &visit
+			it.Hop, it.Mode = &hop, frontier.Mode(i/10+1)
 			b.Queue[len(b.Queue)-1].Item = it
 		}
 		want = append(want, it)
@@ -305,6 +312,39 @@ func testWindow(t *testing.T, s *fixture) {
 	f, err := s.Window(t.Context(), frontier.Want{HostRef: w.HostRef, FromStart: true, N: 1})
 	check(t, err)
 	same(t, f, frontier.Filling{Items: want[29:]})
+}
+
+// testJars: the cookies of a crawl and site are read as they were last written.
+func testJars(t *testing.T, s *fixture) {
+	ref, _ := link(t, 1, 1, 1)
+	want := func(no frontier.CrawlNo, site frontier.SiteID) frontier.Want {
+		return frontier.Want{HostRef: frontier.HostRef{Partition: ref.Partition, Crawl: no, Host: ref.Host}, Jar: true, Site: site}
+	}
+	row := func(no frontier.CrawlNo, site frontier.SiteID, version uint32, cookies string) frontier.JarRow {
+		return frontier.JarRow{Partition: ref.Partition, Crawl: no, Site: site, Version: version, Cookies: []byte(cookies)}
+	}
+	read := func(expect frontier.JarRow) {
+		t.Helper()
+		f, err := s.Window(t.Context(), want(expect.Crawl, expect.Site))
+		check(t, err)
+		same(t, f, frontier.Filling{Jar: expect})
+	}
+	read(row(1, 7, 0, ""))
+	first := []frontier.JarRow{row(1, 7, 1, "one"), row(1, 1<<63|7, 2, "two\x00"), row(2, 7, 1<<32-1, "")}
+	apply(t, s, &frontier.Batch{Sync: true, Jars: first})
+	for range 2 {
+		for _, r := range first {
+			read(r)
+		}
+		read(row(2, 8, 0, ""))
+		s.reopen()
+	}
+	apply(t, s, &frontier.Batch{Sync: true, Jars: []frontier.JarRow{row(1, 7, 2, "again")}})
+	read(row(1, 7, 2, "again"))
+	check(t, s.DeleteCrawl(t.Context(), 1))
+	read(row(1, 7, 0, ""))
+	read(row(1, 1<<63|7, 0, ""))
+	read(first[2])
 }
 
 func testDue(t *testing.T, s *fixture) {
@@ -359,16 +399,17 @@ func testHosts(t *testing.T, s *fixture) {
 		Policy:  frontier.HostPolicy{Delay: time.Second, Concurrency: 2, NotBefore: at.Add(time.Minute), Blocked: true, Note: "they asked"},
 		Address: "2001:db8::1",
 	}
-	ready := frontier.ReadyRow{HostRef: hr, Rows: 5, Pages: 7, Seen: 1 << 40, Patterns: []byte{0, 1, 255}, Moved: true}
+	ready := frontier.ReadyRow{HostRef: hr, Rows: 5, Pages: 7, Seen: 1 << 40, Patterns: []byte("0123456789a\x00"), Rendering: 1, Moved: true}
 	for _, rows := range []uint64{5, 0, 3} {
 		ready.Rows = rows
 		host.Policy.Blocked = rows > 0
+		ready.Rendering = uint16(rows << 13)
 		apply(t, s, &frontier.Batch{Hosts: []frontier.HostRow{host}, Ready: []frontier.ReadyRow{ready}, Sync: true})
 		got, err := s.Hosts(t.Context(), []frontier.HostRef{unknown, hr})
 		check(t, err)
 		same(t, got, []frontier.HostState{
 			{Ready: frontier.ReadyRow{HostRef: unknown}, Host: frontier.HostRow{Host: 99}},
-			{Ready: frontier.ReadyRow{HostRef: hr, Rows: rows, Pages: 7, Seen: ready.Seen, Patterns: ready.Patterns}, Host: host},
+			{Ready: frontier.ReadyRow{HostRef: hr, Rows: rows, Pages: 7, Seen: ready.Seen, Patterns: ready.Patterns, Rendering: ready.Rendering}, Host: host},
 		})
 		snap := s.reopen()[ref.Partition]
 		if len(snap.Ready) != int(min(rows, 1)) || len(snap.Hosts) != len(snap.Ready) {
