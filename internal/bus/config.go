@@ -83,7 +83,7 @@ func DefaultConfig() Config {
 		URL:             "nats://127.0.0.1:4222",
 		ConnectTimeout:  10 * time.Second,
 		Replicas:        1,
-		Pools:           []string{"http"},
+		Pools:           []string{"http", "render"},
 		DuplicateWindow: 2 * time.Minute,
 		Tasks:           StreamLimits{Bytes: 64 * mib, Messages: 20_000, Age: 6 * time.Hour},
 		TasksPerCrawl:   256,

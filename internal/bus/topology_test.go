@@ -29,7 +29,7 @@ func TestEnsureTopologyIsIdempotent(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]uint64{
-		"WEIR_TASKS/fetch-http": 0, "WEIR_PAGES/parse": 5, "WEIR_RECORDS/store": 0, "WEIR_DEAD/dead": 0,
+		"WEIR_TASKS/fetch-http": 0, "WEIR_TASKS/fetch-render": 0, "WEIR_PAGES/parse": 5, "WEIR_RECORDS/store": 0, "WEIR_DEAD/dead": 0,
 		"WEIR_RESULTS/result-0": 0, "WEIR_RESULTS/result-1": 0, "WEIR_RESULTS/result-2": 0,
 		"WEIR_RESULTS/links-0": 0, "WEIR_RESULTS/links-1": 0, "WEIR_RESULTS/links-2": 0,
 	}

@@ -109,6 +109,7 @@ func (c *checker) seeds(s *crawlv1.CrawlSpec) {
 	if len(s.GetSeeds().GetSitemaps()) > 0 && s.GetParse() != nil && s.Parse.Sitemaps != nil && !s.Parse.GetSitemaps() {
 		c.addf("seeds.sitemaps", "needs parse.sitemaps, which is false")
 	}
+	c.seedRequests(canon, s.GetSeeds().GetRequests())
 	for i, f := range s.GetSeeds().GetFiles() {
 		if f == "" {
 			c.addf(index("seeds.files", i), "must name a file")

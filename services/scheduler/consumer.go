@@ -172,7 +172,7 @@ func (e *entry) judge(raw string) (weburl.URL, string) {
 func (l *loop) candidates(e *entry, urls []weburl.URL) []frontier.Candidate {
 	out := make([]frontier.Candidate, len(urls))
 	for i, u := range urls {
-		out[i] = frontier.Candidate{Ref: l.f.Ref(e.no, u), URL: u, Priority: e.spec.Priority(u, 0)}
+		out[i] = frontier.Candidate{Ref: l.f.Ref(e.no, u), URL: u, Priority: e.spec.Priority(u, 0), Mode: e.seedMode(u)}
 	}
 	return out
 }
@@ -197,6 +197,9 @@ func (l *loop) addAll(ctx context.Context, now time.Time, no frontier.CrawlNo, c
 	}
 	known := grow(&l.scratch.known, len(refs))
 	if err := l.store.Known(ctx, refs, known); err != nil {
+		return 0, err
+	}
+	if err := l.lookBackLinks(ctx, now, cs, known); err != nil {
 		return 0, err
 	}
 	return l.f.Add(now, no, cs, known), nil

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
@@ -104,6 +105,9 @@ func classFromProto(c crawlv1.ErrorClass) crawl.Class {
 // half of the lease's time leaves it: what it would fetch could come too late.
 func taskFromLease(l frontier.Lease, crawlID string, now time.Time) *crawlv1.FetchTask {
 	kind, key := crawlv1.TaskKind_TASK_KIND_PAGE, l.Item.Key
+	if l.Item.Mode == frontier.ModeMedia {
+		kind = crawlv1.TaskKind_TASK_KIND_MEDIA
+	}
 	if l.Robots {
 		// It is in no ledger, so it has no key there; storage tells visits apart by it.
 		kind, key = crawlv1.TaskKind_TASK_KIND_ROBOTS, l.Item.URL.Key()
@@ -124,6 +128,11 @@ func taskFromLease(l frontier.Lease, crawlID string, now time.Time) *crawlv1.Fet
 			Redirects:  uint32(l.Item.Redirects),
 		},
 		StartBefore: timestamppb.New(now.Add(l.Deadline.Sub(now) / 2)),
+		Cookies:     bus.CookieMessages(l.Cookies),
+		Render:      l.Render,
+	}
+	if h := l.Item.Hop; h != nil {
+		task.Ref.Via = h.Via
 	}
 	if v := l.Item.Visit; v != nil {
 		task.Etag, task.LastModified = v.ETag, v.LastModified
@@ -132,7 +141,12 @@ func taskFromLease(l frontier.Lease, crawlID string, now time.Time) *crawlv1.Fet
 }
 
 func explainToProto(v frontier.View) *schedulerv1.ExplainURLResponse {
+	via := ""
+	if v.Record.Hop != nil {
+		via = v.Record.Hop.Via
+	}
 	return &schedulerv1.ExplainURLResponse{
+		Via:           via,
 		RobotsRule:    v.RobotsRule,
 		RobotsVerdict: v.Verdict,
 		State:         schedulerv1.URLState(v.Record.State),

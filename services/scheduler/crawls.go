@@ -20,6 +20,16 @@ type entry struct {
 	// meta is the crawl without what changes as it runs: state, reason, end, stats.
 	meta *crawlv1.Crawl
 	spec *spec.Compiled
+	// sitemaps are those of the seeds, canonical.
+	sitemaps map[string]struct{}
+}
+
+// seedMode is the mode of a seed: a sitemap is nothing for a browser.
+func (e *entry) seedMode(u weburl.URL) frontier.Mode {
+	if _, ok := e.sitemaps[u.String()]; ok {
+		return frontier.ModePlain
+	}
+	return frontier.ModePage
 }
 
 // roster knows every crawl by number, id and name. It is safe for concurrent use.
@@ -129,7 +139,16 @@ func newEntry(no frontier.CrawlNo, meta *crawlv1.Crawl) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &entry{no: no, meta: meta, spec: compiled}, nil
+	e := &entry{no: no, meta: meta, spec: compiled}
+	for _, raw := range compiled.Spec.GetSeeds().GetSitemaps() {
+		if u, err := compiled.Canon.Parse(raw); err == nil {
+			if e.sitemaps == nil {
+				e.sitemaps = make(map[string]struct{})
+			}
+			e.sitemaps[u.String()] = struct{}{}
+		}
+	}
+	return e, nil
 }
 
 // core returns the crawl as the frontier sees it; a crawl that it knows keeps its
@@ -158,6 +177,8 @@ func (e *entry) core(partitions uint32, state frontier.State) (frontier.Crawl, e
 		Agent:        e.spec.Agent,
 		Retries:      int(s.GetFetch().GetRetries()),
 		MaxRedirects: int(s.GetFetch().GetMaxRedirects()),
+		Cookies:      s.GetFetch().GetCookies(),
+		Render:       renders(s.GetFetch().GetRender()),
 		Limits: frontier.Limits{
 			Pages:        l.GetPages(),
 			Items:        l.GetItems(),
@@ -180,6 +201,18 @@ func (e *entry) core(partitions uint32, state frontier.State) (frontier.Crawl, e
 		Weight:    int(s.GetWeight()),
 		Meta:      meta,
 	}, nil
+}
+
+// renders reads which pages go through a browser.
+func renders(r crawlv1.Render) frontier.Render {
+	switch r {
+	case crawlv1.Render_RENDER_AUTO:
+		return frontier.RenderAuto
+	case crawlv1.Render_RENDER_ALWAYS:
+		return frontier.RenderAlways
+	default:
+		return frontier.RenderNever
+	}
 }
 
 // loadEntry makes an entry of what the frontier kept.

@@ -3,8 +3,6 @@ package scheduler
 import (
 	"context"
 	"encoding/base32"
-	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -192,15 +190,13 @@ func (s *Service) draft(ctx context.Context, req *schedulerv1.CreateCrawlRequest
 	if err != nil {
 		return nil, nil, err
 	}
-	raw := slices.Concat(req.GetSpec().GetSeeds().GetUrls(), req.GetSpec().GetSeeds().GetSitemaps())
-	seeds := make([]weburl.URL, 0, len(raw))
-	hosts := make([]string, 0, len(raw))
-	for i, r := range raw {
-		u, err := e.spec.Canon.Parse(r)
-		if err != nil {
-			return nil, nil, crawl.Errorf(crawl.Invalid, "%s: %q: %w", seedPath(req.GetSpec(), i), r, err)
-		}
-		seeds, hosts = append(seeds, u), append(hosts, u.HostPort())
+	seeds, err := e.spec.Seeds()
+	if err != nil {
+		return nil, nil, err
+	}
+	hosts := make([]string, 0, len(seeds))
+	for _, u := range seeds {
+		hosts = append(hosts, u.HostPort())
 	}
 	if meta.GetSpec().GetName() == "" && len(seeds) > 0 {
 		meta.Spec.Name = defaultName(seeds[0].Host())
@@ -211,7 +207,7 @@ func (s *Service) draft(ctx context.Context, req *schedulerv1.CreateCrawlRequest
 	for i, u := range seeds {
 		if v := e.spec.Scope.Judge(u, 0); !v.Accept {
 			return nil, nil, crawl.Errorf(crawl.Invalid,
-				"%s: %s is out of the crawl's own scope (%s %s)", seedPath(req.GetSpec(), i), u, v.Reason, v.Rule)
+				"%s: %s is out of the crawl's own scope (%s %s)", spec.SeedPath(req.GetSpec(), i), u, v.Reason, v.Rule)
 		}
 	}
 	if s.crawls.number(no) != nil {
@@ -220,15 +216,6 @@ func (s *Service) draft(ctx context.Context, req *schedulerv1.CreateCrawlRequest
 	ctx, cancel := context.WithTimeout(ctx, announceTime)
 	defer cancel()
 	return e, seeds, s.deps.Bus.PutCrawl(ctx, e.meta)
-}
-
-// seedPath is where the spec has the seed with a number: first the URLs, then the
-// sitemaps.
-func seedPath(s *crawlv1.CrawlSpec, i int) string {
-	if n := len(s.GetSeeds().GetUrls()); i >= n {
-		return fmt.Sprintf("seeds.sitemaps[%d]", i-n)
-	}
-	return fmt.Sprintf("seeds.urls[%d]", i)
 }
 
 // announceTime bounds the wait for the KV.

@@ -131,7 +131,7 @@ func (e *entry) candidate(seed *schedulerv1.SeedURL) (frontier.Candidate, string
 	if reason != "" {
 		return frontier.Candidate{}, reason
 	}
-	c := frontier.Candidate{URL: u, Priority: e.spec.Priority(u, 0)}
+	c := frontier.Candidate{URL: u, Priority: e.spec.Priority(u, 0), Mode: e.seedMode(u)}
 	if seed.Priority != nil {
 		c.Priority = seed.GetPriority()
 	}

@@ -69,10 +69,9 @@ type loop struct {
 	grantAt time.Time // no grants are asked for before
 	asking  bool      // grants are being asked for
 
-	window    int
-	seen      int64 // reports taken, for the window
+	window    [frontier.Pools]int
 	draining  bool
-	holdUntil time.Time // no leases before this time
+	holdUntil [frontier.Pools]time.Time // no leases of the pool before this time
 	reaping   bool
 	leases    []frontier.Lease // made in this turn, not yet handed over
 	answered  []*request
@@ -107,7 +106,7 @@ func newLoop(s *session, f *frontier.Frontier, partitions uint32) *loop {
 		crawls:     s.crawls,
 		m:          s.m,
 		now:        s.deps.Now,
-		window:     s.cfg.startWindow(),
+		window:     [frontier.Pools]int{frontier.PoolHTTP: s.cfg.startWindow(frontier.PoolHTTP), frontier.PoolBrowser: s.cfg.startWindow(frontier.PoolBrowser)},
 		requests:   make(chan *request, 256),
 		reports:    make(chan *crawlv1.FetchReport, 4096),
 		commits:    make(chan pendingCommit, 64),
@@ -173,7 +172,6 @@ func (l *loop) turn(ctx context.Context, now time.Time, reports []*crawlv1.Fetch
 		l.f.Report(now, frontier.LeaseID(r.GetLease()), exchangeFrom(r))
 	}
 	l.m.reports.Add(float64(len(reports)))
-	l.seen += int64(len(reports))
 	for _, r := range requests {
 		if err := r.run(l, now); err != nil || r.read {
 			r.done <- err
@@ -324,14 +322,25 @@ func (l *loop) reap(now time.Time) {
 
 // lease takes what may be fetched now; write hands it to the publisher.
 func (l *loop) lease(now time.Time) {
-	if l.draining || now.Before(l.holdUntil) {
+	if l.draining {
 		return
 	}
 	if l.fresh != nil && !now.Before(l.fresh()) {
-		l.holdUntil = now.Add(stalePause)
-		return
+		for p := range l.holdUntil {
+			l.holdUntil[p] = now.Add(stalePause)
+		}
 	}
-	l.leases = append(l.leases, l.f.Next(now, l.window)...)
+	total := 0
+	for p, n := range l.window {
+		if now.Before(l.holdUntil[p]) {
+			n = 0
+		}
+		l.f.SetWindow(frontier.Pool(p), n)
+		total += n
+	}
+	if total > 0 {
+		l.leases = append(l.leases, l.f.Next(now, total)...)
+	}
 }
 
 // write makes everything that changed visible and sends it on its way to the
@@ -403,7 +412,7 @@ func (l *loop) handOver(sync bool) (later []dispatch) {
 		if !l.send(d) {
 			now := l.now()
 			l.f.Return(now, lease.ID)
-			l.holdUntil = now.Add(refusedPause)
+			l.holdUntil[poolOf(lease)] = now.Add(refusedPause)
 		}
 	}
 	l.leases = l.leases[:0]
@@ -416,14 +425,19 @@ func (l *loop) handOver(sync bool) (later []dispatch) {
 func (l *loop) wakeIn() time.Duration {
 	const soonest, idle = time.Millisecond, time.Minute
 	now := l.now()
-	at := l.f.WakeAt(now)
-	if at.IsZero() || l.draining {
+	if l.draining {
 		return idle
 	}
-	if at.Before(l.holdUntil) {
-		at = l.holdUntil
+	wait := idle
+	if at := l.f.WakeAt(now); !at.IsZero() {
+		wait = min(wait, at.Sub(now))
 	}
-	return min(max(at.Sub(now), soonest), idle)
+	for _, until := range l.holdUntil {
+		if until.After(now) {
+			wait = min(wait, until.Sub(now))
+		}
+	}
+	return max(wait, soonest)
 }
 
 // send gives a lease to the publisher; false when that is stuck behind a bus that

@@ -9,7 +9,7 @@ import (
 type metrics struct {
 	results    *prometheus.CounterVec
 	reports    prometheus.Counter
-	dispatched prometheus.Counter
+	dispatched *prometheus.CounterVec
 	returned   *prometheus.CounterVec
 	leased     prometheus.Gauge
 	batch      prometheus.Histogram
@@ -19,7 +19,7 @@ type metrics struct {
 	owned      prometheus.Gauge
 	moves      *prometheus.CounterVec
 	links      *prometheus.CounterVec
-	window     prometheus.Gauge
+	window     *prometheus.GaugeVec
 	backlog    *prometheus.GaugeVec
 	hosts      *prometheus.GaugeVec
 	urls       *prometheus.GaugeVec
@@ -30,16 +30,16 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
 		results: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_scheduler_results_total",
-			Help: "Results applied, by outcome: done, delayed, failed, duplicate, robots, unknown. Many duplicates mean redelivery: look at restarts and at slow stages.",
+			Help: "Results applied, by outcome: done, delayed, failed, again (in a browser), duplicate, robots, unknown. Many duplicates mean redelivery: look at restarts and at slow stages.",
 		}, []string{"outcome"}),
 		reports: f.NewCounter(prometheus.CounterOpts{
 			Name: "weir_scheduler_reports_total",
 			Help: "Fetch reports received. Far fewer than results means that reports are lost, and hosts are visited more slowly than they could be.",
 		}),
-		dispatched: f.NewCounter(prometheus.CounterOpts{
+		dispatched: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_scheduler_tasks_total",
-			Help: "Fetch tasks published.",
-		}),
+			Help: "Fetch tasks published, by pool: http, render (the browsers).",
+		}, []string{"pool"}),
 		returned: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_scheduler_leases_returned_total",
 			Help: "Leases taken back without a result, by reason: refused (the tasks stream is full), lost (on no stream), expired, given_back (by a fetcher that stopped or came too late). Lost ones after a crash are normal.",
@@ -79,14 +79,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "weir_scheduler_links_total",
 			Help: "Links between replicas, by what: messages sent, URLs added.",
 		}, []string{"what"}),
-		window: f.NewGauge(prometheus.GaugeOpts{
+		window: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "weir_scheduler_window",
-			Help: "Tasks of this replica that may be with the fetchers, not yet reported.",
-		}),
+			Help: "Tasks of this replica that may be with the fetchers of a pool, not yet reported.",
+		}, []string{"pool"}),
 		backlog: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "weir_scheduler_backlog",
-			Help: "Tasks of all replicas on the stream, by state: waiting for a fetcher, working. None waiting while hosts are ready means too few tasks; many, too few fetchers.",
-		}, []string{"state"}),
+			Help: "Tasks of all replicas on the stream, by pool and state: waiting for a fetcher, working. None waiting while hosts are ready means too few tasks; many, too few fetchers. In the pool render they wait for browsers.",
+		}, []string{"pool", "state"}),
 		hosts: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "weir_scheduler_crawl_hosts",
 			Help: "Hosts of an active crawl in this replica's partitions, by state: ready to be visited, waiting for politeness, a slot or robots.txt.",

@@ -135,6 +135,10 @@ func linksFromRow(r outgoing, crawlID string) *crawlv1.Links {
 		m.Links[i] = &crawlv1.Link{
 			Url: c.URL.String(), Depth: uint32(c.Depth), Priority: c.Priority,
 			Redirects: uint32(c.Redirects), Next: c.Next, NotBefore: timestamp(c.NotBefore),
+			Media: c.Mode == frontier.ModeMedia, Plain: c.Mode == frontier.ModePlain,
+		}
+		if h := c.Hop; h != nil {
+			m.Links[i].Via, m.Links[i].Chain = h.Via, h.Chain
 		}
 	}
 	return m
@@ -166,6 +170,15 @@ func (s *session) readLinks(ctx context.Context, d bus.Delivery) (a arrival, ok 
 		a.partition = s.partition(u)
 		c := frontier.Candidate{
 			URL: u, Depth: int(l.GetDepth()), Priority: l.GetPriority(), Redirects: int(l.GetRedirects()), Next: l.GetNext(),
+		}
+		switch {
+		case l.GetMedia():
+			c.Mode = frontier.ModeMedia
+		case l.GetPlain():
+			c.Mode = frontier.ModePlain
+		}
+		if l.GetVia() != "" {
+			c.Hop = &frontier.Hop{Via: l.GetVia(), Chain: l.GetChain()}
 		}
 		if l.GetNotBefore() != nil {
 			c.NotBefore = l.GetNotBefore().AsTime()

@@ -52,18 +52,26 @@ func (s *session) publish(ctx context.Context) error {
 				// the lease on no stream. Under the new fence it would be a second visit.
 				continue
 			}
-			m := bus.Task(Pool, taskFromLease(lease, e.meta.GetId(), s.deps.Now()))
+			m := bus.Task(poolNames[poolOf(lease)], taskFromLease(lease, e.meta.GetId(), s.deps.Now()))
 			m.Partition, m.Fence = lease.Ref.Partition, held.fence
 			acks <- sent{lease, m, s.deps.Bus.Publish(ctx, m)}
 		}
 	}
 }
 
+// poolOf is the pool that a lease's task goes to.
+func poolOf(l frontier.Lease) frontier.Pool {
+	if l.Render {
+		return frontier.PoolBrowser
+	}
+	return frontier.PoolHTTP
+}
+
 // awaitAck sees a task safely onto the stream, or gives the lease back.
 func (s *session) awaitAck(ctx context.Context, t sent) {
 	err := t.pending.Wait(ctx)
 	if err == nil {
-		s.m.dispatched.Inc()
+		s.m.dispatched.WithLabelValues(poolNames[poolOf(t.lease)]).Inc()
 		return
 	}
 	if ctx.Err() != nil {
@@ -72,7 +80,7 @@ func (s *session) awaitAck(ctx context.Context, t sent) {
 	if !errors.Is(err, bus.ErrFull) && crawl.KindOf(err) == crawl.Unavailable {
 		// It may be on the stream or not. Its id makes a second try harmless.
 		if err = s.deps.Bus.PublishAll(ctx, t.message); err == nil {
-			s.m.dispatched.Inc()
+			s.m.dispatched.WithLabelValues(poolNames[poolOf(t.lease)]).Inc()
 			return
 		}
 	}
@@ -92,7 +100,7 @@ func (s *session) awaitAck(ctx context.Context, t sent) {
 	// When the loop has stopped, the lease is found missing at the next start.
 	_ = s.do(ctx, func(l *loop, now time.Time) error {
 		l.f.Return(now, t.lease.ID)
-		l.holdUntil = now.Add(refusedPause)
+		l.holdUntil[poolOf(t.lease)] = now.Add(refusedPause)
 		return nil
 	})
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/spec"
 	"github.com/weircrawl/weir/internal/weburl"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
@@ -28,6 +29,7 @@ type visit struct {
 	partition uint32
 	// links and redirect as URLs; the loop makes them into candidates.
 	robots   bool
+	media    bool
 	body     []byte
 	redirect weburl.URL
 }
@@ -44,7 +46,10 @@ func (r *roster) readResult(m *crawlv1.Result) (v visit, ok bool) {
 	if err != nil {
 		return visit{}, false
 	}
-	v = visit{e: e, partition: ref.GetPartition(), body: m.GetRobots(), robots: ref.GetKind() == crawlv1.TaskKind_TASK_KIND_ROBOTS}
+	v = visit{
+		e: e, partition: ref.GetPartition(), body: m.GetRobots(),
+		robots: ref.GetKind() == crawlv1.TaskKind_TASK_KIND_ROBOTS, media: ref.GetKind() == crawlv1.TaskKind_TASK_KIND_MEDIA,
+	}
 	v.c = frontier.Completion{
 		URL:        u,
 		Lease:      frontier.LeaseID(ref.GetLease()),
@@ -57,6 +62,8 @@ func (r *roster) readResult(m *crawlv1.Result) (v visit, ok bool) {
 
 		ETag: m.GetEtag(), LastModified: m.GetLastModified(), Digest: digest(m.GetSha256()),
 		Refused: refusedFrom(m.GetRejectedLinks()),
+
+		SetCookies: bus.Cookies(m.GetSetCookies()), Rendered: m.GetRendered(), WantsRender: m.GetWantsRender(),
 	}
 	if t := m.GetRedirectUrl(); t != "" {
 		v.redirect, _ = weburl.FromCanonical(t)
@@ -73,26 +80,42 @@ func (r *roster) readResult(m *crawlv1.Result) (v visit, ok bool) {
 		// What cannot be unpacked was packed by nobody of ours; the page counts.
 		links, _ = bus.UnpackOutlinks(p)
 	}
-	v.c.Links = make([]frontier.Candidate, 0, len(links))
-	for _, o := range links {
-		// The parser has made them canonical and judged their scope.
-		if lu, err := weburl.FromCanonical(o.GetUrl()); err == nil {
-			v.c.Links = append(v.c.Links, frontier.Candidate{URL: lu, Depth: int(o.GetDepth()), Priority: o.GetPriority()})
-		}
-	}
+	v.c.Links = e.outlinks(links, m.GetDuplicate())
 	return v, true
 }
 
-// judgeRedirect decides what becomes of a redirect's target: it is queued if it
-// is in scope, and the chain ends with an error where it turns in a circle or
-// grows too long.
-func (v *visit) judgeRedirect(ref *crawlv1.TaskRef) {
-	if v.redirect.String() == ref.GetUrl() || ref.GetRedirects() >= v.e.spec.Spec.GetFetch().GetMaxRedirects() {
-		v.c.Exchange.Class = classFromProto(crawlv1.ErrorClass_ERROR_CLASS_REDIRECT_LOOP)
-		return
+// outlinks makes candidates of links, which the parser has made canonical and whose
+// scope it has judged. Files come last: a URL that is a page too is a page.
+func (e *entry) outlinks(links []*crawlv1.Outlink, duplicate bool) []frontier.Candidate {
+	out := make([]frontier.Candidate, 0, len(links))
+	var media []frontier.Candidate
+	var add int32
+	if duplicate {
+		add = e.spec.Spec.GetParse().GetDuplicatePriority()
 	}
+	for _, o := range links {
+		u, err := weburl.FromCanonical(o.GetUrl())
+		if err != nil {
+			continue
+		}
+		c := frontier.Candidate{URL: u, Depth: int(o.GetDepth()), Priority: o.GetPriority()}
+		if o.GetMedia() {
+			c.Mode, c.Next = frontier.ModeMedia, true // with the page that they are of
+			media = append(media, c)
+			continue
+		}
+		c.Priority = spec.AddPriority(c.Priority, add)
+		out = append(out, c)
+	}
+	return append(out, media...)
+}
+
+// judgeRedirect makes a candidate of a redirect's target if it is in scope; the
+// frontier ends chains that turn in a circle or grow too long. The target of a file's
+// redirect is a file, of which the scope is not asked.
+func (v *visit) judgeRedirect(ref *crawlv1.TaskRef) {
 	depth := int(ref.GetDepth())
-	if !v.e.spec.Scope.Judge(v.redirect, depth).Accept {
+	if !v.media && !v.e.spec.Scope.Judge(v.redirect, depth).Accept {
 		return
 	}
 	v.c.Redirect = &frontier.Candidate{
@@ -108,7 +131,7 @@ func (v *visit) judgeRedirect(ref *crawlv1.TaskRef) {
 // example.org does to www.example.org. Where the scope is the seeds' hosts, that
 // host is meant too: nothing would be left to visit otherwise.
 func (v *visit) movedSeed(ref *crawlv1.TaskRef) bool {
-	return !v.robots && ref.GetDepth() == 0 && !v.redirect.IsZero() && v.c.Redirect == nil &&
+	return !v.robots && !v.media && ref.GetDepth() == 0 && !v.redirect.IsZero() && v.c.Redirect == nil &&
 		v.c.Exchange.Class == crawl.ClassNone && v.redirect.Site() == v.c.URL.Site() &&
 		v.e.spec.Scope.Judge(v.redirect, 0).Reason == crawl.ReasonHost
 }
@@ -126,6 +149,9 @@ func (l *loop) complete(ctx context.Context, now time.Time, vs []visit) error {
 	}
 	records, err := l.records(ctx, vs)
 	if err != nil {
+		return err
+	}
+	if err := l.lookBackVisits(ctx, now, vs, known); err != nil {
 		return err
 	}
 	next := 0
@@ -232,6 +258,8 @@ func outcomeLabel(o frontier.Outcome) string {
 		return "delayed"
 	case frontier.FailedURL:
 		return "failed"
+	case frontier.Again:
+		return "again"
 	default:
 		return "duplicate"
 	}

@@ -22,8 +22,16 @@ import (
 	"github.com/weircrawl/weir/services/scheduler/internal/sqlstore"
 )
 
-// Pool is the pool of fetchers that tasks go to.
-const Pool = "http"
+// Names of the pools of fetchers that tasks go to.
+const (
+	// Pool fetches.
+	Pool = "http"
+	// BrowserPool shows pages in a browser.
+	BrowserPool = "render"
+)
+
+// poolNames are those of the frontier's pools.
+var poolNames = [frontier.Pools]string{frontier.PoolHTTP: Pool, frontier.PoolBrowser: BrowserPool}
 
 // Deps are what a Service is given.
 type Deps struct {
@@ -223,7 +231,9 @@ func (s *Service) frontierConfig() frontier.Config {
 	c := frontier.DefaultConfig()
 	c.LeaseTime = s.cfg.LeaseTime
 	c.MaxLeases = s.cfg.MaxLeases
-	c.MaxUnreported = s.cfg.startWindow()
+	for p := range frontier.Pools {
+		c.MaxUnreported[p] = s.cfg.startWindow(p)
+	}
 	c.Shared = s.shared
 	c.Rand = rand.Float64
 	return c

@@ -31,7 +31,7 @@ func sitemapsOf(c *spec.Compiled, self weburl.URL, m *crawlv1.Result) []frontier
 		if err != nil || u == self || !c.Scope.Judge(u, 0).Accept {
 			continue
 		}
-		out = append(out, frontier.Candidate{URL: u, Priority: c.Priority(u, 0)})
+		out = append(out, frontier.Candidate{URL: u, Priority: c.Priority(u, 0), Mode: frontier.ModePlain})
 	}
 	return out
 }

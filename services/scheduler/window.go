@@ -10,6 +10,9 @@ import (
 const (
 	// firstWindow is where the dispatch window starts, leastWindow its lower bound.
 	firstWindow, leastWindow = 256, 64
+	// Those of browsers, which take seconds for a page, and their share of MaxLeases: a
+	// pool without a browser keeps nothing from the other.
+	firstBrowsers, leastBrowsers, browserShare = 16, 4, 4
 	// The tasks that wait for a fetcher should be the work of so many seconds: with
 	// fewer fetchers may idle, with more a small crawl waits behind a big one.
 	leastAhead, mostAhead = 2, 5
@@ -17,18 +20,34 @@ const (
 	gaugeEvery = 5
 )
 
-// startWindow is the window that a session begins with.
-func (c Config) startWindow() int {
-	if c.Window > 0 {
-		return c.Window
+// startWindow is the window of a pool that a session begins with.
+func (c Config) startWindow(p frontier.Pool) int {
+	n, first := c.Window, firstWindow
+	if n == 0 {
+		n = c.MaxLeases
 	}
-	return min(firstWindow, c.MaxLeases)
+	if p == frontier.PoolBrowser {
+		first = firstBrowsers
+		n = max(1, n/browserShare)
+	}
+	if c.Window > 0 {
+		return n
+	}
+	return min(first, n)
+}
+
+// dispatchWindow returns what decides the window of a pool.
+func (c Config) dispatchWindow(p frontier.Pool) *dispatchWindow {
+	if p == frontier.PoolBrowser {
+		return &dispatchWindow{size: c.startWindow(p), least: leastBrowsers, most: max(1, c.MaxLeases/browserShare)}
+	}
+	return &dispatchWindow{size: c.startWindow(p), least: leastWindow, most: c.MaxLeases}
 }
 
 // dispatchWindow decides how many tasks may be with the fetchers, not yet reported.
 type dispatchWindow struct {
-	size, most int
-	rate       float64 // reports a second, smoothed
+	size, least, most int
+	rate              float64 // reports a second, smoothed
 }
 
 // next returns the window for the next second. waiting is this replica's share of
@@ -37,9 +56,9 @@ type dispatchWindow struct {
 func (w *dispatchWindow) next(waiting, unreported, reports int) int {
 	w.rate += (float64(reports) - w.rate) / 3
 	switch {
-	case float64(waiting) > mostAhead*max(w.rate, 1) && w.size > leastWindow:
+	case float64(waiting) > mostAhead*max(w.rate, 1) && w.size > w.least:
 		// Not below what is fetched and some: what waits too long goes away by itself.
-		w.size = max(leastWindow, w.size-max(1, w.size/8), unreported-waiting+int(leastAhead*w.rate))
+		w.size = max(w.least, w.size-max(1, w.size/8), unreported-waiting+int(leastAhead*w.rate))
 	case float64(waiting) < leastAhead*w.rate && unreported*10 >= w.size*9:
 		w.size *= 2 // fetchers idle, or will soon, because of the window
 	}
@@ -51,9 +70,12 @@ func (w *dispatchWindow) next(waiting, unreported, reports int) int {
 func (s *session) pace(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	w := dispatchWindow{size: s.cfg.startWindow(), most: s.cfg.MaxLeases}
+	var w [frontier.Pools]*dispatchWindow
+	for p := range frontier.Pools {
+		w[p] = s.cfg.dispatchWindow(p)
+	}
 	known := map[string]bool{}
-	var before int64
+	var before [frontier.Pools]int64
 	for n := 0; ; n++ {
 		select {
 		case <-ctx.Done():
@@ -61,26 +83,19 @@ func (s *session) pace(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		waiting, working, err := s.deps.Bus.FetchBacklog(ctx, Pool)
-		if err != nil {
-			continue // the next second is as good
-		}
-		s.m.backlog.WithLabelValues("waiting").Set(float64(waiting))
-		s.m.backlog.WithLabelValues("working").Set(float64(working))
-		if s.tenure != nil {
-			waiting /= s.tenure.replicas()
-		}
+		waiting, asked := s.backlogs(ctx)
 		var gauges []frontier.Gauge
 		_ = s.read(ctx, func(l *loop, now time.Time) error {
 			if s.tenure != nil {
 				l.f.Divide(now, s.tenure.replicas())
 			}
-			if s.cfg.Window == 0 {
-				l.window = w.next(waiting, l.f.Unreported(), int(l.seen-before))
-				l.f.SetWindow(l.window)
-				before = l.seen
+			for p := range frontier.Pools {
+				if s.cfg.Window == 0 && asked[p] {
+					l.window[p] = w[p].next(waiting[p], l.f.Unreported(p), int(l.f.Ended(p)-before[p]))
+				}
+				before[p] = l.f.Ended(p)
+				s.m.window.WithLabelValues(poolNames[p]).Set(float64(l.window[p]))
 			}
-			s.m.window.Set(float64(l.window))
 			if n%gaugeEvery == 0 {
 				gauges = l.f.Gauges(now)
 			}
@@ -90,6 +105,24 @@ func (s *session) pace(ctx context.Context) error {
 			s.setGauges(gauges, known)
 		}
 	}
+}
+
+// backlogs returns this replica's share of the tasks of each pool that wait for a
+// fetcher, where the bus tells.
+func (s *session) backlogs(ctx context.Context) (waiting [frontier.Pools]int, asked [frontier.Pools]bool) {
+	for p, name := range poolNames {
+		n, working, err := s.deps.Bus.FetchBacklog(ctx, name)
+		if err != nil {
+			continue // the next second is as good
+		}
+		s.m.backlog.WithLabelValues(name, "waiting").Set(float64(n))
+		s.m.backlog.WithLabelValues(name, "working").Set(float64(working))
+		if s.tenure != nil {
+			n /= s.tenure.replicas()
+		}
+		waiting[p], asked[p] = n, true
+	}
+	return waiting, asked
 }
 
 // setGauges shows what the active crawls do, and no longer what others did.

@@ -23,7 +23,7 @@ func TestDispatchWindow(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := dispatchWindow{size: firstWindow, most: 4096}
+			w := dispatchWindow{size: firstWindow, least: leastWindow, most: 4096}
 			busySince := -1
 			carry := 0.0
 			for second := range 120 {
@@ -52,7 +52,7 @@ func TestDispatchWindow(t *testing.T) {
 
 func TestDispatchWindowStaysWithoutWork(t *testing.T) {
 	t.Parallel()
-	w := dispatchWindow{size: firstWindow, most: 4096}
+	w := dispatchWindow{size: firstWindow, least: leastWindow, most: 4096}
 	for range 60 {
 		w.next(0, 3, 3) // polite hosts: the window does not bind
 	}

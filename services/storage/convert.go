@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -272,7 +273,10 @@ func resultOf(rec *crawlv1.Record) *crawlv1.Result {
 		Error:          fetch.GetError(),
 		ErrorDetail:    fetch.GetErrorDetail(),
 		RetryAfter:     fetch.GetRetryAfter(),
-		RedirectUrl:    fetch.GetRedirectUrl(),
+		RedirectUrl:    cmp.Or(fetch.GetRedirectUrl(), parsed.GetRefreshUrl()),
+		SetCookies:     fetch.GetSetCookies(),
+		Rendered:       fetch.GetRendered(),
+		WantsRender:    parsed.GetWantsRender(),
 		Outlinks:       parsed.GetOutlinks(),
 		PackedOutlinks: parsed.GetPackedOutlinks(),
 		Items:          uint32(len(parsed.GetItems())),

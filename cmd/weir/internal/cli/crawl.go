@@ -137,8 +137,8 @@ func (a *app) crawlSpec(f crawlFlags, args []string) (*crawlv1.CrawlSpec, error)
 	if err != nil {
 		return nil, err
 	}
-	if seeds := s.GetSeeds(); len(seeds.GetUrls()) == 0 && len(seeds.GetSitemaps()) == 0 && len(seeds.GetFiles()) == 0 {
-		return nil, crawl.Errorf(crawl.Invalid, "%s: seeds: name at least one URL in seeds.urls or seeds.sitemaps, or a file of them in seeds.files", args[0])
+	if seeds := s.GetSeeds(); len(seeds.GetUrls())+len(seeds.GetSitemaps())+len(seeds.GetRequests())+len(seeds.GetFiles()) == 0 {
+		return nil, crawl.Errorf(crawl.Invalid, "%s: seeds: name at least one URL in seeds.urls, seeds.sitemaps or seeds.requests, or a file of them in seeds.files", args[0])
 	}
 	a.warn(s)
 	return s, nil
@@ -162,7 +162,11 @@ func placeData(s *settings.Settings, spec *crawlv1.CrawlSpec) error {
 // before anything starts. The fetcher's guard is what really holds; it also sees
 // what names resolve to.
 func deniedSeed(spec *crawlv1.CrawlSpec, allowed []netip.Prefix) error {
-	for _, raw := range slices.Concat(spec.GetSeeds().GetUrls(), spec.GetSeeds().GetSitemaps()) {
+	raws := slices.Concat(spec.GetSeeds().GetUrls(), spec.GetSeeds().GetSitemaps())
+	for _, r := range spec.GetSeeds().GetRequests() {
+		raws = append(raws, r.GetUrl())
+	}
+	for _, raw := range raws {
 		addr, ok := privateAddr(raw)
 		if !ok {
 			continue

@@ -144,6 +144,7 @@ func (a *app) writeExplanation(now time.Time, r *schedulerv1.ExplainURLResponse,
 	if r.GetLease() != 0 {
 		t.add("lease", leaseName(r.GetLease()))
 	}
+	t.add("redirected from", r.GetVia())
 	owner := ""
 	if r.GetReplica() != "" {
 		owner = " of " + r.GetReplica()

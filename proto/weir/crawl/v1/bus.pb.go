@@ -2219,7 +2219,12 @@ type Link struct {
 	// It is a file that an item refers to.
 	Media bool `protobuf:"varint,7,opt,name=media,proto3" json:"media,omitempty"`
 	// URL of the page that redirected here.
-	Via           string `protobuf:"bytes,8,opt,name=via,proto3" json:"via,omitempty"`
+	Via string `protobuf:"bytes,8,opt,name=via,proto3" json:"via,omitempty"`
+	// The chain of redirects: the first 8 bytes of the key of the URL that was first
+	// asked for, as a number. 0 without via.
+	Chain uint64 `protobuf:"fixed64,9,opt,name=chain,proto3" json:"chain,omitempty"`
+	// It never goes through a browser: a sitemap.
+	Plain         bool `protobuf:"varint,10,opt,name=plain,proto3" json:"plain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2308,6 +2313,20 @@ func (x *Link) GetVia() string {
 		return x.Via
 	}
 	return ""
+}
+
+func (x *Link) GetChain() uint64 {
+	if x != nil {
+		return x.Chain
+	}
+	return 0
+}
+
+func (x *Link) GetPlain() bool {
+	if x != nil {
+		return x.Plain
+	}
+	return false
 }
 
 // FetchReport tells the scheduler at once that an exchange is over, so that the
@@ -2696,7 +2715,7 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\x06source\x18\x02 \x01(\rR\x06source\x12\x14\n" +
 	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x1a\n" +
 	"\bsequence\x18\x04 \x01(\x04R\bsequence\x12)\n" +
-	"\x05links\x18\x05 \x03(\v2\x13.weir.crawl.v1.LinkR\x05links\"\xdf\x01\n" +
+	"\x05links\x18\x05 \x03(\v2\x13.weir.crawl.v1.LinkR\x05links\"\x8b\x02\n" +
 	"\x04Link\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12\x14\n" +
 	"\x05depth\x18\x02 \x01(\rR\x05depth\x12\x1a\n" +
@@ -2706,7 +2725,10 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\n" +
 	"not_before\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x12\x14\n" +
 	"\x05media\x18\a \x01(\bR\x05media\x12\x10\n" +
-	"\x03via\x18\b \x01(\tR\x03via\"\xcb\x02\n" +
+	"\x03via\x18\b \x01(\tR\x03via\x12\x14\n" +
+	"\x05chain\x18\t \x01(\x06R\x05chain\x12\x14\n" +
+	"\x05plain\x18\n" +
+	" \x01(\bR\x05plain\"\xcb\x02\n" +
 	"\vFetchReport\x12\x19\n" +
 	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\x06R\x04host\x12\x14\n" +

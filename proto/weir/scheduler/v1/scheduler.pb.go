@@ -1411,7 +1411,9 @@ type ExplainURLResponse struct {
 	Partition uint32 `protobuf:"varint,17,opt,name=partition,proto3" json:"partition,omitempty"`
 	Replica   string `protobuf:"bytes,18,opt,name=replica,proto3" json:"replica,omitempty"`
 	// The URL's host, when the frontier knows it.
-	Host          *HostInfo `protobuf:"bytes,19,opt,name=host,proto3" json:"host,omitempty"`
+	Host *HostInfo `protobuf:"bytes,19,opt,name=host,proto3" json:"host,omitempty"`
+	// Canonical URL of the page that redirected here; empty without one.
+	Via           string `protobuf:"bytes,20,opt,name=via,proto3" json:"via,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1577,6 +1579,13 @@ func (x *ExplainURLResponse) GetHost() *HostInfo {
 		return x.Host
 	}
 	return nil
+}
+
+func (x *ExplainURLResponse) GetVia() string {
+	if x != nil {
+		return x.Via
+	}
+	return ""
 }
 
 // DeleteCrawlRequest names a crawl.
@@ -2934,7 +2943,7 @@ const file_weir_scheduler_v1_scheduler_proto_rawDesc = "" +
 	"\x04done\x18\x02 \x01(\bR\x04done\";\n" +
 	"\x11ExplainURLRequest\x12\x14\n" +
 	"\x05crawl\x18\x01 \x01(\tR\x05crawl\x12\x10\n" +
-	"\x03url\x18\x02 \x01(\tR\x03url\"\xb2\x05\n" +
+	"\x03url\x18\x02 \x01(\tR\x03url\"\xc4\x05\n" +
 	"\x12ExplainURLResponse\x12#\n" +
 	"\rcanonical_url\x18\x01 \x01(\tR\fcanonicalUrl\x12\x19\n" +
 	"\bin_scope\x18\x02 \x01(\bR\ainScope\x12\x1d\n" +
@@ -2961,7 +2970,8 @@ const file_weir_scheduler_v1_scheduler_proto_rawDesc = "" +
 	"\x05lease\x18\x10 \x01(\x06R\x05lease\x12\x1c\n" +
 	"\tpartition\x18\x11 \x01(\rR\tpartition\x12\x18\n" +
 	"\areplica\x18\x12 \x01(\tR\areplica\x12/\n" +
-	"\x04host\x18\x13 \x01(\v2\x1b.weir.scheduler.v1.HostInfoR\x04host\"*\n" +
+	"\x04host\x18\x13 \x01(\v2\x1b.weir.scheduler.v1.HostInfoR\x04host\x12\x10\n" +
+	"\x03via\x18\x14 \x01(\tR\x03via\"*\n" +
 	"\x12DeleteCrawlRequest\x12\x14\n" +
 	"\x05crawl\x18\x01 \x01(\tR\x05crawl\"\x15\n" +
 	"\x13DeleteCrawlResponse\"\xc6\x01\n" +
