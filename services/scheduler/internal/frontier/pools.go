@@ -83,8 +83,13 @@ func browsable(u weburl.URL) bool {
 	return true
 }
 
-// lineUp has a queue wait for room in the pool of browsers.
+// lineUp has a queue wait for room in the pool of browsers, while the store is asked
+// for what may need none: what does and found no room is at most half of a window before
+// the others (see renderAgain), and the rest behind them.
 func (f *Frontier) lineUp(q *queue) {
+	if q.more && len(q.items()) <= f.cfg.WindowSize {
+		f.want(q)
+	}
 	q.lined = true
 	f.place(q)
 	if q.inLine {
