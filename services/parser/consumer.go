@@ -2,6 +2,7 @@ package parser
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
@@ -26,13 +27,17 @@ func (s *Service) handle(ctx context.Context, specs specs, d bus.Delivery) error
 		return crawl.Errorf(crawl.Invalid, "decode page: %w", err)
 	}
 	rec, err := s.record(ctx, specs, &p)
+	if errors.Is(err, errAside) {
+		return s.putAside(ctx, &p)
+	}
 	if err != nil {
 		return err
 	}
 	return s.publish(ctx, rec)
 }
 
-// record makes the record of a page.
+// record makes the record of a page. The error errAside says that the page is to be put
+// aside.
 func (s *Service) record(ctx context.Context, specs specs, p *crawlv1.Page) (*crawlv1.Record, error) {
 	// By an older revision, links to hosts that have joined the crawl since would be
 	// out of scope, and nobody would see them again.
@@ -44,18 +49,32 @@ func (s *Service) record(ctx context.Context, specs specs, p *crawlv1.Page) (*cr
 	if err != nil {
 		return nil, err
 	}
-	var data []byte
-	if page.Textual(in.ContentType, in.URL.Path()) {
+	j := &job{crawl: s.crawls.get(c), in: in, headers: p.GetFetch().GetResponseHeaders(), truncated: p.GetFetch().GetTruncated()}
+	wanted := j.crawl.extractor.wants(in.URL)
+	if wanted {
+		leave, err := s.programs.enter(j.crawl.extractor.target, s.cfg.Concurrency)
+		if err != nil {
+			return nil, err
+		}
+		defer leave()
+	}
+	j.facts = !page.Textual(in.ContentType, in.URL.Path())
+	if !j.facts || wanted {
 		stored, release, err := s.deflated(ctx, p.GetBody())
 		if err != nil {
 			return nil, err
 		}
 		defer release()
-		data = stored
+		j.deflated = stored
 	}
-	result, err := s.read(ctx, &job{crawl: s.crawls.get(c), in: in, deflated: data})
+	o, err := s.read(ctx, j)
 	if err != nil {
 		return nil, err
 	}
-	return &crawlv1.Record{Ref: p.GetRef(), Fetch: p.GetFetch(), Body: p.GetBody(), Parsed: result}, nil
+	if o.given {
+		if err := s.extract(ctx, j, &o); err != nil {
+			return nil, err
+		}
+	}
+	return &crawlv1.Record{Ref: p.GetRef(), Fetch: p.GetFetch(), Body: p.GetBody(), Parsed: o.result}, nil
 }

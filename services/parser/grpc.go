@@ -2,6 +2,7 @@ package parser
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -28,11 +29,17 @@ func (s *Service) Parse(ctx context.Context, req *parserv1.ParseRequest) (*parse
 	}
 	j.found = make(chan []link.Found, 1)
 	start := s.deps.Now()
-	result, err := s.read(ctx, j)
+	o, err := s.read(ctx, j)
+	if err == nil && o.given {
+		err = s.extract(ctx, j, &o)
+	}
+	if errors.Is(err, errAside) {
+		err = crawl.Errorf(crawl.Unavailable, "extractor %s: %w", j.crawl.extractor.address, err)
+	}
 	if err != nil {
 		return nil, rpc.Status(err)
 	}
-	resp := &parserv1.ParseResponse{Result: result, Duration: durationpb.New(s.deps.Now().Sub(start))}
+	resp := &parserv1.ParseResponse{Result: o.result, Duration: durationpb.New(s.deps.Now().Sub(start))}
 	select {
 	case found := <-j.found:
 		resp.Links = linksOf(found)
@@ -75,5 +82,5 @@ func (s *Service) jobOf(req *parserv1.ParseRequest) (*job, error) {
 		headers = append(slices.Clone(headers), &crawlv1.Header{Name: "Content-Type", Value: []byte(t)})
 	}
 	readHeaders(&in, headers)
-	return &job{trial: true, crawl: r, in: in}, nil
+	return &job{trial: true, crawl: r, in: in, headers: headers}, nil
 }

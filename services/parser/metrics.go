@@ -17,16 +17,19 @@ const (
 
 // metrics are all metrics of the service.
 type metrics struct {
-	pages    *prometheus.CounterVec
-	seconds  prometheus.Histogram
-	bytes    prometheus.Counter
-	links    map[string]prometheus.Counter
-	items    prometheus.Counter
-	rejected prometheus.Counter
-	stuck    prometheus.Gauge
-	fields   *prometheus.CounterVec
-	fallen   prometheus.Gauge
-	cut      *prometheus.CounterVec
+	pages            *prometheus.CounterVec
+	seconds          prometheus.Histogram
+	bytes            prometheus.Counter
+	links            map[string]prometheus.Counter
+	items            prometheus.Counter
+	rejected         prometheus.Counter
+	stuck            prometheus.Gauge
+	extractorCalls   *prometheus.CounterVec
+	extractorSeconds prometheus.Histogram
+	aside            prometheus.Counter
+	fields           *prometheus.CounterVec
+	fallen           prometheus.Gauge
+	cut              *prometheus.CounterVec
 }
 
 // newMetrics registers the metrics; a nil registry makes them without registering.
@@ -69,6 +72,19 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		stuck: f.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_parser_stuck_pages",
 			Help: "Pages that were given up and still use a processor. Above 0 for long: restart the parser, report the page.",
+		}),
+		extractorCalls: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_parser_extractor_calls_total",
+			Help: "Calls of users' extractors by outcome: ok, failed (it may pass: look at the extractor when this grows), refused (the page is a dead letter, see weir dead).",
+		}, []string{"outcome"}),
+		extractorSeconds: f.NewHistogram(prometheus.HistogramOpts{
+			Name:    "weir_parser_extractor_seconds",
+			Help:    "Time that a user's extractor took for one page, all tries together. Near the timeout of the spec: give the extractor more replicas or the spec more time.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60, 300},
+		}),
+		aside: f.NewCounter(prometheus.CounterOpts{
+			Name: "weir_parser_put_aside_pages_total",
+			Help: "Pages that were put aside because their crawl's extractor was down or had more than enough. Growing: start the extractor, or give it more replicas.",
 		}),
 		cut: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_parser_cut_records_total",

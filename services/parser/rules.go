@@ -234,9 +234,11 @@ func kindOf(t crawlv1.FieldType) extract.Kind {
 
 // readyCrawl is a crawl made ready for the core, and what is wrong with its rules.
 type readyCrawl struct {
-	compiled *spec.Compiled
-	crawl    page.Crawl
-	warning  string
+	compiled  *spec.Compiled
+	crawl     page.Crawl
+	extractor *extractor // nil without one
+	noDefault bool       // the items are those of the extractor alone
+	warning   string
 }
 
 // ready compiles what the core needs of a crawl. Selectors that cannot be used
@@ -265,6 +267,10 @@ func ready(c *spec.Compiled, maxOutlinks int) *readyCrawl {
 	if r.crawl.Requests, err = requestsOf(c.Spec.GetRequests()); err != nil {
 		r.warning = join(r.warning, "no requests: "+firstLine(err))
 	}
+	if r.extractor, err = extractorOf(c); err != nil {
+		r.warning = join(r.warning, "no extractor: "+firstLine(err))
+	}
+	r.noDefault = c.Spec.GetExtractor() != nil && len(c.Rules) == 0
 	return r
 }
 

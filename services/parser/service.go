@@ -57,11 +57,13 @@ type Service struct {
 	slots chan struct{}
 	// pages has a part taken for each goroutine that reads a page, and all of it by
 	// join, so that none outlives Run.
-	pages   *semaphore.Weighted
-	stuck   atomic.Int64
-	series  fieldSeries
-	drift   drift.Watch
-	running atomic.Bool
+	pages    *semaphore.Weighted
+	stuck    atomic.Int64
+	series   fieldSeries
+	drift    drift.Watch
+	programs programs
+	aside    aside
+	running  atomic.Bool
 	// beforePage is called for each page by tests; nil otherwise.
 	beforePage func(*page.Input, *atomic.Bool)
 }
@@ -77,7 +79,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}
-	return &Service{
+	s := &Service{
 		cfg:    cfg,
 		deps:   deps,
 		log:    deps.Log.With("component", "parser"),
@@ -87,7 +89,9 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		stored: semaphore.NewWeighted(cfg.MaxStored),
 		pages:  semaphore.NewWeighted(allPages),
 		slots:  make(chan struct{}, runtime.GOMAXPROCS(0)),
-	}, nil
+	}
+	s.programs.log, s.programs.m = s.log, s.m
+	return s, nil
 }
 
 // RegisterGRPC adds ParserService to a server.
@@ -116,6 +120,8 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		watched <- err
 	}()
+	var back sync.WaitGroup
+	back.Go(func() { s.bringBack(ctx, specs) })
 	s.running.Store(true)
 	opt := bus.Options{Concurrency: s.cfg.Concurrency, SoftStop: s.cfg.SoftStop}
 	err = s.deps.Bus.Consume(ctx, bus.ParseConsumer(), opt, func(ctx context.Context, d bus.Delivery) error {
@@ -123,8 +129,11 @@ func (s *Service) Run(ctx context.Context) error {
 	})
 	s.running.Store(false)
 	stopWatch()
+	cancel(nil)
+	back.Wait()
 	err = errors.Join(err, <-watched)
 	s.join()
+	s.Close()
 	return err
 }
 
@@ -147,3 +156,7 @@ func (s *Service) Ready(context.Context) error {
 	}
 	return s.deps.Bus.Healthy()
 }
+
+// Close ends the connections to extractors. Run does so at its end; whoever calls Parse
+// without Run does it when no call is under way.
+func (s *Service) Close() { s.programs.close(0) }

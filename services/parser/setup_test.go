@@ -35,7 +35,7 @@ func newService(tb testing.TB, change func(*Config, *Deps)) *Service {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(s.join)
+	tb.Cleanup(func() { s.join(); s.Close() })
 	return s
 }
 

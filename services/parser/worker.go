@@ -8,6 +8,7 @@ import (
 	"time"
 
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	"github.com/weircrawl/weir/services/parser/internal/charset"
 	"github.com/weircrawl/weir/services/parser/internal/link"
 	"github.com/weircrawl/weir/services/parser/internal/page"
 )
@@ -30,12 +31,22 @@ type job struct {
 	found    chan []link.Found
 	deflated []byte // empty for a plain body in in.Body, or none
 	trial    bool   // it is of no crawl: somebody tries rules
+
+	// For the crawl's program, where it gets the page.
+	facts     bool // the page is none that Parse reads: its body is for the program alone
+	headers   []*crawlv1.Header
+	truncated bool
 }
 
 // outcome is what became of a job.
 type outcome struct {
 	result *crawlv1.ParseResult
 	label  string
+	// given says that the crawl's program is to get the page, text being its body as far
+	// as it is sent and cut that there is more.
+	given bool
+	text  []byte
+	cut   bool
 }
 
 // read reads a page under the watchdog. Whatever is wrong with the page comes
@@ -45,15 +56,15 @@ type outcome struct {
 // which all long loops of the core obey. One that does not is left behind: its
 // slot is given away, so that the page costs the parser no more than a processor,
 // until there are as many such pages as slots; from then on slots wait for them.
-func (s *Service) read(ctx context.Context, j *job) (*crawlv1.ParseResult, error) {
+func (s *Service) read(ctx context.Context, j *job) (outcome, error) {
 	select {
 	case s.slots <- struct{}{}:
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return outcome{}, context.Cause(ctx)
 	}
 	if err := s.pages.Acquire(ctx, 1); err != nil { // waits only while join does
 		<-s.slots
-		return nil, context.Cause(ctx)
+		return outcome{}, context.Cause(ctx)
 	}
 	v := &visit{}
 	done := make(chan outcome, 1)
@@ -71,7 +82,7 @@ func (s *Service) read(ctx context.Context, j *job) (*crawlv1.ParseResult, error
 	case <-ctx.Done():
 		v.stop.Store(true)
 		s.leave(v)
-		return nil, context.Cause(ctx)
+		return outcome{}, context.Cause(ctx)
 	case <-watchdog.C:
 	}
 	v.stop.Store(true)
@@ -86,7 +97,7 @@ func (s *Service) read(ctx context.Context, j *job) (*crawlv1.ParseResult, error
 	case <-grace.C:
 	}
 	s.leave(v)
-	return s.finished(j, outcome{&crawlv1.ParseResult{Warning: s.timedOut()}, outcomeTimeout}), nil
+	return s.finished(j, outcome{result: &crawlv1.ParseResult{Warning: s.timedOut()}, label: outcomeTimeout}), nil
 }
 
 func (s *Service) timedOut() string {
@@ -127,7 +138,7 @@ func (s *Service) freeSlot(v *visit) {
 }
 
 // finished counts an outcome.
-func (s *Service) finished(j *job, o outcome) *crawlv1.ParseResult {
+func (s *Service) finished(j *job, o outcome) outcome {
 	s.m.pages.WithLabelValues(o.label).Inc()
 	s.m.link("accepted", len(o.result.GetOutlinks()))
 	for reason, n := range o.result.GetRejectedLinks() {
@@ -138,7 +149,7 @@ func (s *Service) finished(j *job, o outcome) *crawlv1.ParseResult {
 	if !j.trial {
 		s.countRules(j.crawl, o.result.GetRules())
 	}
-	return o.result
+	return o
 }
 
 // isolated reads a page and turns a panic into an outcome. The lane of a page
@@ -148,7 +159,7 @@ func (s *Service) isolated(j *job, stop *atomic.Bool) (o outcome) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("page panicked", "url", j.in.URL.String(), "panic", p, "stack", string(debug.Stack()))
-			o = outcome{&crawlv1.ParseResult{Warning: fmt.Sprintf("the parser panicked: %.200v", p)}, outcomePanic}
+			o = outcome{result: &crawlv1.ParseResult{Warning: fmt.Sprintf("the parser panicked: %.200v", p)}, label: outcomePanic}
 		}
 		s.m.seconds.Observe(time.Since(start).Seconds())
 	}()
@@ -162,10 +173,11 @@ func (s *Service) isolated(j *job, stop *atomic.Bool) (o outcome) {
 // inLane inflates and reads a page.
 func (s *Service) inLane(l *lane, j *job, stop *atomic.Bool) outcome {
 	warning := j.crawl.warning
+	var raw []byte // of what is no text
 	if len(j.deflated) > 0 {
 		body, cut, err := l.inflater.inflate(j.deflated, j.in.Size, s.cfg.MaxBody)
 		if err != nil && len(body) == 0 {
-			return outcome{&crawlv1.ParseResult{Warning: "the body cannot be read: " + err.Error()}, outcomeUnreadable}
+			return outcome{result: &crawlv1.ParseResult{Warning: "the body cannot be read: " + err.Error()}, label: outcomeUnreadable}
 		}
 		if err != nil {
 			warning = join(warning, "the body is damaged: "+err.Error())
@@ -173,7 +185,11 @@ func (s *Service) inLane(l *lane, j *job, stop *atomic.Bool) outcome {
 		if cut {
 			warning = join(warning, fmt.Sprintf("only the first %d bytes were read", s.cfg.MaxBody))
 		}
-		j.in.Body = body
+		if j.facts {
+			raw = body
+		} else {
+			j.in.Body = body
+		}
 	}
 	if s.beforePage != nil {
 		s.beforePage(&j.in, stop)
@@ -183,9 +199,21 @@ func (s *Service) inLane(l *lane, j *job, stop *atomic.Bool) outcome {
 	if j.found != nil {
 		j.found <- out.Links.Found
 	}
-	result := resultOf(&out)
-	result.Warning = join(warning, result.GetWarning())
-	return outcome{result, outcomeParsed}
+	o := outcome{result: resultOf(&out), label: outcomeParsed}
+	o.result.Warning = join(warning, o.result.GetWarning())
+	if j.crawl.noDefault {
+		o.result.Items = nil
+	}
+	if e := j.crawl.extractor; e.wants(j.in.URL) && !out.Sitemap && !o.result.GetWantsRender() && !stop.Load() {
+		o.given = true
+		if !j.facts && page.Textual(j.in.ContentType, j.in.URL.Path()) {
+			text, _ := charset.Decode(j.in.Body, j.in.ContentType)
+			o.text, o.cut = e.textFor(text, true)
+		} else {
+			o.text, o.cut = e.textFor(append(raw, j.in.Body...), false)
+		}
+	}
+	return o
 }
 
 // join puts two warnings into one line.

@@ -118,6 +118,8 @@ type Output struct {
 	Refresh string
 	// Items of the page.
 	Items extract.Items
+	// Sitemap says that the page is one, of which there are no items.
+	Sitemap bool
 	// Warnings say what went wrong, for people.
 	Warnings []string
 }
@@ -170,6 +172,7 @@ func (p *Parser) Parse(in *Input, c *Crawl, stop *atomic.Bool) Output {
 	}
 	p.takeLinks(in, c, stop, &f, &out, &facts)
 	if isSitemap {
+		out.Sitemap = true
 		return out
 	}
 	if asJSON && !f.read {
