@@ -15,6 +15,8 @@ type Delivery struct {
 	Data []byte
 	// Number of this delivery, from 1.
 	Number uint64
+	// Failures are those that HoldPage was told of; 0 for what was never put aside.
+	Failures int
 }
 
 // Options of Consume.

@@ -30,8 +30,9 @@ import (
 const heldShare = 2
 
 // HoldPage puts a page that is in hand aside; the caller acknowledges it then. An error
-// of kind Unavailable says that there is no room, or no server.
-func (b *Bus) HoldPage(ctx context.Context, p *crawlv1.Page) error {
+// of kind Unavailable says that there is no room, or no server. The page comes back with
+// failures in its Delivery: its number of deliveries begins anew.
+func (b *Bus) HoldPage(ctx context.Context, p *crawlv1.Page, failures int) error {
 	s, err := b.js.Stream(ctx, StreamPages) // brings its state with it
 	if err != nil {
 		return unavailable("look at stream "+StreamPages, err)
@@ -41,7 +42,7 @@ func (b *Bus) HoldPage(ctx context.Context, p *crawlv1.Page) error {
 		return crawl.Errorf(crawl.Unavailable, "put a page aside: %s is filled by half", StreamPages)
 	}
 	// Without an id: the same page may be put aside again within the duplicate window.
-	return b.PublishAll(ctx, Message{Subject: subjectHeld + p.GetRef().GetCrawlId(), Lease: p.GetRef().GetLease(), Body: p})
+	return b.PublishAll(ctx, Message{Subject: subjectHeld + p.GetRef().GetCrawlId(), Lease: p.GetRef().GetLease(), failures: failures, Body: p})
 }
 
 // HeldPages counts the pages that are put aside, by crawl.
@@ -70,12 +71,15 @@ func (b *Bus) ReleasePages(ctx context.Context, crawlID string, n int) (int, err
 		return 0, unavailable("look at stream "+StreamPages, err)
 	}
 	type letter struct {
-		seq  uint64
-		data []byte
+		seq      uint64
+		data     []byte
+		failures int
 	}
 	var found []letter
 	req := readRequest{Seq: 1, Batch: max(1, min(n, readMessages)), MaxBytes: readBytes, Filter: subjectHeld + token(crawlID)}
-	_, err = b.read(ctx, StreamPages, req, func(seq uint64, m *nats.Msg) { found = append(found, letter{seq, m.Data}) })
+	_, err = b.read(ctx, StreamPages, req, func(seq uint64, m *nats.Msg) {
+		found = append(found, letter{seq, m.Data, failuresOf(m.Header)})
+	})
 	if err != nil {
 		return 0, unavailable("read the pages put aside of crawl "+crawlID, err)
 	}
@@ -86,6 +90,7 @@ func (b *Bus) ReleasePages(ctx context.Context, crawlID string, n int) (int, err
 		}
 		m := Page(p)
 		m.ID = "released-" + strconv.FormatUint(l.seq, 10)
+		m.failures = l.failures
 		if err := b.PublishAll(ctx, m); err != nil {
 			return i, err
 		}
@@ -106,4 +111,14 @@ func (b *Bus) dropHeld(ctx context.Context, crawlID string) error {
 		err = s.Purge(ctx, jetstream.WithPurgeSubject(subjectHeld+token(crawlID)))
 	}
 	return unavailable("drop the pages put aside of crawl "+crawlID, err)
+}
+
+// failuresOf reads the header of a message that was put aside before; 0 without.
+func failuresOf(h nats.Header) int {
+	values := h[headerFailures]
+	if len(values) == 0 {
+		return 0
+	}
+	n, _ := parseUint(values[0])
+	return int(min(n, 1<<30))
 }

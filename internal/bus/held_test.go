@@ -11,16 +11,6 @@ import (
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 )
 
-// hold puts pages aside.
-func hold(tb testing.TB, b *bus.Bus, from, to uint64) {
-	tb.Helper()
-	for n := from; n <= to; n++ {
-		if err := b.HoldPage(context.Background(), &crawlv1.Page{Ref: ref(n)}); err != nil {
-			tb.Fatal(err)
-		}
-	}
-}
-
 func heldPages(tb testing.TB, b *bus.Bus) map[string]uint64 {
 	tb.Helper()
 	held, err := b.HeldPages(context.Background())
@@ -47,11 +37,14 @@ func TestHeldPages(t *testing.T) {
 		go func() {
 			ended <- b.Consume(ctx, bus.ParseConsumer(), bus.Options{Concurrency: 4}, func(ctx context.Context, d bus.Delivery) error {
 				n := leaseOf(t, d)
+				if d.Failures != round {
+					t.Errorf("page %d: %d failures in round %d", n, d.Failures, round)
+				}
 				if d.Number != 1 {
 					t.Errorf("page %d: delivery %d; to put aside uses none up", n, d.Number)
 				}
 				defer all.add(n)
-				return b.HoldPage(ctx, &crawlv1.Page{Ref: ref(n)})
+				return b.HoldPage(ctx, &crawlv1.Page{Ref: ref(n)}, d.Failures+1)
 			})
 		}()
 		all.wait(t)
@@ -94,7 +87,7 @@ func TestHeldPagesLeaveRoom(t *testing.T) {
 	var err error
 	n := 0
 	for ; err == nil && n < 1000; n++ {
-		err = b.HoldPage(t.Context(), &crawlv1.Page{Ref: ref(uint64(n + 1)), Body: &crawlv1.Body{Data: &crawlv1.Body_Deflate{Deflate: make([]byte, 1000)}}})
+		err = b.HoldPage(t.Context(), &crawlv1.Page{Ref: ref(uint64(n + 1)), Body: &crawlv1.Body{Data: &crawlv1.Body_Deflate{Deflate: make([]byte, 1000)}}}, 0)
 	}
 	if crawl.KindOf(err) != crawl.Unavailable || n < 10 || n > 50 {
 		t.Errorf("after %d pages: %v; want Unavailable when the stream is half full", n, err)

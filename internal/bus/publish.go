@@ -49,6 +49,9 @@ func (b *Bus) publish(ctx context.Context, msg Message) *pending {
 	if msg.Lease != 0 {
 		h[headerLease] = []string{strconv.FormatUint(msg.Lease, 16)}
 	}
+	if msg.failures > 0 {
+		h[headerFailures] = []string{strconv.Itoa(msg.failures)}
+	}
 	if msg.aged {
 		h[jetstream.MsgTTLHeader] = []string{b.taskAge}
 	}

@@ -199,7 +199,7 @@ func (s *session) receive(m *nats.Msg) {
 		return
 	}
 	d := &delivery{
-		Delivery: Delivery{Subject: m.Subject, Data: m.Data, Number: number},
+		Delivery: Delivery{Subject: m.Subject, Data: m.Data, Number: number, Failures: failuresOf(m.Header)},
 		src:      src, sequence: seq, replyTo: m.Reply, arrived: now, beat: now, index: len(s.inHand),
 	}
 	s.inHand = append(s.inHand, d)

@@ -35,7 +35,8 @@ const (
 	// advisoryMaxDeliver is followed by the names of stream and consumer.
 	advisoryMaxDeliver = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES."
 
-	headerLease = "Weir-Lease"
+	headerLease    = "Weir-Lease"
+	headerFailures = "Weir-Failures"
 )
 
 // Message is something to publish.
@@ -53,6 +54,8 @@ type Message struct {
 	Partition uint32
 	// aged has the stream drop the message at the age that its configuration names.
 	aged bool
+	// failures of a page that is put aside; see HoldPage.
+	failures int
 	// Body is marshalled while Publish runs and not kept.
 	Body proto.Message
 }

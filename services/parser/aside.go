@@ -2,6 +2,7 @@ package parser
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -83,9 +84,19 @@ func (ps *programs) enter(t target, concurrency int) (leave func(), err error) {
 	}, nil
 }
 
-// putAside puts a page aside.
-func (s *Service) putAside(ctx context.Context, p *crawlv1.Page) error {
-	if err := s.deps.Bus.HoldPage(ctx, p); err != nil {
+// maxFailures is how often a page may come back for a program that fails at it. The
+// program fails at others too then, so the page may be innocent; but when no other is
+// left, nobody else can tell.
+const maxFailures = 6
+
+// putAside puts a page aside, for a reason.
+func (s *Service) putAside(ctx context.Context, p *crawlv1.Page, failures int, reason error) error {
+	if errors.Is(reason, errFailed) {
+		if failures++; failures >= maxFailures {
+			return crawl.Errorf(crawl.Invalid, "given to the extractor and put aside %d times: %w", failures, reason)
+		}
+	}
+	if err := s.deps.Bus.HoldPage(ctx, p, failures); err != nil {
 		return err
 	}
 	s.m.aside.Inc()

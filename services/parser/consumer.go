@@ -28,7 +28,7 @@ func (s *Service) handle(ctx context.Context, specs specs, d bus.Delivery) error
 	}
 	rec, err := s.record(ctx, specs, &p)
 	if errors.Is(err, errAside) {
-		return s.putAside(ctx, &p)
+		return s.putAside(ctx, &p, d.Failures, err)
 	}
 	if err != nil {
 		return err

@@ -38,9 +38,18 @@ const (
 	maxAnswer = 1 << 20
 )
 
+// usualPatience opens after as many failures as no single page makes.
+func usualPatience() breaker.Config {
+	return breaker.Config{Failures: 5, First: 500 * time.Millisecond, Longest: 10 * time.Second, Probe: 30 * time.Second}
+}
+
 // errAside: the page cannot be read now, for a reason of its own crawl. It is put aside,
 // and pages of other crawls go on.
 var errAside = crawl.Errorf(crawl.Unavailable, "the page waits for its crawl's extractor")
+
+// errFailed: the same of a page for which the extractor was called and failed, while it
+// fails for others too.
+var errFailed = fmt.Errorf("%w, which failed", errAside)
 
 // target names a program.
 type target struct {
@@ -63,8 +72,9 @@ type program struct {
 
 // programs has one connection for each program.
 type programs struct {
-	log *slog.Logger
-	m   *metrics
+	log      *slog.Logger
+	m        *metrics
+	patience breaker.Config
 
 	mu    sync.Mutex
 	known map[target]*program
@@ -84,7 +94,7 @@ func (ps *programs) get(t target) (*program, error) {
 			return nil, crawl.Errorf(crawl.Unavailable, "extractor %s: this parser speaks to %d others already", t.address, maxPrograms)
 		}
 		var err error
-		if p, err = dial(t); err != nil {
+		if p, err = dial(t, ps.patience); err != nil {
 			return nil, err
 		}
 		if ps.known == nil {
@@ -120,7 +130,7 @@ func (ps *programs) sweep(now time.Time, idle time.Duration) {
 }
 
 // dial makes a program; it connects when the first page comes.
-func dial(t target) (*program, error) {
+func dial(t target, patience breaker.Config) (*program, error) {
 	creds := insecure.NewCredentials()
 	if t.tls {
 		creds = credentials.NewTLS(nil)
@@ -141,7 +151,7 @@ func dial(t target) (*program, error) {
 	}
 	return &program{
 		target: t, conn: conn, client: extractorv1.NewExtractorServiceClient(conn),
-		breaker: breaker.New(breaker.Config{Failures: 5, First: 500 * time.Millisecond, Longest: 10 * time.Second, Probe: 30 * time.Second}),
+		breaker: breaker.New(patience),
 	}, nil
 }
 
@@ -191,11 +201,15 @@ func (ps *programs) call(ctx context.Context, p *program, e effort, req *extract
 		if p.breaker.Failure(time.Now()) {
 			ps.log.Warn("an extractor fails: its pages wait until it is back", "extractor", p.address, "err", err)
 		}
-		if n < e.retries && pause(ctx, n, end) {
+		fails := p.breaker.State(time.Now()) != breaker.Closed
+		if !fails && n < e.retries && pause(ctx, n, end) {
 			continue
 		}
-		if !reached || p.breaker.State(time.Now()) != breaker.Closed {
+		switch {
+		case !reached:
 			return fmt.Errorf("%w: %w", errAside, err)
+		case fails:
+			return fmt.Errorf("%w: %w", errFailed, err)
 		}
 		return fmt.Errorf("extractor %s, after %d tries: %w", p.address, n+1, err)
 	}

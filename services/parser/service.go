@@ -90,7 +90,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		pages:  semaphore.NewWeighted(allPages),
 		slots:  make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
-	s.programs.log, s.programs.m = s.log, s.m
+	s.programs.log, s.programs.m, s.programs.patience = s.log, s.m, usualPatience()
 	return s, nil
 }
 
