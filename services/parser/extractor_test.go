@@ -1,6 +1,7 @@
 package parser
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -108,10 +109,11 @@ func TestNoDefaultItem(t *testing.T) {
 func TestRequestsAreJudged(t *testing.T) {
 	t.Parallel()
 	p, _ := answering(
-		request("b"), request("/b"), request("https://other.example/"), request("mailto:x"), request("http://[bad/"), request("/deep"), request("/p"),
+		toVisit("b"), toVisit("/b"), toVisit("https://other.example/"), toVisit("mailto:x"), toVisit("http://[bad/"), toVisit("/deep"), toVisit("/p"),
 		asked(&extractorv1.ExtractedRequest{Url: "/api", Body: `{"page":2}`, Headers: map[string]string{"X-Api": "1"}, Priority: proto.Int32(-5)}),
 		asked(&extractorv1.ExtractedRequest{Url: "/search", Body: "q=a", Pagination: true}),
 		asked(&extractorv1.ExtractedRequest{Url: "/put", Method: "PUT"}),
+		asked(&extractorv1.ExtractedRequest{Url: "/api", Body: "{WEIR_SECRET_TOKEN}"}),
 		asked(&extractorv1.ExtractedRequest{Url: "/linked", Priority: proto.Int32(7)}),
 		itemOf("", `{"image":"https://cdn.example/i.png"}`, "https://cdn.example/i.png", "i2.png"),
 	)
@@ -133,7 +135,11 @@ func TestRequestsAreJudged(t *testing.T) {
 	if diff := cmp.Diff(want, r.GetOutlinks(), protocmp.Transform()); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(map[string]uint32{"host": 1, "scheme": 1, "invalid": 2, "rule": 1}, r.GetRejectedLinks()); diff != "" {
+	const media = `"_media":{"media":["https://cdn.example/i.png","https://site.example/i2.png"]},"_url":`
+	if got := r.GetItems(); len(got) != 1 || !strings.Contains(string(got[0].GetJson()), media) {
+		t.Errorf("items %v; want one with %s", got, media)
+	}
+	if diff := cmp.Diff(map[string]uint32{"host": 1, "scheme": 1, "invalid": 2, "rule": 1, "secret_host": 1}, r.GetRejectedLinks()); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -199,12 +205,12 @@ func TestSitemapsAreNotGiven(t *testing.T) {
 // TestParseCallsTheProgram: so does whoever tries a spec.
 func TestParseCallsTheProgram(t *testing.T) {
 	t.Parallel()
-	p, _ := answering(item(`{"a":1}`), request("/more"))
+	p, _ := answering(item(`{"a":1}`), toVisit("/more"))
 	addr, stop := p.serve(t, "")
 	s := newService(t, nil)
 	req := &parserv1.ParseRequest{Url: "https://site.example/p", ContentType: "text/html", Body: []byte(html), Spec: crawlWith(addr).GetSpec()}
 	resp, err := s.Parse(t.Context(), req)
-	if err != nil || len(resp.GetResult().GetItems()) != 1 {
+	if err != nil || len(resp.GetResult().GetItems()) != 1 || !slices.ContainsFunc(resp.GetLinks(), func(l *parserv1.FoundLink) bool { return l.GetUrl() == "https://site.example/more" }) {
 		t.Fatalf("%v, %v", resp, err)
 	}
 	stop()

@@ -45,6 +45,7 @@ func (s *Service) Parse(ctx context.Context, req *parserv1.ParseRequest) (*parse
 		resp.Links = linksOf(found)
 	default: // the page was given up
 	}
+	resp.Links = append(resp.Links, linksOf(o.found)...)
 	return resp, nil
 }
 

@@ -53,12 +53,12 @@ func (p *theProgram) serve(tb testing.TB, address string) (addr string, stop fun
 	return l.Addr().String(), stop
 }
 
-// item and request are answers of a program.
+// item and toVisit are answers of a program.
 func item(json string) *extractorv1.ExtractResponse {
 	return &extractorv1.ExtractResponse{Found: &extractorv1.ExtractResponse_Item{Item: &extractorv1.ExtractedItem{Json: []byte(json)}}}
 }
 
-func request(url string) *extractorv1.ExtractResponse {
+func toVisit(url string) *extractorv1.ExtractResponse {
 	return &extractorv1.ExtractResponse{Found: &extractorv1.ExtractResponse_Request{Request: &extractorv1.ExtractedRequest{Url: url}}}
 }
 
@@ -130,7 +130,7 @@ func TestRefusedPages(t *testing.T) {
 		{"no rule's name", many(1, ruled), nil, `an item of rule "No Rule"`},
 		{"too many items", many(maxFoundItems+1, item(`{}`)), nil, "more than 10000 items"},
 		{"too many bytes", many(30, item(`{"a":"`+strings.Repeat("x", 200_000)+`"}`)), nil, "more than 4194304 bytes"},
-		{"too many requests", many(maxFoundAsked+1, request("/a")), nil, "more than 10000 requests"},
+		{"too many requests", many(maxFoundAsked+1, toVisit("/a")), nil, "more than 10000 requests"},
 		{"answer too long", many(1, item(`{"a":"`+strings.Repeat("x", 2<<20)+`"}`)), nil, "larger than max"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -165,7 +165,7 @@ func TestHangingProgram(t *testing.T) {
 	}}
 	addr, _ := p.serve(t, "")
 	c := crawlWith(addr)
-	c.Spec.Extractor.Timeout = durationpb.New(400 * time.Millisecond)
+	c.Spec.Extractor.Timeout = durationpb.New(3 * time.Second)
 	c.Spec.Extractor.Retries = proto.Uint32(1)
 	s := newService(t, nil)
 	_, err := recordOf(t, s, c, newPage(t, "https://site.example/p", html))

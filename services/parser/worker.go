@@ -47,6 +47,8 @@ type outcome struct {
 	given bool
 	text  []byte
 	cut   bool
+	// found are the pages and files that the program asked for.
+	found []link.Found
 }
 
 // read reads a page under the watchdog. Whatever is wrong with the page comes

@@ -20,6 +20,8 @@ type Given struct {
 	// URL of the page and when its exchange began.
 	URL       string
 	FetchedAt time.Time
+	// Media are the files that the item names, in canonical form.
+	Media []string
 	// Check of the rule of that name; nil for none.
 	Check func([]byte) string
 }
@@ -52,11 +54,28 @@ func (g Given) Wrap(fields []byte) (item []byte, reason string, err error) {
 	if len(item) > 1 {
 		item = append(item, ',')
 	}
+	item = appendMedia(item, g.Media)
 	item = appendTail(item, &Page{URL: g.URL, FetchedAt: g.FetchedAt}, g.Rule)
 	if reason != "" {
 		item = append(appendString(append(item[:len(item)-1], `,"_reason":`...), reason), '}')
 	}
 	return item, reason, nil
+}
+
+// appendMedia appends the files of an item, as those of rules are.
+func appendMedia(dst []byte, urls []string) []byte {
+	if len(urls) == 0 {
+		return dst
+	}
+	dst = append(dst, `"_media":{"media":`...)
+	for i, u := range urls {
+		sep := byte(',')
+		if i == 0 {
+			sep = '['
+		}
+		dst = appendString(append(dst, sep), u)
+	}
+	return append(dst, `]},`...)
 }
 
 // checkNames refuses what is no object, and names that are not the user's to give.
