@@ -199,6 +199,9 @@ func (p *Parser) Parse(in *Input, c *Crawl, stop *atomic.Bool) Output {
 	if !c.Requests.Empty() && (f.read || facts.JSON != "") {
 		p.makeRequests(in, c, &out, &facts, c.baseOf(p, in.URL, f.doc.Base))
 	}
+	if facts.Tree.Cut() {
+		out.Warnings = append(out.Warnings, "the page has more elements than are read: rules and text see its beginning")
+	}
 	return out
 }
 

@@ -123,6 +123,9 @@ func (s *Scanner) Within(name string) bool {
 	return open
 }
 
+// MaxAttrs bounds the attributes of a tag: the first ones are kept.
+const MaxAttrs = 1000
+
 // Attrs returns the attributes of a start tag, valid until the next call of Next.
 // A name may come more than once; the first one counts.
 func (s *Scanner) Attrs() []Attr { return s.attrs }
@@ -215,7 +218,7 @@ func (s *Scanner) readAttr(p int) int {
 			value, p = readValue(src, skipSpace(src, p+1))
 		}
 	}
-	if len(name) > 0 {
+	if len(name) > 0 && len(s.attrs) < MaxAttrs {
 		s.attrs = append(s.attrs, Attr{name, value})
 	}
 	return p

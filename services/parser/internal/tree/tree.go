@@ -8,7 +8,6 @@ package tree
 import (
 	"errors"
 	"fmt"
-	"io"
 	"sync/atomic"
 
 	"golang.org/x/net/html"
@@ -23,6 +22,7 @@ type Tree struct {
 	page  []byte
 	stop  *atomic.Bool
 	built bool
+	cut   bool
 	root  *html.Node
 	err   error
 }
@@ -47,7 +47,9 @@ func (t *Tree) Root() (*html.Node, error) {
 		return t.root, t.err
 	}
 	t.built = true
-	root, err := html.ParseWithOptions(&reader{t.page, t.stop}, html.ParseOptionEnableScripting(false))
+	r := newReader(t.page, t.stop)
+	root, err := html.ParseWithOptions(r, html.ParseOptionEnableScripting(false))
+	t.cut = r.cut
 	if err != nil {
 		t.err = fmt.Errorf("build the tree: %w", err)
 		return nil, t.err
@@ -56,25 +58,9 @@ func (t *Tree) Root() (*html.Node, error) {
 	return root, nil
 }
 
-// reader hands a page out in pieces, so that the building of a tree, which has no
-// other way to be ended, stops between two of them.
-type reader struct {
-	rest []byte
-	stop *atomic.Bool
-}
-
-// Read implements io.Reader.
-func (r *reader) Read(p []byte) (int, error) {
-	if r.stop != nil && r.stop.Load() {
-		return 0, ErrStopped
-	}
-	if len(r.rest) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(p, r.rest)
-	r.rest = r.rest[n:]
-	return n, nil
-}
+// Cut reports whether the tree is that of the beginning of the page, since all of it
+// would take too much memory.
+func (t *Tree) Cut() bool { return t != nil && t.cut }
 
 // Walk calls found for the elements of a tree below root, root among them, in
 // document order until it returns false or stop, which may be nil, is true.
