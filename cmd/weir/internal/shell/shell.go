@@ -119,7 +119,7 @@ func Complete(line string) (string, bool) {
 
 func kinds() []string {
 	var out []string
-	for k := crawlv1.LinkKind_LINK_KIND_ANCHOR; k <= crawlv1.LinkKind_LINK_KIND_SCRIPT; k++ {
+	for k := crawlv1.LinkKind_LINK_KIND_ANCHOR; k <= crawlv1.LinkKind_LINK_KIND_DATA; k++ {
 		out = append(out, kindName(k))
 	}
 	return out

@@ -312,8 +312,8 @@ func (TextForm) EnumDescriptor() ([]byte, []int) {
 	return file_weir_crawl_v1_spec_proto_rawDescGZIP(), []int{4}
 }
 
-// LinkKind is what a link is in its page. Those from image on are parts of pages:
-// following them makes pages of the crawl of them.
+// LinkKind is what a link is in its page. Those from image to script are parts of
+// pages: following them makes pages of the crawl of them.
 type LinkKind int32
 
 const (
@@ -347,6 +347,9 @@ const (
 	LinkKind_LINK_KIND_STYLE LinkKind = 13
 	// Scripts.
 	LinkKind_LINK_KIND_SCRIPT LinkKind = 14
+	// Pages that the JSON-LD of a page names: url, item, sameAs and the like. The images
+	// and media in it are of those kinds, where these are followed too.
+	LinkKind_LINK_KIND_DATA LinkKind = 15
 )
 
 // Enum value maps for LinkKind.
@@ -367,6 +370,7 @@ var (
 		12: "LINK_KIND_MEDIA",
 		13: "LINK_KIND_STYLE",
 		14: "LINK_KIND_SCRIPT",
+		15: "LINK_KIND_DATA",
 	}
 	LinkKind_value = map[string]int32{
 		"LINK_KIND_UNSPECIFIED": 0,
@@ -384,6 +388,7 @@ var (
 		"LINK_KIND_MEDIA":       12,
 		"LINK_KIND_STYLE":       13,
 		"LINK_KIND_SCRIPT":      14,
+		"LINK_KIND_DATA":        15,
 	}
 )
 
@@ -3798,7 +3803,7 @@ const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\x15TEXT_FORM_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eTEXT_FORM_NONE\x10\x01\x12\x13\n" +
 	"\x0fTEXT_FORM_PLAIN\x10\x02\x12\x16\n" +
-	"\x12TEXT_FORM_MARKDOWN\x10\x03*\xd8\x02\n" +
+	"\x12TEXT_FORM_MARKDOWN\x10\x03*\xec\x02\n" +
 	"\bLinkKind\x12\x19\n" +
 	"\x15LINK_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10LINK_KIND_ANCHOR\x10\x01\x12\x13\n" +
@@ -3815,7 +3820,8 @@ const file_weir_crawl_v1_spec_proto_rawDesc = "" +
 	"\x0fLINK_KIND_IMAGE\x10\v\x12\x13\n" +
 	"\x0fLINK_KIND_MEDIA\x10\f\x12\x13\n" +
 	"\x0fLINK_KIND_STYLE\x10\r\x12\x14\n" +
-	"\x10LINK_KIND_SCRIPT\x10\x0e*\xc3\x01\n" +
+	"\x10LINK_KIND_SCRIPT\x10\x0e\x12\x12\n" +
+	"\x0eLINK_KIND_DATA\x10\x0f*\xc3\x01\n" +
 	"\tFieldType\x12\x1a\n" +
 	"\x16FIELD_TYPE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11FIELD_TYPE_STRING\x10\x01\x12\x15\n" +

@@ -10,8 +10,8 @@ import (
 // link kinds.
 type Kind uint8
 
-// The kinds. Those up to Sitemap lead from page to page; those from Image on are
-// parts of a page.
+// The kinds. Those up to Sitemap lead from page to page; those from Image to Script
+// are parts of a page.
 const (
 	// Anchor: a, area.
 	Anchor Kind = iota + 1
@@ -41,6 +41,8 @@ const (
 	Style
 	// Script: scripts.
 	Script
+	// Data: pages that JSON-LD names.
+	Data
 
 	kindEnd
 )
@@ -52,7 +54,7 @@ func (k Kind) String() string {
 	}
 	return [...]string{
 		"anchor", "frame", "canonical", "alternate", "next", "refresh", "feed", "sitemap", "related", "form",
-		"image", "media", "style", "script",
+		"image", "media", "style", "script", "data",
 	}[k-1]
 }
 

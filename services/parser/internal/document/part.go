@@ -30,6 +30,7 @@ func (r *Reader) part(name scan.Name) {
 	case scan.Script:
 		r.source("src", Script)
 		r.source("href", Script) // in a drawing
+		r.data()
 	case scan.Body, scan.Table, scan.Td, scan.Th:
 		r.source("background", Image)
 	case scan.Input:

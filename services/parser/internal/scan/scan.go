@@ -123,8 +123,8 @@ func (s *Scanner) Within(name string) bool {
 	return open
 }
 
-// MaxAttrs bounds the attributes of a tag: the first ones are kept.
-const MaxAttrs = 1000
+// maxAttrs bounds the attributes of a tag, 5 MB of them: the first ones are kept.
+const maxAttrs = 100_000
 
 // Attrs returns the attributes of a start tag, valid until the next call of Next.
 // A name may come more than once; the first one counts.
@@ -218,7 +218,7 @@ func (s *Scanner) readAttr(p int) int {
 			value, p = readValue(src, skipSpace(src, p+1))
 		}
 	}
-	if len(name) > 0 && len(s.attrs) < MaxAttrs {
+	if len(name) > 0 && len(s.attrs) < maxAttrs {
 		s.attrs = append(s.attrs, Attr{name, value})
 	}
 	return p

@@ -12,6 +12,8 @@ const (
 	// maxNodes bounds the elements of a tree, about 150 MB of them. The largest pages
 	// that people read have a tenth of that.
 	maxNodes = 1 << 20
+	// maxAttrs bounds the attributes, about as many bytes.
+	maxAttrs = 1 << 20
 	// longPage is a page that may have more attributes than there is memory for.
 	longPage = 1 << 20
 )
@@ -129,13 +131,14 @@ func named(tag []byte, name string) bool {
 	return false
 }
 
-// overladen returns where in a page the first tag with too many attributes begins, or
-// the length of the page.
+// overladen returns where in a page the tag begins with which its attributes become too
+// many, or the length of the page.
 func overladen(page []byte, stop *atomic.Bool) int {
 	var s scan.Scanner
 	s.Reset(page)
+	left := maxAttrs
 	for n := 1; s.Next(); n++ {
-		if len(s.Attrs()) == scan.MaxAttrs {
+		if left -= len(s.Attrs()); left < 0 {
 			return s.Start()
 		}
 		if n%256 == 0 && stop != nil && stop.Load() {
