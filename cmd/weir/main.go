@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"github.com/weircrawl/weir/cmd/weir/internal/cli"
+	"github.com/weircrawl/weir/internal/machine"
 )
 
 // version is set by the linker (-X main.version=…); empty in other builds. The
@@ -14,6 +15,7 @@ import (
 var version = ""
 
 func main() {
+	machine.LimitMemory(machine.Root())
 	os.Exit(cli.Main(cli.Env{
 		Args: os.Args[1:], Environ: os.Environ(),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,

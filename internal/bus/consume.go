@@ -31,6 +31,9 @@ type Options struct {
 	MaxBytes int
 	// SoftStop is how long handlers may go on after ctx ended. Default 10 s.
 	SoftStop time.Duration
+	// Limit says how many handlers may run at the moment, at most Concurrency; asked
+	// often, from one goroutine. What runs goes on when it falls. Nil: Concurrency.
+	Limit func() int
 }
 
 // prefetch returns the number that Prefetch stands for.
@@ -67,7 +70,7 @@ func (b *Bus) Consume(ctx context.Context, c Consumer, opt Options, h func(conte
 		return crawl.Errorf(crawl.Internal, "consume %s: concurrency is %d", c, opt.Concurrency)
 	}
 	s := b.newSession()
-	s.workers = opt.Concurrency
+	s.workers, s.limit = opt.Concurrency, opt.Limit
 	s.softStop = opt.SoftStop
 	s.target = opt.Concurrency + opt.prefetch()
 	s.bytesLimit = opt.MaxBytes

@@ -44,6 +44,47 @@ func TestConsumeAll(t *testing.T) {
 	}
 }
 
+// TestLimitFollows: no more handlers begin than the limit of the moment says.
+func TestLimitFollows(t *testing.T) {
+	t.Parallel()
+	_, b := start(t, bus.EmbeddedConfig())
+	var limit, running, most atomic.Int64
+	limit.Store(8)
+	release := make(chan struct{})
+	got := newSeen(40)
+	background(t, func(ctx context.Context) error {
+		opt := bus.Options{Concurrency: 8, Limit: func() int { return int(limit.Load()) }}
+		return b.Consume(ctx, bus.ParseConsumer(), opt, func(_ context.Context, d bus.Delivery) error {
+			if n := running.Add(1); n > most.Load() {
+				most.Store(n)
+			}
+			defer running.Add(-1)
+			<-release
+			got.add(leaseOf(t, d))
+			return nil
+		})
+	})
+	publish(t, b, page, 1, 40)
+	eventually(t, "all workers run", func() bool { return running.Load() == 8 })
+	limit.Store(2)
+	for range 6 {
+		release <- struct{}{}
+	}
+	eventually(t, "two are left", func() bool { return running.Load() == 2 })
+	most.Store(0)
+	for range 10 { // one ends, the next begins, and never a third
+		release <- struct{}{}
+		eventually(t, "the next one runs", func() bool { return running.Load() == 2 })
+	}
+	if n := most.Load(); n > 2 {
+		t.Errorf("%d ran at a time", n)
+	}
+	limit.Store(8)
+	eventually(t, "all workers run again", func() bool { return running.Load() == 8 })
+	close(release)
+	got.wait(t)
+}
+
 func TestFreeWorkerTakesTheNextMessageAtOnce(t *testing.T) {
 	t.Parallel()
 	_, b := start(t, bus.EmbeddedConfig())

@@ -28,6 +28,7 @@ type session struct {
 	// Set before run.
 	set        *ConsumerSet
 	workers    int
+	limit      func() int // of workers that may run now; nil: all
 	softStop   time.Duration
 	target     int                                // messages in hand at most, save what a batch of sources overshoots
 	bytesLimit int                                // of messages in hand, 0 for none
@@ -142,7 +143,7 @@ func (s *session) loop(ctx context.Context, status <-chan nats.Status, work chan
 		now := time.Now()
 		s.hand(now, work)
 		s.demand(now)
-		if len(s.waiting) > 0 && s.running < s.workers {
+		if len(s.waiting) > 0 && s.running < s.mayRun() {
 			wake.Reset(time.Until(s.wake()))
 		}
 		select {
@@ -236,7 +237,7 @@ func (s *session) receiveMore(most int) {
 
 // hand gives units to free workers.
 func (s *session) hand(now time.Time, work chan<- []*delivery) {
-	for s.running < s.workers && len(s.waiting) > 0 {
+	for may := s.mayRun(); s.running < may && len(s.waiting) > 0; {
 		n := s.unit(now, len(s.waiting))
 		if n == 0 {
 			return
@@ -248,6 +249,14 @@ func (s *session) hand(now time.Time, work chan<- []*delivery) {
 		s.running++
 		work <- u // has room for all workers
 	}
+}
+
+// mayRun is how many workers may run now.
+func (s *session) mayRun() int {
+	if s.limit == nil {
+		return s.workers
+	}
+	return min(max(s.limit(), 1), s.workers)
 }
 
 // finished takes a unit out of hand.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weircrawl/weir/internal/machine"
 	"github.com/weircrawl/weir/services/fetcher/internal/client"
 )
 
@@ -19,14 +20,16 @@ import (
 type Config struct {
 	// Pool of fetchers whose tasks this one takes. Default "http".
 	Pool string
-	// Concurrency is how many exchanges run at a time. Default: 64 for each
-	// processor. An exchange costs some 0.2 ms of CPU and takes some 200 ms, so
+	// Concurrency is how many exchanges run at a time, at most: fewer do while the
+	// process runs out of memory or processors. Default: 64 for each processor, as far
+	// as memory goes. An exchange costs some 0.2 ms of CPU and takes some 200 ms, so
 	// that a processor could carry a thousand; but politeness, not this limit,
 	// bounds most crawls, and each exchange holds memory and a connection.
 	Concurrency int
 	// Memory bounds the bytes that exchanges hold, bodies before all. Default:
 	// 576 MiB, so that even a body of the longest max_body (256 MiB) fits its
-	// half. It is a bound and not allocated before it is needed.
+	// half, or half of what the process may have where that is less. It is a bound and
+	// not allocated before it is needed.
 	Memory int64
 	// AllowNets are networks that may be visited although they are not public.
 	// Default: none.
@@ -59,11 +62,12 @@ type Config struct {
 
 // DefaultConfig returns the defaults named in Config's comments.
 func DefaultConfig() Config {
-	n := 64 * runtime.GOMAXPROCS(0)
+	total, _ := machine.Memory(machine.Root())
+	n, memory := fitting(64*runtime.GOMAXPROCS(0), total)
 	return Config{
 		Pool:             "http",
 		Concurrency:      n,
-		Memory:           max(576<<20, 4*int64(n)*client.BaseWeight),
+		Memory:           memory,
 		InlineLimit:      256 << 10,
 		DialTimeout:      10 * time.Second,
 		TLSTimeout:       10 * time.Second,
@@ -76,6 +80,20 @@ func DefaultConfig() Config {
 		SoftStop:         10 * time.Second,
 	}
 }
+
+// fitting returns a concurrency and a memory that a process may have which has so many
+// bytes in all, 0 for unknown.
+func fitting(concurrency int, total int64) (int, int64) {
+	memory := max(576<<20, 4*int64(concurrency)*client.BaseWeight)
+	if total == 0 || memory <= total/2 {
+		return concurrency, memory
+	}
+	memory = max(total/2, 2*leastConcurrency*client.BaseWeight)
+	return max(leastConcurrency, min(concurrency, int(memory/(4*client.BaseWeight)))), memory
+}
+
+// leastConcurrency is the default of the smallest machine.
+const leastConcurrency = 8
 
 // RegisterFlags adds the fields to fs, each name after prefix; the values that c
 // has are the defaults.

@@ -18,6 +18,7 @@ type metrics struct {
 	seconds     prometheus.Histogram
 	bytes       prometheus.Counter
 	compressed  prometheus.Counter
+	wire        prometheus.Counter
 	truncated   prometheus.Counter
 	inFlight    prometheus.Gauge
 	late        prometheus.Counter
@@ -28,7 +29,7 @@ type metrics struct {
 }
 
 // newMetrics registers the metrics; a nil registry makes them without registering.
-func newMetrics(reg prometheus.Registerer, conns *client.Conns, mem *budget.Budget) *metrics {
+func newMetrics(reg prometheus.Registerer, conns *client.Conns, mem *budget.Budget, limit func() int) *metrics {
 	f := promauto.With(reg)
 	counter := func(name, help string) prometheus.Counter {
 		return f.NewCounter(prometheus.CounterOpts{Name: "weir_fetcher_" + name, Help: help})
@@ -40,6 +41,7 @@ func newMetrics(reg prometheus.Registerer, conns *client.Conns, mem *budget.Budg
 			Buckets: []float64{.001, .005, .01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
 		}),
 		bytes:       counter("body_bytes_total", "Bytes of bodies after decoding."),
+		wire:        counter("wire_bytes_total", "Bytes of bodies as they came, codings included: the traffic that crawls cause, but for headers."),
 		compressed:  counter("compressed_bytes_total", "Bytes of the same bodies as they travel and are archived."),
 		truncated:   counter("bodies_truncated_total", "Bodies that are not whole. Raise fetch.max_body of the crawl where pages are cut."),
 		late:        counter("tasks_late_total", "Tasks dropped because their lease was over. Add fetchers when it grows."),
@@ -53,6 +55,10 @@ func newMetrics(reg prometheus.Registerer, conns *client.Conns, mem *budget.Budg
 		}),
 	}
 	m.labelled(f)
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "weir_fetcher_concurrency_limit",
+		Help: "Exchanges that may run at a time now. It falls below the setting while the process runs out of memory or processors: give it more, or lower the setting.",
+	}, func() float64 { return float64(limit()) })
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "weir_fetcher_memory_held_bytes",
 		Help: "Memory that exchanges have reserved. Near the limit, long bodies wait for each other.",
@@ -103,6 +109,7 @@ func (m *metrics) observe(r *client.Result) {
 	m.exchanges[r.Class].Inc()
 	m.seconds.Observe(r.Duration.Seconds())
 	m.bytes.Add(float64(r.Body.Size))
+	m.wire.Add(float64(r.WireSize))
 	m.compressed.Add(float64(r.Body.Compressed))
 	if r.Truncated {
 		m.truncated.Inc()

@@ -48,10 +48,10 @@ func TestMetrics(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()
 	var conns client.Conns
-	m := newMetrics(reg, &conns, budget.New(1000))
+	m := newMetrics(reg, &conns, budget.New(1000), func() int { return 7 })
 	conns.Fresh.Add(1)
 	conns.Reused.Add(2)
-	m.observe(&client.Result{Status: 200, Duration: time.Second, Truncated: true, Body: body.Body{Size: 100, Compressed: 40}})
+	m.observe(&client.Result{Status: 200, Duration: time.Second, Truncated: true, WireSize: 60, Body: body.Body{Size: 100, Compressed: 40}})
 	m.observe(&client.Result{Status: 404, Class: crawl.ClassStatus4xx})
 	m.observe(&client.Result{Status: 999, Class: crawl.ClassBadResponse})
 	m.observe(&client.Result{Class: crawl.ClassDNSNXDomain})
@@ -59,6 +59,7 @@ func TestMetrics(t *testing.T) {
 		"bodies_truncated_total[]1",
 		"body_bytes_total[]100",
 		"compressed_bytes_total[]40",
+		"concurrency_limit[]7",
 		"connections_total[state=fresh]1",
 		"connections_total[state=reused]2",
 		"exchange_seconds[]4",
@@ -69,6 +70,7 @@ func TestMetrics(t *testing.T) {
 		"responses_total[status=2xx]1",
 		"responses_total[status=4xx]1",
 		"responses_total[status=other]1",
+		"wire_bytes_total[]60",
 	}
 	if diff := cmp.Diff(want, nonZero(t, reg)); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)

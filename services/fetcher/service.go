@@ -63,6 +63,9 @@ type Service struct {
 	budget  *budget.Budget
 	calls   *semaphore.Weighted
 	running atomic.Bool
+	active  atomic.Int64 // exchanges
+
+	pressure *pressure
 
 	mu     sync.Mutex
 	crawls map[string]*prepared
@@ -108,7 +111,8 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		calls:  semaphore.NewWeighted(maxCalls),
 		crawls: make(map[string]*prepared),
 	}
-	s.m = newMetrics(deps.Registry, s.client.Conns(), s.budget)
+	s.pressure = newPressure(cfg.Concurrency, func() int { return int(s.active.Load()) }, s.log)
+	s.m = newMetrics(deps.Registry, s.client.Conns(), s.budget, s.pressure.now)
 	return s, nil
 }
 
@@ -136,9 +140,10 @@ func (s *Service) Run(ctx context.Context) error {
 	defer stop()
 	var g errgroup.Group
 	g.Go(func() error { return specs.Run(watch) })
+	g.Go(func() error { return s.pressure.run(watch) })
 	g.Go(func() error {
 		defer stop()
-		opt := bus.Options{Concurrency: s.cfg.Concurrency, SoftStop: s.cfg.SoftStop}
+		opt := bus.Options{Concurrency: s.cfg.Concurrency, SoftStop: s.cfg.SoftStop, Limit: s.pressure.now}
 		return s.deps.Bus.Consume(ctx, bus.FetchConsumer(s.cfg.Pool), opt, func(ctx context.Context, d bus.Delivery) error {
 			return s.handle(ctx, specs, d)
 		})
@@ -162,6 +167,8 @@ func (s *Service) Ready(context.Context) error {
 func (s *Service) exchange(ctx context.Context, u weburl.URL, opts *client.Options, acc *budget.Account) (res client.Result, err error) {
 	s.m.inFlight.Inc()
 	defer s.m.inFlight.Dec()
+	s.active.Add(1)
+	defer s.active.Add(-1)
 	defer func() {
 		if p := recover(); p != nil {
 			s.m.panics.Inc()
