@@ -76,3 +76,28 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("metrics (-want +got):\n%s", diff)
 	}
 }
+
+// TestEveryClassHasItsMetric under the name that summaries show.
+func TestEveryClassHasItsMetric(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewRegistry()
+	var conns client.Conns
+	m := newMetrics(reg, &conns, budget.New(1000), func() int { return 0 })
+	names := make(map[string]bool)
+	for c := range crawl.Classes {
+		m.observe(&client.Result{Class: crawl.Class(c)})
+		names[crawl.Class(c).String()] = true
+	}
+	found := 0
+	for _, line := range nonZero(t, reg) {
+		if class, ok := strings.CutPrefix(line, "exchanges_total[class="); ok {
+			found++
+			if name, count, _ := strings.Cut(class, "]"); !names[name] || count != "1" {
+				t.Errorf("%s", line)
+			}
+		}
+	}
+	if found != crawl.Classes || len(names) != crawl.Classes {
+		t.Errorf("%d classes, %d names, %d metrics", crawl.Classes, len(names), found)
+	}
+}
