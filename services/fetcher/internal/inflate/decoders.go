@@ -118,8 +118,13 @@ func (d gzipDecoder) Read(b []byte) (int, error) {
 		if err != nil && err != io.EOF {
 			return 0, err
 		}
-		if len(head) < 2 || head[0] != 0x1f || head[1] != 0x8b || d.Reset(d.src) != nil {
+		if len(head) < 2 || head[0] != 0x1f || head[1] != 0x8b {
 			return 0, io.EOF
+		}
+		if err := d.Reset(d.src); errors.Is(err, gzip.ErrHeader) {
+			return 0, io.EOF
+		} else if err != nil {
+			return 0, err
 		}
 		d.Multistream(false)
 	}

@@ -132,6 +132,35 @@ func TestSourceErrorsPassThrough(t *testing.T) {
 	}
 }
 
+// TestTroubleBetweenMembers: a source that breaks, or has given all that it may, inside
+// the header of a further gzip member is no quiet end.
+func TestTroubleBetweenMembers(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	one := encode(t, "gzip", []byte("one"))
+	two := append(bytes.Clone(one), encode(t, "gzip", []byte("two"))...)
+	var p inflate.Pools
+	for at := len(one) + 1; at < len(two); at++ {
+		for _, tt := range []struct {
+			src  io.Reader
+			max  int64
+			want error
+		}{
+			{io.MultiReader(bytes.NewReader(two[:at]), iotest.ErrReader(broken)), 1 << 20, broken},
+			{bytes.NewReader(two), int64(at), inflate.ErrTooLong},
+		} {
+			r, err := p.NewReader(iotest.OneByteReader(tt.src), []string{"gzip"}, inflate.Limits{Max: tt.max})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if out, err := io.ReadAll(r); !errors.Is(err, tt.want) || !bytes.HasPrefix([]byte("onetwo"), out) || len(out) < 3 {
+				t.Errorf("at %d of %d: %q, %v, want %v", at, len(two), out, err, tt.want)
+			}
+			r.Close()
+		}
+	}
+}
+
 func TestReadAfterClose(t *testing.T) {
 	t.Parallel()
 	var p inflate.Pools
