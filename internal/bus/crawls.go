@@ -142,6 +142,20 @@ func (c *Crawls) Get(ctx context.Context, crawlID string) (*spec.Compiled, error
 	return ent.compile()
 }
 
+// State returns the state of a crawl; its errors are those of Get.
+func (c *Crawls) State(ctx context.Context, crawlID string) (crawlv1.CrawlState, error) {
+	c.mu.RLock()
+	ent := c.entries[crawlID]
+	c.mu.RUnlock()
+	if ent == nil {
+		var err error
+		if ent, err = c.load(ctx, crawlID); err != nil {
+			return crawlv1.CrawlState_CRAWL_STATE_UNSPECIFIED, err
+		}
+	}
+	return ent.crawl.GetState(), nil
+}
+
 // At is Get for a revision that the scheduler has shared: where the cache is older,
 // since its news are still on their way, it asks the server.
 func (c *Crawls) At(ctx context.Context, crawlID string, revision uint64) (*spec.Compiled, error) {

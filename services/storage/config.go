@@ -3,7 +3,10 @@ package storage
 import (
 	"errors"
 	"flag"
+	"strings"
 	"time"
+
+	"github.com/weircrawl/weir/services/storage/internal/catalogue"
 )
 
 // Config is the configuration of a storage. Its zero value is not usable; start
@@ -15,6 +18,9 @@ type Config struct {
 	// Archive is the object store for WARC files and long bodies:
 	// s3://bucket/prefix?endpoint=…&region=…; see blob.Open. Empty: folders in Dir.
 	Archive string
+	// Catalogue is where the catalogue is kept: empty for a SQLite file in Dir, or the URL
+	// of a PostgreSQL database (postgres://…), which several storages may share.
+	Catalogue string
 	// Batch is how many records one commit takes at most. Default 256.
 	Batch int
 	// BatchBytes bounds the records of one commit, in bytes. Default 8 MiB.
@@ -55,6 +61,7 @@ func DefaultConfig() Config {
 func (c *Config) RegisterFlags(prefix string, fs *flag.FlagSet) {
 	fs.StringVar(&c.Dir, prefix+"dir", c.Dir, "data directory: catalogue.db, warc/ and bodies/ are made in it")
 	fs.StringVar(&c.Archive, prefix+"archive", c.Archive, "object store for WARC files, s3://bucket/prefix?endpoint=URL&region=NAME; credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws or the machine's role (default: the folder warc/)")
+	fs.StringVar(&c.Catalogue, prefix+"catalogue", c.Catalogue, "where pages and items are kept: empty for a SQLite file in the data directory, or postgres://… for a database that several storages may share")
 	fs.IntVar(&c.Batch, prefix+"batch", c.Batch, "records in one commit at most")
 	fs.IntVar(&c.BatchBytes, prefix+"batch-bytes", c.BatchBytes, "bytes of records in one commit at most")
 	fs.DurationVar(&c.BatchAge, prefix+"batch-age", c.BatchAge, "how long the first record of a batch waits for others")
@@ -74,7 +81,9 @@ func (c Config) Validate() error {
 		}
 	}
 	check(c.Dir != "", "storage.dir: required")
-	check(c.Batch >= 1, "storage.batch: must be at least 1")
+	check(c.Catalogue == "" || strings.HasPrefix(c.Catalogue, "postgres://") || strings.HasPrefix(c.Catalogue, "postgresql://"),
+		"storage.catalogue: want nothing or postgres://USER:PASSWORD@HOST/DATABASE")
+	check(c.Batch >= 1 && c.Batch <= catalogue.MaxBatch, "storage.batch: must be 1 to 16384")
 	check(c.BatchBytes >= 0, "storage.batch-bytes: must not be negative")
 	check(c.BatchAge >= 0, "storage.batch-age: must not be negative")
 	check(c.SegmentSize >= 1, "storage.segment-size: must be at least 1")

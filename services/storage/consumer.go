@@ -58,6 +58,11 @@ type entry struct {
 	body  io.Closer
 	// revisit is the record that has the body already; nil for a body of its own.
 	revisit *archive.Revisit
+	// twin is the entry of the batch that is stored instead; nil without one.
+	twin *entry
+	// duplicate: of one that was stored by an earlier delivery, that its page has the
+	// content of an earlier one.
+	duplicate bool
 }
 
 func (b *batch) close() {
@@ -92,15 +97,15 @@ func (s *Service) store(ctx context.Context, b *batch) error {
 	if err := s.markKnown(ctx, b.entries); err != nil {
 		return err
 	}
+	if err := s.compare(ctx, b.entries); err != nil {
+		return err
+	}
 	commit := &catalogue.Batch{ArchiveBytes: map[string]int64{}}
 	var exchanges []*archive.Exchange
 	var archived []*entry
 	for _, e := range b.entries {
 		if e.known {
 			continue
-		}
-		if err := s.compare(ctx, e); err != nil {
-			return err
 		}
 		commit.Pages = append(commit.Pages, e.page)
 		if e.rec.GetFetch().GetStatus() == 0 {
@@ -137,10 +142,11 @@ func (s *Service) commit(ctx context.Context, c *catalogue.Batch, xs []*archive.
 		c.ArchiveBytes[e.page.Crawl] += r.Bytes[i]
 		total += r.Bytes[i]
 	}
-	if err := s.ledger.Commit(ctx, c); err != nil {
+	if err := s.cat.Commit(ctx, c); err != nil {
 		return err
 	}
 	s.arch.Keep(r)
+	s.news.tell()
 	s.m.archive.Add(float64(total))
 	for _, p := range c.Pages {
 		s.m.items.Add(float64(len(p.Items)))
@@ -157,7 +163,7 @@ func (s *Service) markKnown(ctx context.Context, entries []*entry) error {
 	for i, e := range entries {
 		keys[i] = e.page.Key
 	}
-	known, err := s.ledger.Known(ctx, keys)
+	known, err := s.cat.Known(ctx, keys)
 	if err != nil {
 		return err
 	}
@@ -165,16 +171,16 @@ func (s *Service) markKnown(ctx context.Context, entries []*entry) error {
 	for i, e := range entries {
 		good := e.page.Error == crawl.ClassNone
 		switch twin := inBatch[keys[i]]; {
-		case known[i] == catalogue.Good, known[i] == catalogue.Failed && !good:
-			e.known = true
+		case known[i].State == catalogue.Good, known[i].State == catalogue.Failed && !good:
+			e.known, e.duplicate = true, known[i].Duplicate
 			continue
 		case twin != nil && (!good || twin.page.Error == crawl.ClassNone):
-			e.known = true
+			e.known, e.twin = true, twin
 			continue
 		case twin != nil:
-			twin.known = true
+			twin.known, twin.twin = true, e
 		}
-		e.page.Replaces = known[i] == catalogue.Failed
+		e.page.Replaces = known[i].State == catalogue.Failed
 		inBatch[keys[i]] = e
 	}
 	return nil
@@ -228,9 +234,15 @@ func (s *Service) dropBodies(entries []*entry) {
 }
 
 // result makes what the frontier must know of a committed record. It is made of
-// the record alone, so that a redelivered one has the same result.
+// the record and of what was committed of it, so that a redelivered one has the same
+// result.
 func (s *Service) result(ctx context.Context, e *entry) (*crawlv1.Result, error) {
 	r := resultOf(e.rec)
+	stored := e
+	for stored.twin != nil {
+		stored = stored.twin
+	}
+	r.Duplicate = stored.duplicate || stored.page.DuplicateOf != 0
 	if !wantsRobots(e.rec) {
 		return r, nil
 	}
@@ -250,7 +262,7 @@ func (s *Service) robots(ctx context.Context, e *entry) ([]byte, error) {
 		// The file was deleted after the commit, this one or an earlier one.
 		place := e.page.Place
 		if place.Segment == 0 {
-			p, err := s.library.Newest(ctx, e.page.Crawl, e.page.CanonicalURL, true)
+			p, err := s.cat.Newest(ctx, e.page.Crawl, e.page.CanonicalURL, true)
 			if err != nil {
 				return nil, err
 			}

@@ -40,7 +40,7 @@ func check(rec *crawlv1.Record) error {
 		return errors.New("no URL")
 	case len(ref.GetUrlKey()) != len(weburl.Key{}):
 		return fmt.Errorf("URL key of %d bytes", len(ref.GetUrlKey()))
-	case ref.GetKind() != crawlv1.TaskKind_TASK_KIND_PAGE && ref.GetKind() != crawlv1.TaskKind_TASK_KIND_ROBOTS:
+	case ref.GetKind() < crawlv1.TaskKind_TASK_KIND_PAGE || ref.GetKind() > crawlv1.TaskKind_TASK_KIND_MEDIA:
 		return fmt.Errorf("task kind %v", ref.GetKind())
 	case fetch == nil:
 		return errors.New("no fetch")
@@ -64,6 +64,7 @@ func pageOf(rec *crawlv1.Record) *catalogue.Page {
 			Attempt: ref.GetAttempt(), Kind: catalogue.Kind(ref.GetKind()),
 		},
 		CanonicalURL:  ref.GetUrl(),
+		Via:           ref.GetVia(),
 		Lease:         ref.GetLease(),
 		Depth:         ref.GetDepth(),
 		FetchedAt:     fetch.GetStartedAt().AsTime(),
@@ -73,10 +74,12 @@ func pageOf(rec *crawlv1.Record) *catalogue.Page {
 		ErrorDetail:   fetch.GetErrorDetail(),
 		ContentType:   parsed.GetContentType(),
 		Title:         parsed.GetTitle(),
+		Language:      parsed.GetLanguage(),
 		Size:          rec.GetBody().GetSize(),
 		SHA256:        rec.GetBody().GetSha256(),
 		RedirectURL:   fetch.GetRedirectUrl(),
 		Truncated:     fetch.GetTruncated(),
+		Rendered:      fetch.GetRendered(),
 		Outlinks:      uint32(len(parsed.GetOutlinks())) + parsed.GetPackedOutlinks().GetCount(),
 		RejectedItems: parsed.GetRejectedItems(),
 		Warning:       parsed.GetWarning(),
@@ -87,10 +90,31 @@ func pageOf(rec *crawlv1.Record) *catalogue.Page {
 	for _, it := range parsed.GetItems() {
 		p.Items = append(p.Items, catalogue.Item{Rule: it.GetRule(), Index: it.GetIndex(), JSON: it.GetJson()})
 	}
+	p.ItemsDigest = catalogue.DigestItems(p.Items)
 	for _, it := range parsed.GetRejects() {
 		p.Rejects = append(p.Rejects, catalogue.Item{Rule: it.GetRule(), JSON: it.GetJson()})
 	}
+	contentOf(p, rec)
 	return p
+}
+
+// leastWords is how many words a text has at least whose SimHash says something.
+const leastWords = 32
+
+// contentOf sets what a page is compared with others by: its text, or its body where
+// there is no text.
+func contentOf(p *catalogue.Page, rec *crawlv1.Record) {
+	if p.Kind != catalogue.KindPage || p.Error != crawl.ClassNone || p.Status/100 != 2 || p.Size == 0 {
+		return
+	}
+	p.Content = p.SHA256
+	text := rec.GetParsed().GetText()
+	if text.GetWords() > 0 && len(text.GetSha256()) == sha256.Size {
+		p.Content = text.GetSha256()
+	}
+	if text.GetWords() >= leastWords {
+		p.SimHash = text.GetSimhash()
+	}
 }
 
 // mediaType is the Content-Type of a response that was not parsed.
@@ -285,6 +309,12 @@ func resultOf(rec *crawlv1.Record) *crawlv1.Result {
 		Sha256:         rec.GetBody().GetSha256(),
 		RejectedLinks:  parsed.GetRejectedLinks(),
 		RemoteAddr:     fetch.GetRemoteAddr(),
+		SetCookies:     fetch.GetSetCookies(),
+		WantsRender:    parsed.GetWantsRender(),
+		Rendered:       fetch.GetRendered(),
+	}
+	if r.RedirectUrl == "" {
+		r.RedirectUrl = parsed.GetRefreshUrl()
 	}
 	// The validators of an error page would keep the URL from ever being a page.
 	if status := fetch.GetStatus(); status/100 == 2 || status == http.StatusNotModified {
@@ -317,7 +347,7 @@ func validator(hs []*crawlv1.Header, name string) string {
 
 func pageInfo(p *catalogue.Page) *storagev1.PageInfo {
 	return &storagev1.PageInfo{
-		Cursor:         p.ID,
+		Cursor:         p.Cursor,
 		Url:            p.CanonicalURL,
 		Depth:          p.Depth,
 		Attempt:        p.Attempt,
@@ -339,5 +369,11 @@ func pageInfo(p *catalogue.Page) *storagev1.PageInfo {
 		Kind:           crawlv1.TaskKind(p.Kind),
 		Generation:     p.Generation,
 		Lease:          p.Lease,
+
+		Via:             p.Via,
+		Rendered:        p.Rendered,
+		DuplicateOf:     p.DuplicateURL,
+		NearDuplicateOf: p.NearURL,
+		Language:        p.Language,
 	}
 }

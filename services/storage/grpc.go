@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"math"
 
 	"google.golang.org/grpc"
 
@@ -12,84 +11,19 @@ import (
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
 )
 
-const (
-	// rowsPerAnswer bounds an answer, and so how long one query holds a snapshot
-	// of the catalogue, which keeps the WAL from being folded in.
-	rowsPerAnswer = 256
-	// chunk is the length of a piece of a body.
-	chunk = 256 << 10
-)
+// chunk is the length of a piece of a body.
+const chunk = 256 << 10
 
 // GetPage reads the newest attempt at a URL.
 func (s *Service) GetPage(ctx context.Context, req *storagev1.GetPageRequest) (*storagev1.GetPageResponse, error) {
 	if err := named(req.GetCrawlId()); err != nil {
 		return nil, err
 	}
-	p, err := s.library.Newest(ctx, req.GetCrawlId(), req.GetUrl(), false)
+	p, err := s.cat.Newest(ctx, req.GetCrawlId(), req.GetUrl(), false)
 	if err != nil {
 		return nil, err
 	}
 	return &storagev1.GetPageResponse{Page: pageInfo(p)}, nil
-}
-
-// ListPages streams the crawl log from a cursor to what is committed now.
-func (s *Service) ListPages(req *storagev1.ListPagesRequest, out grpc.ServerStreamingServer[storagev1.ListPagesResponse]) error {
-	if err := named(req.GetCrawlId()); err != nil {
-		return err
-	}
-	last, _, err := s.library.Last(out.Context())
-	if err != nil {
-		return err
-	}
-	left := limitOf(req.GetLimit())
-	for after := req.GetAfter(); left > 0 && after < last; {
-		pages, err := s.library.Pages(out.Context(), req.GetCrawlId(), req.GetUrl(), after, last, int(min(left, rowsPerAnswer)))
-		if err != nil || len(pages) == 0 {
-			return err
-		}
-		answer := &storagev1.ListPagesResponse{}
-		for _, p := range pages {
-			answer.Pages = append(answer.Pages, pageInfo(p))
-		}
-		if err := out.Send(answer); err != nil {
-			return err
-		}
-		left -= uint64(len(pages))
-		after = pages[len(pages)-1].ID
-	}
-	return nil
-}
-
-// ListItems streams a crawl's items from a cursor to what is committed now.
-func (s *Service) ListItems(req *storagev1.ListItemsRequest, out grpc.ServerStreamingServer[storagev1.ListItemsResponse]) error {
-	if err := named(req.GetCrawlId()); err != nil {
-		return err
-	}
-	_, last, err := s.library.Last(out.Context())
-	if err != nil {
-		return err
-	}
-	list := s.library.Items
-	if req.GetRejected() {
-		list, last = s.library.Rejects, math.MaxInt64
-	}
-	left := limitOf(req.GetLimit())
-	for after := req.GetAfter(); left > 0 && after < last; {
-		items, err := list(out.Context(), req.GetCrawlId(), req.GetRule(), after, last, int(min(left, rowsPerAnswer)))
-		if err != nil || len(items) == 0 {
-			return err
-		}
-		answer := &storagev1.ListItemsResponse{}
-		for _, it := range items {
-			answer.Items = append(answer.Items, &storagev1.StoredItem{Cursor: it.ID, Url: it.URL, Rule: it.Rule, Json: it.JSON})
-		}
-		if err := out.Send(answer); err != nil {
-			return err
-		}
-		left -= uint64(len(items))
-		after = items[len(items)-1].ID
-	}
-	return nil
 }
 
 // GetBody streams a page's newest body, inflated, or a long body as it was put.
@@ -98,12 +32,17 @@ func (s *Service) GetBody(req *storagev1.GetBodyRequest, out grpc.ServerStreamin
 	if err != nil {
 		return s.space.wrap(err)
 	}
+	return sendBody(body, func(data []byte) error { return out.Send(&storagev1.GetBodyResponse{Data: data}) })
+}
+
+// sendBody sends a body in pieces and closes it. An empty one has one piece.
+func sendBody(body io.ReadCloser, send func([]byte) error) error {
 	defer body.Close() // read only
 	buf := make([]byte, chunk)
-	for {
+	for first := true; ; first = false {
 		n, err := io.ReadFull(body, buf)
-		if n > 0 {
-			if err := out.Send(&storagev1.GetBodyResponse{Data: buf[:n]}); err != nil {
+		if n > 0 || first {
+			if err := send(buf[:n]); err != nil {
 				return err
 			}
 		}
@@ -128,7 +67,7 @@ func (s *Service) openBody(ctx context.Context, req *storagev1.GetBodyRequest) (
 		if err := named(b.Page.GetCrawlId()); err != nil {
 			return nil, err
 		}
-		p, err := s.library.Newest(ctx, b.Page.GetCrawlId(), b.Page.GetUrl(), true)
+		p, err := s.cat.Newest(ctx, b.Page.GetCrawlId(), b.Page.GetUrl(), true)
 		if err != nil {
 			return nil, err
 		}
@@ -159,18 +98,6 @@ func (s *Service) PutBody(in grpc.ClientStreamingServer[storagev1.PutBodyRequest
 	}
 	s.m.bodies.WithLabelValues("put").Inc()
 	return in.SendAndClose(&storagev1.PutBodyResponse{Ref: ref})
-}
-
-// GetStats counts what is stored of a crawl.
-func (s *Service) GetStats(ctx context.Context, req *storagev1.GetStatsRequest) (*storagev1.GetStatsResponse, error) {
-	if err := named(req.GetCrawlId()); err != nil {
-		return nil, err
-	}
-	st, err := s.library.Stats(ctx, req.GetCrawlId())
-	if err != nil {
-		return nil, err
-	}
-	return &storagev1.GetStatsResponse{Attempts: st.Attempts, Pages: st.Pages, Items: st.Items, ArchiveBytes: st.ArchiveBytes}, nil
 }
 
 // putReader reads the pieces of an upload as one stream.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -23,7 +24,9 @@ import (
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
 	"github.com/weircrawl/weir/services/storage/internal/archive"
 	"github.com/weircrawl/weir/services/storage/internal/catalogue"
+	"github.com/weircrawl/weir/services/storage/internal/pgstore"
 	"github.com/weircrawl/weir/services/storage/internal/spool"
+	"github.com/weircrawl/weir/services/storage/internal/sqlitestore"
 )
 
 // Deps are what a Service is given.
@@ -40,28 +43,6 @@ type Deps struct {
 	Now func() time.Time
 }
 
-// ledger is where commits go.
-type ledger interface {
-	// Known reports for each key what is committed of its attempt.
-	Known(ctx context.Context, keys []catalogue.Key) ([]catalogue.State, error)
-	// Prior returns the newest page of a URL, nil without one.
-	Prior(ctx context.Context, k catalogue.Key) (*catalogue.Prior, error)
-	// PriorItems returns the items that visits of a URL left, at most limit.
-	PriorItems(ctx context.Context, k catalogue.Key, limit int) ([]catalogue.Item, error)
-	// Commit stores a batch whose attempts are not known; durable on return.
-	Commit(ctx context.Context, b *catalogue.Batch) error
-}
-
-// library is where answers come from; safe for concurrent use.
-type library interface {
-	Newest(ctx context.Context, crawlID, canonicalURL string, archived bool) (*catalogue.Page, error)
-	Pages(ctx context.Context, crawlID, canonicalURL string, after, last uint64, limit int) ([]*catalogue.Page, error)
-	Items(ctx context.Context, crawlID, rule string, after, last uint64, limit int) ([]catalogue.Item, error)
-	Rejects(ctx context.Context, crawlID, rule string, after, last uint64, limit int) ([]catalogue.Item, error)
-	Last(ctx context.Context) (page, item uint64, err error)
-	Stats(ctx context.Context, crawlID string) (catalogue.Stats, error)
-}
-
 // Service stores what crawls bring in.
 type Service struct {
 	storagev1.UnimplementedStorageServiceServer
@@ -72,13 +53,15 @@ type Service struct {
 	space *space
 
 	lock    *os.File
-	cat     *catalogue.Catalogue
-	ledger  ledger
-	library library
+	cat     catalogue.Store
+	crawls  *bus.Crawls
 	objects blob.Store // nil: files
 	arch    *archive.Archive
 	spool   *spool.Spool
 	resync  warc.Resyncer // of the handler, which is called once at a time
+
+	news    news          // of commits
+	rubbish chan struct{} // a crawl was deleted; room for one, since the janitor looks for all
 
 	closing sync.Once
 	closed  error
@@ -98,11 +81,17 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if deps.Version == "" {
 		deps.Version = "dev"
 	}
-	s := &Service{cfg: cfg, deps: deps, stopped: make(chan struct{})}
+	s := &Service{cfg: cfg, deps: deps, stopped: make(chan struct{}), rubbish: make(chan struct{}, 1)}
 	if err := s.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open storage in %s: %w", cfg.Dir, err), s.Close())
 	}
 	s.m = newMetrics(deps.Registry)
+	if deps.Bus != nil {
+		var err error
+		if s.crawls, err = deps.Bus.WatchCrawls(context.Background()); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
 	s.space = &space{dir: cfg.Dir, min: cfg.MinFree, m: s.m}
 	return s, nil
 }
@@ -118,10 +107,9 @@ func (s *Service) open() (err error) {
 		return err
 	}
 	ctx := context.Background() // opening is not interrupted: it is short
-	if s.cat, err = catalogue.Open(ctx, s.cfg.Dir); err != nil {
+	if s.cat, err = s.openCatalogue(ctx); err != nil {
 		return err
 	}
-	s.ledger, s.library = s.cat, s.cat
 	segments, err := s.cat.Segments(ctx)
 	if err != nil {
 		return err
@@ -140,6 +128,36 @@ func (s *Service) open() (err error) {
 		Software: "Weir/" + s.deps.Version,
 	}, s.cat, segments, s.deps.Log)
 	return err
+}
+
+// openCatalogue opens the catalogue in the data directory, or that of a database.
+func (s *Service) openCatalogue(ctx context.Context) (catalogue.Store, error) {
+	if s.cfg.Catalogue == "" {
+		return sqlitestore.Open(ctx, s.cfg.Dir)
+	}
+	owner, err := identity(filepath.Join(s.cfg.Dir, "storage.id"))
+	if err != nil {
+		return nil, err
+	}
+	return pgstore.Open(ctx, pgstore.Config{DSN: s.cfg.Catalogue, Owner: owner})
+}
+
+// identity reads the name that a data directory has among those that share a
+// catalogue, and makes one for a new directory.
+func identity(path string) (string, error) {
+	name, err := os.ReadFile(path)
+	if err == nil {
+		return strings.TrimSpace(string(name)), nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	id := strings.ToLower(rand.Text())
+	tmp := path + ".new"
+	if err := os.WriteFile(tmp, []byte(id+"\n"), 0o644); err != nil {
+		return "", err
+	}
+	return id, os.Rename(tmp, path)
 }
 
 // RegisterGRPC adds StorageService to a server.
@@ -165,8 +183,10 @@ func (s *Service) Run(ctx context.Context) (err error) {
 		opt := bus.BatchOptions{Max: s.cfg.Batch, Bytes: s.cfg.BatchBytes, Age: s.cfg.BatchAge}
 		return s.deps.Bus.ConsumeBatch(gctx, bus.NewConsumerSet(bus.StoreConsumer()), opt, s.handle)
 	})
+	g.Go(func() error { return s.crawls.Run(gctx) })
 	g.Go(func() error { return s.sweep(gctx) })
 	g.Go(func() error { return s.tend(gctx) })
+	g.Go(func() error { return s.clean(gctx) })
 	if err := g.Wait(); err != nil && ctx.Err() == nil {
 		return err
 	}

@@ -1,9 +1,10 @@
-// Package catalogue keeps what is known of every attempt at a URL, and the items,
-// in one SQLite file that people may open with any SQLite tool: see the views
-// newest_pages and item_list.
+// Package catalogue says what a catalogue keeps: every attempt at a URL (the crawl
+// log), the items that rules made of pages and those that did not fit, and which WARC
+// files there are. Its implementations are sqlitestore, one file of one storage, and
+// pgstore, a database that several storages share; cataloguetest proves that both keep
+// what is said here.
 //
-// One connection writes, a small pool reads. A commit is durable when it returns
-// (WAL, synchronous=FULL) and holds a whole batch, so that the fsync is shared.
-// Row ids grow in the order of commits and are never used twice: they are the
-// cursors of readers, who miss nothing and see nothing twice.
+// A batch is committed whole or not at all, and is durable when Commit returns. Rows
+// have cursors that grow in the order of commits: whoever has read up to a cursor has
+// seen all that will ever be at or below it.
 package catalogue

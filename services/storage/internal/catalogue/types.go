@@ -17,6 +17,8 @@ const (
 	KindPage Kind = 1
 	// KindRobots is a host's robots.txt.
 	KindRobots Kind = 2
+	// KindMedia is a file that an item refers to.
+	KindMedia Kind = 3
 )
 
 // Key names an attempt; no two rows have the same.
@@ -36,10 +38,14 @@ type Key struct {
 // Page is an attempt at a URL, a failure included.
 type Page struct {
 	Key
-	// ID is the cursor; set by the catalogue.
+	// ID of the row; set by the catalogue.
 	ID uint64
+	// Cursor is the position in the order of commits; set when read.
+	Cursor uint64
 	// CanonicalURL is the URL that was visited.
 	CanonicalURL string
+	// Via is the URL of the page that redirected here; empty without one.
+	Via string
 	// Lease that the visit was made under, for people; 0 when not known.
 	Lease uint64
 	// Depth is the number of links from a seed.
@@ -58,6 +64,8 @@ type Page struct {
 	ContentType string
 	// Title of the page.
 	Title string
+	// Language of the page as a BCP 47 tag.
+	Language string
 	// Size of the body in bytes.
 	Size uint64
 	// SHA256 of the body; nil without one.
@@ -66,6 +74,8 @@ type Page struct {
 	RedirectURL string
 	// Truncated: the body was cut.
 	Truncated bool
+	// Rendered: the body is the page as a browser had it.
+	Rendered bool
 	// Outlinks is the number of links that may be followed.
 	Outlinks uint32
 	// RejectedItems were dropped because a required field had no value.
@@ -88,6 +98,24 @@ type Page struct {
 	// ItemCount is the number of items that the page has; set when read. To store, it
 	// counts where there are no Items: those of an earlier visit still hold.
 	ItemCount uint32
+	// ItemsDigest is DigestItems of the items that hold for the page; 0: not known.
+	ItemsDigest uint64
+
+	// Content is the digest by which pages with the same content are found, at least 12
+	// bytes of it; empty for an attempt that is not compared. Not filled when read.
+	Content []byte
+	// DuplicateOf is the ID of the first page of the crawl with the same content, under
+	// another URL; 0 without one. Set by Commit where there is a Content.
+	DuplicateOf uint64
+	// DuplicateURL is that page's URL; set when read.
+	DuplicateURL string
+	// SimHash of the text; 0 without one.
+	SimHash uint64
+	// NearOf is the ID of a page of the crawl, under another URL, whose SimHash differs
+	// in few bits; 0 without one. Set by Commit where there is a SimHash.
+	NearOf uint64
+	// NearURL is that page's URL; set when read.
+	NearURL string
 
 	// Replaces: a failed attempt with the same key makes room for this one.
 	Replaces bool
@@ -108,12 +136,20 @@ const (
 	Good
 )
 
+// Known is what is committed of an attempt.
+type Known struct {
+	// State of the attempt.
+	State State
+	// Duplicate: an earlier page has the same content.
+	Duplicate bool
+}
+
 // Prior is the newest page of a URL that a new visit may find unchanged.
 type Prior struct {
-	// Page as it was stored. Revisit names itself when its body is its own.
+	// Page as it was stored, its times and place left out.
 	Page
-	// Source is the page that has the body: its key, URL, FetchedAt, RecordID and
-	// whether it is archived.
+	// Source is the page that has the body, the same page where the body is its own:
+	// its key, URL, FetchedAt, RecordID and whether it is archived.
 	Source Page
 	// Archived: the source has a record in the archive.
 	Archived bool
@@ -121,8 +157,8 @@ type Prior struct {
 
 // Item is a record that a rule extracted.
 type Item struct {
-	// ID is the cursor; set when read.
-	ID uint64
+	// Cursor is the position in the order of commits; set when read.
+	Cursor uint64
 	// URL of the page; set when read.
 	URL string
 	// Rule that made it.
@@ -135,7 +171,7 @@ type Item struct {
 
 // Batch is one transaction.
 type Batch struct {
-	// Pages with their items; none may be known already.
+	// Pages with their items; none may be known already, no two may have the same key.
 	Pages []*Page
 	// Sizes are the committed sizes from now on of the segments that the pages' records
 	// were appended to, by number. A segment that is sealed or gone fails the batch: its
@@ -144,6 +180,9 @@ type Batch struct {
 	// ArchiveBytes is how much of the segments' growth each crawl caused.
 	ArchiveBytes map[string]int64
 }
+
+// MaxBatch is how many pages a batch may have.
+const MaxBatch = 1 << 14
 
 // Stats are sums over a crawl.
 type Stats struct {
@@ -155,4 +194,16 @@ type Stats struct {
 	Items uint64
 	// ArchiveBytes in WARC files.
 	ArchiveBytes uint64
+	// Rejects are the items that did not fit.
+	Rejects uint64
+	// Media are the files that items refer to.
+	Media uint64
+	// Duplicates are the pages with the content of an earlier one.
+	Duplicates uint64
+	// Statuses counts attempts by status, those without a response left out.
+	Statuses map[uint32]uint64
+	// Errors counts failed attempts by the name of their class.
+	Errors map[string]uint64
+	// Rules counts items by rule.
+	Rules map[string]uint64
 }

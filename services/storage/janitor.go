@@ -1,0 +1,88 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
+)
+
+// cleanEvery is how often the janitor looks for something to do by itself: for what
+// another storage was asked to delete, and for finished WARC files.
+const cleanEvery = time.Minute
+
+// DeleteCrawl makes everything of a crawl unknown at once; the janitor gives the space
+// back.
+func (s *Service) DeleteCrawl(ctx context.Context, req *storagev1.DeleteCrawlRequest) (*storagev1.DeleteCrawlResponse, error) {
+	if err := named(req.GetCrawlId()); err != nil {
+		return nil, err
+	}
+	if ended, err := s.ended(ctx, req.GetCrawlId()); err != nil {
+		return nil, err
+	} else if !ended {
+		return nil, crawl.Errorf(crawl.Precondition, "crawl %s has not ended: cancel it first", req.GetCrawlId())
+	}
+	st, err := s.cat.DeleteCrawl(ctx, req.GetCrawlId())
+	if err != nil {
+		return nil, err
+	}
+	if st.Attempts == 0 {
+		return nil, status.Errorf(codes.NotFound, "nothing is kept of crawl %s", req.GetCrawlId())
+	}
+	s.arch.Drop(req.GetCrawlId())
+	select {
+	case s.rubbish <- struct{}{}:
+	default: // the janitor is told already
+	}
+	return &storagev1.DeleteCrawlResponse{Attempts: st.Attempts, Items: st.Items}, nil
+}
+
+// clean deletes the rows of deleted crawls, piece by piece between the commits, and the
+// WARC files that no page is in any more.
+func (s *Service) clean(ctx context.Context) error {
+	tick := time.NewTicker(cleanEvery)
+	defer tick.Stop()
+	for {
+		if err := s.cleanUp(ctx); err != nil && ctx.Err() == nil {
+			s.deps.Log.Warn("delete what is not needed any more", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.rubbish:
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *Service) cleanUp(ctx context.Context) error {
+	for more := true; more; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var err error
+		if more, err = s.cat.Purge(ctx); err != nil {
+			return err
+		}
+	}
+	unused, err := s.cat.Unused(ctx)
+	if err != nil {
+		return err
+	}
+	for _, seg := range unused {
+		// The file first: a file that is gone is deleted again without an error, one
+		// that is forgotten stays for ever.
+		if err := s.arch.Remove(ctx, seg.File); err != nil {
+			return err
+		}
+		if err := s.cat.DropSegment(ctx, seg.ID); err != nil {
+			return err
+		}
+		s.deps.Log.Info("deleted an archive file that no page is in any more", "file", seg.File, "bytes", seg.Size)
+	}
+	return nil
+}
