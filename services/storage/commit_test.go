@@ -10,18 +10,18 @@ import (
 	"github.com/weircrawl/weir/services/storage/internal/catalogue"
 )
 
-// failingLedger is a catalogue whose commits fail a number of times.
-type failingLedger struct {
-	*catalogue.Catalogue
+// failingStore is a catalogue whose commits fail a number of times.
+type failingStore struct {
+	catalogue.Store
 	left int
 }
 
-func (f *failingLedger) Commit(ctx context.Context, b *catalogue.Batch) error {
+func (f *failingStore) Commit(ctx context.Context, b *catalogue.Batch) error {
 	if f.left > 0 {
 		f.left--
 		return crawl.Errorf(crawl.Unavailable, "catalogue is down")
 	}
-	return f.Catalogue.Commit(ctx, b)
+	return f.Store.Commit(ctx, b)
 }
 
 // TestNoResultBeforeTheCommit: with a commit that fails the handler returns before
@@ -34,7 +34,7 @@ func TestNoResultBeforeTheCommit(t *testing.T) {
 	if err := storeRecords(s, 0, 10); err != nil {
 		t.Fatal(err)
 	}
-	s.ledger = &failingLedger{Catalogue: s.cat, left: 3}
+	s.cat = &failingStore{Store: s.cat, left: 3}
 	for range 3 {
 		err := s.handle(t.Context(), []bus.Delivery{{Data: marshal(t, record(10, textOf(10))), Number: 1}})
 		if crawl.KindOf(err) != crawl.Unavailable || !strings.Contains(err.Error(), "is down") {

@@ -26,6 +26,7 @@ import (
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
+	"github.com/weircrawl/weir/services/storage/internal/catalogue"
 )
 
 // The test binary, started anew with these variables, is the process under test.
@@ -152,10 +153,7 @@ func checkStore(t *testing.T, dir string, atLeast int) {
 	t.Helper()
 	s := newStore(t, dir)
 	defer s.Close()
-	pages, err := s.cat.Pages(t.Context(), crawlID, "", 0, 0, 1<<30)
-	if err != nil {
-		t.Fatal(err)
-	}
+	pages := allPages(t, s)
 	if len(pages) < atLeast {
 		t.Errorf("%d pages, %d were acknowledged", len(pages), atLeast)
 	}
@@ -188,6 +186,21 @@ func checkStore(t *testing.T, dir string, atLeast int) {
 		t.Errorf("stats %+v for %d pages, %v", st, len(pages), err)
 	}
 	checkArchive(t, dir, len(pages))
+}
+
+// allPages reads the crawl log.
+func allPages(t *testing.T, s *Service) (all []*catalogue.Page) {
+	t.Helper()
+	for q := (catalogue.PageQuery{Crawl: crawlID, Limit: 1000}); ; {
+		a, err := s.cat.Pages(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all = append(all, a.Pages...); a.End {
+			return all
+		}
+		q.After = a.Next
+	}
 }
 
 // checkArchive reads all WARC files without this project's reader: the standard

@@ -321,7 +321,8 @@ func TestRedoneAttempts(t *testing.T) {
 			if err != nil || p.GetPage().GetStatus() != tt.status {
 				t.Errorf("page %v, %v", p, err)
 			}
-			items, err := s.cat.Items(t.Context(), crawlID, "", 0, 0, 100)
+			answer, err := s.cat.Items(t.Context(), catalogue.ItemQuery{Crawl: crawlID, Limit: 100})
+			items := answer.Items
 			if err != nil || !slices.EqualFunc(items, tt.items, func(it catalogue.Item, name string) bool { return strings.Contains(string(it.JSON), `"n":"`+name) }) {
 				t.Errorf("items %v, %v", items, err)
 			}

@@ -81,6 +81,7 @@ func aliases() []alias {
 		{"storage", "storage.address", "address of the storage service; short for --storage.address"},
 		{"archive", "storage.archive", "object store for WARC files, s3://bucket/prefix; short for --storage.archive"},
 		{"store", "scheduler.store", "database of the frontier, postgres://…; short for --scheduler.store"},
+		{"catalogue", "storage.catalogue", "database of pages and items, postgres://…; short for --storage.catalogue"},
 		{"nats", "nats.url", "URL of the NATS server; short for --nats.url"},
 		{"listen", "grpc.listen", "address of the gRPC server; short for --grpc.listen"},
 		{"admin-listen", "admin.listen", "address of /metrics, /readyz, /livez and pprof; short for --admin.listen"},
