@@ -309,12 +309,6 @@ func resultOf(rec *crawlv1.Record) *crawlv1.Result {
 		Sha256:         rec.GetBody().GetSha256(),
 		RejectedLinks:  parsed.GetRejectedLinks(),
 		RemoteAddr:     fetch.GetRemoteAddr(),
-		SetCookies:     fetch.GetSetCookies(),
-		WantsRender:    parsed.GetWantsRender(),
-		Rendered:       fetch.GetRendered(),
-	}
-	if r.RedirectUrl == "" {
-		r.RedirectUrl = parsed.GetRefreshUrl()
 	}
 	// The validators of an error page would keep the URL from ever being a page.
 	if status := fetch.GetStatus(); status/100 == 2 || status == http.StatusNotModified {
