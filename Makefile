@@ -97,7 +97,7 @@ bench-parse: ## measure the parser on pages of 5, 16 and 160 KiB beside a bare g
 
 .PHONY: bench-fetch
 bench-fetch: ## measure a fetch beside a bare net/http loop on the same site (BENCHFLAGS=-h lists the flags)
-	$(GO) run ./services/fetcher/internal/benchfetch $(BENCHFLAGS)
+	$(GO) run ./services/fetcher/cmd/fetchbench $(BENCHFLAGS)
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (default 10s)

@@ -1,6 +1,6 @@
 //go:build linux
 
-// Command benchfetch measures what a fetch costs, beside a bare net/http loop that
+// Command fetchbench measures what a fetch costs, beside a bare net/http loop that
 // reads the same pages from the same site in the same run. The site is a process of
 // its own, on another core where there is one. The cases take turns, and what counts is
 // the processor time of this process, garbage collection included: compare the ratios.
@@ -35,12 +35,12 @@ func main() {
 	flag.Parse()
 	err := error(nil)
 	if *site > 0 {
-		err = serve(*site)
+		err = serve(os.Stdout, *site)
 	} else {
 		err = run(os.Stdout, cfg)
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "benchfetch:", err)
+		fmt.Fprintln(os.Stderr, "fetchbench:", err)
 		os.Exit(1)
 	}
 }

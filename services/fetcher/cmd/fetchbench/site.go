@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -24,8 +25,9 @@ func page(size int) []byte {
 	return b.Bytes()[:size]
 }
 
-// serve answers every request with one page, at next to no cost, until stdin ends.
-func serve(size int) error {
+// serve tells its address and answers every request with one page, at next to no cost,
+// until stdin ends.
+func serve(w io.Writer, size int) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -36,7 +38,9 @@ func serve(size int) error {
 		_, _ = os.Stdin.Read(make([]byte, 1)) // ends with the command that started us
 		_ = l.Close()
 	}()
-	fmt.Println(l.Addr())
+	if _, err := fmt.Fprintln(w, l.Addr()); err != nil {
+		return err
+	}
 	for {
 		c, err := l.Accept()
 		if err != nil {
