@@ -45,7 +45,9 @@ func (s *Service) countRules(c *readyCrawl, counts []*crawlv1.RuleCounts) {
 					s.m.fields.WithLabelValues(crawl, rule, field, outcome).Add(float64(n))
 				}
 			}
-			state, changed := s.drift.Add(drift.Field{Crawl: c.compiled.ID, Rule: r.GetRule(), Name: f.GetField()}, int(f.GetFilled()), int(f.GetEmpty()+f.GetInvalid()))
+			state, changed := s.drift.Add(drift.Field{Crawl: c.compiled.ID, Rule: r.GetRule(), Name: f.GetField()}, drift.Counts{
+				Filled: uint64(f.GetFilled()), Empty: uint64(f.GetEmpty()), Invalid: uint64(f.GetInvalid()),
+			})
 			if !changed {
 				continue
 			}

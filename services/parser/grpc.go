@@ -49,6 +49,19 @@ func (s *Service) Parse(ctx context.Context, req *parserv1.ParseRequest) (*parse
 	return resp, nil
 }
 
+// ListFields tells how the fields of a crawl do.
+func (s *Service) ListFields(_ context.Context, req *parserv1.ListFieldsRequest) (*parserv1.ListFieldsResponse, error) {
+	resp := &parserv1.ListFieldsResponse{}
+	fields, states := s.drift.List(req.GetCrawlId())
+	for i, f := range fields {
+		st := states[i]
+		resp.Fields = append(resp.Fields, &parserv1.FieldState{
+			Rule: f.Rule, Field: f.Name, Filled: st.Filled, Empty: st.Empty, Invalid: st.Invalid, Past: st.Past, Present: st.Present, Fallen: st.Fallen,
+		})
+	}
+	return resp, nil
+}
+
 // jobOf checks a request.
 func (s *Service) jobOf(req *parserv1.ParseRequest) (*job, error) {
 	if len(req.GetBody()) > maxRequestBody {

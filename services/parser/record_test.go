@@ -17,6 +17,7 @@ import (
 
 	"github.com/weircrawl/weir/internal/crawl"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	parserv1 "github.com/weircrawl/weir/proto/weir/parser/v1"
 	"github.com/weircrawl/weir/services/parser/internal/page"
 )
 
@@ -350,5 +351,55 @@ func TestConfig(t *testing.T) {
 	}
 	if _, err := New(Config{}, Deps{}); err == nil {
 		t.Error("New took a configuration that cannot work")
+	}
+}
+
+// TestListFields: a parser tells how the fields of the pages that it has read do; pages
+// that somebody only tries do not count.
+func TestListFields(t *testing.T) {
+	t.Parallel()
+	c := testCrawl()
+	c.Spec.Extract = []*crawlv1.ExtractRule{{Name: "r", Fields: map[string]*crawlv1.FieldRule{"a": {Css: "h1"}, "b": {Css: ".none"}}}}
+	s := newService(t, nil)
+	for range 3 {
+		if _, err := s.record(t.Context(), specsOf(t, c), newPage(t, "https://site.example/", "<h1>x</h1>")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Parse(t.Context(), &parserv1.ParseRequest{Url: "https://site.example/", Spec: c.GetSpec()}); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := s.ListFields(t.Context(), &parserv1.ListFieldsRequest{CrawlId: c.GetId()})
+	if err != nil || len(resp.GetFields()) != 2 {
+		t.Fatalf("fields %v, %v", resp, err)
+	}
+	if a, b := resp.GetFields()[0], resp.GetFields()[1]; a.GetFilled() != 3 || a.GetPresent() != 1 || b.GetEmpty() != 3 || b.GetField() != "b" {
+		t.Errorf("fields %v", resp)
+	}
+}
+
+// TestRecordOfRequests: what rules make travels as outlinks.
+func TestRecordOfRequests(t *testing.T) {
+	t.Parallel()
+	c := testCrawl()
+	c.Spec.Requests = []*crawlv1.RequestRule{{Name: "q", Form: "form", Fields: map[string]*crawlv1.FieldRule{"q": {Constant: "lamp"}, "key": {Secret: "WEIR_SECRET_KEY"}}}}
+	c.Spec.Extract = []*crawlv1.ExtractRule{{Name: "r", Fields: map[string]*crawlv1.FieldRule{
+		"image": {Css: "img", Attr: "src", Type: crawlv1.FieldType_FIELD_TYPE_URL, Media: true},
+	}}}
+	rec, err := newService(t, nil).record(t.Context(), specsOf(t, c), newPage(t, "https://site.example/",
+		`<meta http-equiv=refresh content="1;url=/on"><form method=post action=/s><input name=q></form><img src=https://cdn.example/1.jpg>`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, o := range rec.GetParsed().GetOutlinks() {
+		got = append(got, fmt.Sprintf("%s %v", o.GetUrl(), o.GetMedia()))
+	}
+	want := []string{
+		"https://cdn.example/1.jpg true",
+		"https://site.example/s#!method=POST&type=application%2Fx-www-form-urlencoded&body=q%3Dlamp%26key%3D%7BWEIR_SECRET_KEY%7D false",
+	}
+	if diff := cmp.Diff(want, got); diff != "" || rec.GetParsed().GetRefreshUrl() != "https://site.example/on" {
+		t.Errorf("outlinks (-want +got):\n%s\nrefresh %q", diff, rec.GetParsed().GetRefreshUrl())
 	}
 }

@@ -55,6 +55,7 @@ func (a *app) servers(cfg client.Config) client.Config {
 	fill(&cfg.Server, "WEIR_SERVER", settings.DefaultServer)
 	fill(&cfg.StorageServer, "WEIR_STORAGE_SERVER", "")
 	fill(&cfg.FetcherServer, "WEIR_FETCHER_SERVER", "")
+	fill(&cfg.ParserServer, "WEIR_PARSER_SERVER", "")
 	return cfg
 }
 
@@ -153,7 +154,10 @@ func (a *app) statusCmd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.writeSummary(summary.New(cr, time.Now()), asJSON, false)
+		if err := a.writeSummary(summary.New(cr, time.Now()), asJSON, false); err != nil || asJSON {
+			return err
+		}
+		return a.writeFields(ctx, c, cr.GetId())
 	})
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the summary as JSON")
 	return cmd

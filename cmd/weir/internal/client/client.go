@@ -18,16 +18,18 @@ import (
 	"github.com/weircrawl/weir/internal/rpc"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	fetcherv1 "github.com/weircrawl/weir/proto/weir/fetcher/v1"
+	parserv1 "github.com/weircrawl/weir/proto/weir/parser/v1"
 	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
 )
 
 // Client calls the services of a running Weir. Close it.
 type Client struct {
-	// Crawls, Storage and Fetcher are the services themselves.
+	// Crawls, Storage, Fetcher and Parser are the services themselves.
 	Crawls  schedulerv1.CrawlServiceClient
 	Storage storagev1.StorageServiceClient
 	Fetcher fetcherv1.FetcherServiceClient
+	Parser  parserv1.ParserServiceClient
 
 	conns []*grpc.ClientConn
 }
@@ -40,6 +42,8 @@ type Config struct {
 	StorageServer string
 	// FetcherServer is a fetcher. Default: Server.
 	FetcherServer string
+	// ParserServer is a parser. Default: Server.
+	ParserServer string
 }
 
 // Dial returns a client; it connects with the first call.
@@ -74,7 +78,11 @@ func Dial(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
-	c.use(scheduler, storage, fetcher)
+	parser, err := dial(cfg.ParserServer, "WEIR_PARSER_SERVER")
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	c.use(scheduler, storage, fetcher, parser)
 	return c, nil
 }
 
@@ -82,14 +90,15 @@ func Dial(cfg Config) (*Client, error) {
 // that stays the caller's.
 func Over(cc grpc.ClientConnInterface) *Client {
 	c := &Client{}
-	c.use(cc, cc, cc)
+	c.use(cc, cc, cc, cc)
 	return c
 }
 
-func (c *Client) use(scheduler, storage, fetcher grpc.ClientConnInterface) {
+func (c *Client) use(scheduler, storage, fetcher, parser grpc.ClientConnInterface) {
 	c.Crawls = schedulerv1.NewCrawlServiceClient(scheduler)
 	c.Storage = storagev1.NewStorageServiceClient(storage)
 	c.Fetcher = fetcherv1.NewFetcherServiceClient(fetcher)
+	c.Parser = parserv1.NewParserServiceClient(parser)
 }
 
 // Close closes the connections that Dial made.

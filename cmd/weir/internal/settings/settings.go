@@ -195,7 +195,7 @@ func (s *Settings) scaleFetcher() {
 
 // ClientEnv are the variables of our prefix that are for client commands.
 func ClientEnv() []string {
-	return []string{"WEIR_SERVER", "WEIR_STORAGE_SERVER", "WEIR_FETCHER_SERVER"}
+	return []string{"WEIR_SERVER", "WEIR_STORAGE_SERVER", "WEIR_FETCHER_SERVER", "WEIR_PARSER_SERVER"}
 }
 
 // SetData places the stores of the parts in the data directory, unless they were

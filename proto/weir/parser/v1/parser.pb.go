@@ -86,6 +86,206 @@ func (LinkSource) EnumDescriptor() ([]byte, []int) {
 	return file_weir_parser_v1_parser_proto_rawDescGZIP(), []int{0}
 }
 
+// ListFieldsRequest names a crawl.
+type ListFieldsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the crawl.
+	CrawlId       string `protobuf:"bytes,1,opt,name=crawl_id,json=crawlId,proto3" json:"crawl_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListFieldsRequest) Reset() {
+	*x = ListFieldsRequest{}
+	mi := &file_weir_parser_v1_parser_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListFieldsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListFieldsRequest) ProtoMessage() {}
+
+func (x *ListFieldsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_parser_v1_parser_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListFieldsRequest.ProtoReflect.Descriptor instead.
+func (*ListFieldsRequest) Descriptor() ([]byte, []int) {
+	return file_weir_parser_v1_parser_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ListFieldsRequest) GetCrawlId() string {
+	if x != nil {
+		return x.CrawlId
+	}
+	return ""
+}
+
+// ListFieldsResponse has the fields of a crawl.
+type ListFieldsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The fields, by rule and name.
+	Fields        []*FieldState `protobuf:"bytes,1,rep,name=fields,proto3" json:"fields,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListFieldsResponse) Reset() {
+	*x = ListFieldsResponse{}
+	mi := &file_weir_parser_v1_parser_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListFieldsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListFieldsResponse) ProtoMessage() {}
+
+func (x *ListFieldsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_parser_v1_parser_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListFieldsResponse.ProtoReflect.Descriptor instead.
+func (*ListFieldsResponse) Descriptor() ([]byte, []int) {
+	return file_weir_parser_v1_parser_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ListFieldsResponse) GetFields() []*FieldState {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+// FieldState says how a field does.
+type FieldState struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the rule and of the field, one inside an object after the object's name
+	// and a point.
+	Rule  string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	Field string `protobuf:"bytes,2,opt,name=field,proto3" json:"field,omitempty"`
+	// How often it had a value, had nothing to make one of, and had something that did
+	// not fit.
+	Filled  uint64 `protobuf:"varint,3,opt,name=filled,proto3" json:"filled,omitempty"`
+	Empty   uint64 `protobuf:"varint,4,opt,name=empty,proto3" json:"empty,omitempty"`
+	Invalid uint64 `protobuf:"varint,5,opt,name=invalid,proto3" json:"invalid,omitempty"`
+	// The share of items in which it was filled, 0 to 1: over about the last 2000, and
+	// over about the last 100.
+	Past    float64 `protobuf:"fixed64,6,opt,name=past,proto3" json:"past,omitempty"`
+	Present float64 `protobuf:"fixed64,7,opt,name=present,proto3" json:"present,omitempty"`
+	// The present is far below the past: the site has changed, it seems.
+	Fallen        bool `protobuf:"varint,8,opt,name=fallen,proto3" json:"fallen,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FieldState) Reset() {
+	*x = FieldState{}
+	mi := &file_weir_parser_v1_parser_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FieldState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FieldState) ProtoMessage() {}
+
+func (x *FieldState) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_parser_v1_parser_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FieldState.ProtoReflect.Descriptor instead.
+func (*FieldState) Descriptor() ([]byte, []int) {
+	return file_weir_parser_v1_parser_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *FieldState) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *FieldState) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *FieldState) GetFilled() uint64 {
+	if x != nil {
+		return x.Filled
+	}
+	return 0
+}
+
+func (x *FieldState) GetEmpty() uint64 {
+	if x != nil {
+		return x.Empty
+	}
+	return 0
+}
+
+func (x *FieldState) GetInvalid() uint64 {
+	if x != nil {
+		return x.Invalid
+	}
+	return 0
+}
+
+func (x *FieldState) GetPast() float64 {
+	if x != nil {
+		return x.Past
+	}
+	return 0
+}
+
+func (x *FieldState) GetPresent() float64 {
+	if x != nil {
+		return x.Present
+	}
+	return 0
+}
+
+func (x *FieldState) GetFallen() bool {
+	if x != nil {
+		return x.Fallen
+	}
+	return false
+}
+
 // ParseRequest is a page and the rules for it.
 type ParseRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -108,7 +308,7 @@ type ParseRequest struct {
 
 func (x *ParseRequest) Reset() {
 	*x = ParseRequest{}
-	mi := &file_weir_parser_v1_parser_proto_msgTypes[0]
+	mi := &file_weir_parser_v1_parser_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -120,7 +320,7 @@ func (x *ParseRequest) String() string {
 func (*ParseRequest) ProtoMessage() {}
 
 func (x *ParseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_parser_v1_parser_proto_msgTypes[0]
+	mi := &file_weir_parser_v1_parser_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -133,7 +333,7 @@ func (x *ParseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParseRequest.ProtoReflect.Descriptor instead.
 func (*ParseRequest) Descriptor() ([]byte, []int) {
-	return file_weir_parser_v1_parser_proto_rawDescGZIP(), []int{0}
+	return file_weir_parser_v1_parser_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ParseRequest) GetUrl() string {
@@ -193,7 +393,7 @@ type ParseResponse struct {
 
 func (x *ParseResponse) Reset() {
 	*x = ParseResponse{}
-	mi := &file_weir_parser_v1_parser_proto_msgTypes[1]
+	mi := &file_weir_parser_v1_parser_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -205,7 +405,7 @@ func (x *ParseResponse) String() string {
 func (*ParseResponse) ProtoMessage() {}
 
 func (x *ParseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_parser_v1_parser_proto_msgTypes[1]
+	mi := &file_weir_parser_v1_parser_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -218,7 +418,7 @@ func (x *ParseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParseResponse.ProtoReflect.Descriptor instead.
 func (*ParseResponse) Descriptor() ([]byte, []int) {
-	return file_weir_parser_v1_parser_proto_rawDescGZIP(), []int{1}
+	return file_weir_parser_v1_parser_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ParseResponse) GetResult() *v1.ParseResult {
@@ -271,7 +471,7 @@ type FoundLink struct {
 
 func (x *FoundLink) Reset() {
 	*x = FoundLink{}
-	mi := &file_weir_parser_v1_parser_proto_msgTypes[2]
+	mi := &file_weir_parser_v1_parser_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -283,7 +483,7 @@ func (x *FoundLink) String() string {
 func (*FoundLink) ProtoMessage() {}
 
 func (x *FoundLink) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_parser_v1_parser_proto_msgTypes[2]
+	mi := &file_weir_parser_v1_parser_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -296,7 +496,7 @@ func (x *FoundLink) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FoundLink.ProtoReflect.Descriptor instead.
 func (*FoundLink) Descriptor() ([]byte, []int) {
-	return file_weir_parser_v1_parser_proto_rawDescGZIP(), []int{2}
+	return file_weir_parser_v1_parser_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *FoundLink) GetUrl() string {
@@ -366,7 +566,21 @@ var File_weir_parser_v1_parser_proto protoreflect.FileDescriptor
 
 const file_weir_parser_v1_parser_proto_rawDesc = "" +
 	"\n" +
-	"\x1bweir/parser/v1/parser.proto\x12\x0eweir.parser.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17weir/crawl/v1/bus.proto\x1a\x18weir/crawl/v1/spec.proto\"\xcc\x01\n" +
+	"\x1bweir/parser/v1/parser.proto\x12\x0eweir.parser.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17weir/crawl/v1/bus.proto\x1a\x18weir/crawl/v1/spec.proto\".\n" +
+	"\x11ListFieldsRequest\x12\x19\n" +
+	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\"H\n" +
+	"\x12ListFieldsResponse\x122\n" +
+	"\x06fields\x18\x01 \x03(\v2\x1a.weir.parser.v1.FieldStateR\x06fields\"\xc4\x01\n" +
+	"\n" +
+	"FieldState\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x14\n" +
+	"\x05field\x18\x02 \x01(\tR\x05field\x12\x16\n" +
+	"\x06filled\x18\x03 \x01(\x04R\x06filled\x12\x14\n" +
+	"\x05empty\x18\x04 \x01(\x04R\x05empty\x12\x18\n" +
+	"\ainvalid\x18\x05 \x01(\x04R\ainvalid\x12\x12\n" +
+	"\x04past\x18\x06 \x01(\x01R\x04past\x12\x18\n" +
+	"\apresent\x18\a \x01(\x01R\apresent\x12\x16\n" +
+	"\x06fallen\x18\b \x01(\bR\x06fallen\"\xcc\x01\n" +
 	"\fParseRequest\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12!\n" +
 	"\fcontent_type\x18\x02 \x01(\tR\vcontentType\x12\x12\n" +
@@ -394,9 +608,11 @@ const file_weir_parser_v1_parser_proto_rawDesc = "" +
 	"\x10LINK_SOURCE_LINK\x10\x01\x12\x17\n" +
 	"\x13LINK_SOURCE_REQUEST\x10\x02\x12\x15\n" +
 	"\x11LINK_SOURCE_MEDIA\x10\x03\x12\x16\n" +
-	"\x12LINK_SOURCE_ONWARD\x10\x042U\n" +
+	"\x12LINK_SOURCE_ONWARD\x10\x042\xaa\x01\n" +
 	"\rParserService\x12D\n" +
-	"\x05Parse\x12\x1c.weir.parser.v1.ParseRequest\x1a\x1d.weir.parser.v1.ParseResponseB9Z7github.com/weircrawl/weir/proto/weir/parser/v1;parserv1b\x06proto3"
+	"\x05Parse\x12\x1c.weir.parser.v1.ParseRequest\x1a\x1d.weir.parser.v1.ParseResponse\x12S\n" +
+	"\n" +
+	"ListFields\x12!.weir.parser.v1.ListFieldsRequest\x1a\".weir.parser.v1.ListFieldsResponseB9Z7github.com/weircrawl/weir/proto/weir/parser/v1;parserv1b\x06proto3"
 
 var (
 	file_weir_parser_v1_parser_proto_rawDescOnce sync.Once
@@ -411,33 +627,39 @@ func file_weir_parser_v1_parser_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_parser_v1_parser_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_weir_parser_v1_parser_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_weir_parser_v1_parser_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_weir_parser_v1_parser_proto_goTypes = []any{
 	(LinkSource)(0),             // 0: weir.parser.v1.LinkSource
-	(*ParseRequest)(nil),        // 1: weir.parser.v1.ParseRequest
-	(*ParseResponse)(nil),       // 2: weir.parser.v1.ParseResponse
-	(*FoundLink)(nil),           // 3: weir.parser.v1.FoundLink
-	(*v1.CrawlSpec)(nil),        // 4: weir.crawl.v1.CrawlSpec
-	(*v1.Header)(nil),           // 5: weir.crawl.v1.Header
-	(*v1.ParseResult)(nil),      // 6: weir.crawl.v1.ParseResult
-	(*durationpb.Duration)(nil), // 7: google.protobuf.Duration
-	(v1.LinkKind)(0),            // 8: weir.crawl.v1.LinkKind
+	(*ListFieldsRequest)(nil),   // 1: weir.parser.v1.ListFieldsRequest
+	(*ListFieldsResponse)(nil),  // 2: weir.parser.v1.ListFieldsResponse
+	(*FieldState)(nil),          // 3: weir.parser.v1.FieldState
+	(*ParseRequest)(nil),        // 4: weir.parser.v1.ParseRequest
+	(*ParseResponse)(nil),       // 5: weir.parser.v1.ParseResponse
+	(*FoundLink)(nil),           // 6: weir.parser.v1.FoundLink
+	(*v1.CrawlSpec)(nil),        // 7: weir.crawl.v1.CrawlSpec
+	(*v1.Header)(nil),           // 8: weir.crawl.v1.Header
+	(*v1.ParseResult)(nil),      // 9: weir.crawl.v1.ParseResult
+	(*durationpb.Duration)(nil), // 10: google.protobuf.Duration
+	(v1.LinkKind)(0),            // 11: weir.crawl.v1.LinkKind
 }
 var file_weir_parser_v1_parser_proto_depIdxs = []int32{
-	4, // 0: weir.parser.v1.ParseRequest.spec:type_name -> weir.crawl.v1.CrawlSpec
-	5, // 1: weir.parser.v1.ParseRequest.headers:type_name -> weir.crawl.v1.Header
-	6, // 2: weir.parser.v1.ParseResponse.result:type_name -> weir.crawl.v1.ParseResult
-	3, // 3: weir.parser.v1.ParseResponse.links:type_name -> weir.parser.v1.FoundLink
-	7, // 4: weir.parser.v1.ParseResponse.duration:type_name -> google.protobuf.Duration
-	8, // 5: weir.parser.v1.FoundLink.kind:type_name -> weir.crawl.v1.LinkKind
-	0, // 6: weir.parser.v1.FoundLink.source:type_name -> weir.parser.v1.LinkSource
-	1, // 7: weir.parser.v1.ParserService.Parse:input_type -> weir.parser.v1.ParseRequest
-	2, // 8: weir.parser.v1.ParserService.Parse:output_type -> weir.parser.v1.ParseResponse
-	8, // [8:9] is the sub-list for method output_type
-	7, // [7:8] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	3,  // 0: weir.parser.v1.ListFieldsResponse.fields:type_name -> weir.parser.v1.FieldState
+	7,  // 1: weir.parser.v1.ParseRequest.spec:type_name -> weir.crawl.v1.CrawlSpec
+	8,  // 2: weir.parser.v1.ParseRequest.headers:type_name -> weir.crawl.v1.Header
+	9,  // 3: weir.parser.v1.ParseResponse.result:type_name -> weir.crawl.v1.ParseResult
+	6,  // 4: weir.parser.v1.ParseResponse.links:type_name -> weir.parser.v1.FoundLink
+	10, // 5: weir.parser.v1.ParseResponse.duration:type_name -> google.protobuf.Duration
+	11, // 6: weir.parser.v1.FoundLink.kind:type_name -> weir.crawl.v1.LinkKind
+	0,  // 7: weir.parser.v1.FoundLink.source:type_name -> weir.parser.v1.LinkSource
+	4,  // 8: weir.parser.v1.ParserService.Parse:input_type -> weir.parser.v1.ParseRequest
+	1,  // 9: weir.parser.v1.ParserService.ListFields:input_type -> weir.parser.v1.ListFieldsRequest
+	5,  // 10: weir.parser.v1.ParserService.Parse:output_type -> weir.parser.v1.ParseResponse
+	2,  // 11: weir.parser.v1.ParserService.ListFields:output_type -> weir.parser.v1.ListFieldsResponse
+	10, // [10:12] is the sub-list for method output_type
+	8,  // [8:10] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_weir_parser_v1_parser_proto_init() }
@@ -451,7 +673,7 @@ func file_weir_parser_v1_parser_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_parser_v1_parser_proto_rawDesc), len(file_weir_parser_v1_parser_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   3,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

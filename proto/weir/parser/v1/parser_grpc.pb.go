@@ -21,7 +21,8 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ParserService_Parse_FullMethodName = "/weir.parser.v1.ParserService/Parse"
+	ParserService_Parse_FullMethodName      = "/weir.parser.v1.ParserService/Parse"
+	ParserService_ListFields_FullMethodName = "/weir.parser.v1.ParserService/ListFields"
 )
 
 // ParserServiceClient is the client API for ParserService service.
@@ -33,6 +34,10 @@ type ParserServiceClient interface {
 	// Parse reads one page under a spec: charset, links, items. INVALID_ARGUMENT
 	// names the field of the spec that is wrong.
 	Parse(ctx context.Context, in *ParseRequest, opts ...grpc.CallOption) (*ParseResponse, error)
+	// ListFields tells how often the fields of a crawl's rules are filled, on the pages
+	// that this parser has read since it started. Of several parsers each has read a part
+	// of the pages, taken at random.
+	ListFields(ctx context.Context, in *ListFieldsRequest, opts ...grpc.CallOption) (*ListFieldsResponse, error)
 }
 
 type parserServiceClient struct {
@@ -53,6 +58,16 @@ func (c *parserServiceClient) Parse(ctx context.Context, in *ParseRequest, opts 
 	return out, nil
 }
 
+func (c *parserServiceClient) ListFields(ctx context.Context, in *ListFieldsRequest, opts ...grpc.CallOption) (*ListFieldsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListFieldsResponse)
+	err := c.cc.Invoke(ctx, ParserService_ListFields_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ParserServiceServer is the server API for ParserService service.
 // All implementations must embed UnimplementedParserServiceServer
 // for forward compatibility.
@@ -62,6 +77,10 @@ type ParserServiceServer interface {
 	// Parse reads one page under a spec: charset, links, items. INVALID_ARGUMENT
 	// names the field of the spec that is wrong.
 	Parse(context.Context, *ParseRequest) (*ParseResponse, error)
+	// ListFields tells how often the fields of a crawl's rules are filled, on the pages
+	// that this parser has read since it started. Of several parsers each has read a part
+	// of the pages, taken at random.
+	ListFields(context.Context, *ListFieldsRequest) (*ListFieldsResponse, error)
 	mustEmbedUnimplementedParserServiceServer()
 }
 
@@ -74,6 +93,9 @@ type UnimplementedParserServiceServer struct{}
 
 func (UnimplementedParserServiceServer) Parse(context.Context, *ParseRequest) (*ParseResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Parse not implemented")
+}
+func (UnimplementedParserServiceServer) ListFields(context.Context, *ListFieldsRequest) (*ListFieldsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListFields not implemented")
 }
 func (UnimplementedParserServiceServer) mustEmbedUnimplementedParserServiceServer() {}
 func (UnimplementedParserServiceServer) testEmbeddedByValue()                       {}
@@ -114,6 +136,24 @@ func _ParserService_Parse_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ParserService_ListFields_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListFieldsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ParserServiceServer).ListFields(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ParserService_ListFields_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ParserServiceServer).ListFields(ctx, req.(*ListFieldsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ParserService_ServiceDesc is the grpc.ServiceDesc for ParserService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -124,6 +164,10 @@ var ParserService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Parse",
 			Handler:    _ParserService_Parse_Handler,
+		},
+		{
+			MethodName: "ListFields",
+			Handler:    _ParserService_ListFields_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

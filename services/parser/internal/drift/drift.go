@@ -5,7 +5,12 @@
 // one that is its present, and knows no time: it counts in items.
 package drift
 
-import "sync"
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"sync"
+)
 
 const (
 	// slow and quick are the weights of a new item in the averages: about the last
@@ -32,8 +37,14 @@ type Field struct {
 	Rule, Name string
 }
 
+// Counts are how often a field had a value, had nothing to make one of, and had
+// something that did not fit.
+type Counts struct{ Filled, Empty, Invalid uint64 }
+
 // State is what is known of a field.
 type State struct {
+	// Counts of all items.
+	Counts
 	// Past and Present are the shares of items in which it was filled, 0 to 1.
 	Past, Present float64
 	// Fallen says that the present is far below the past.
@@ -48,9 +59,9 @@ type Watch struct {
 	fallen int
 }
 
-// Add counts items in which a field was or was not filled. It returns its state, and
-// whether Fallen has changed.
-func (w *Watch) Add(f Field, filled, missing int) (s State, changed bool) {
+// Add counts items of a page. It returns the state of the field, and whether Fallen has
+// changed.
+func (w *Watch) Add(f Field, n Counts) (s State, changed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	st := w.fields[f]
@@ -62,8 +73,9 @@ func (w *Watch) Add(f Field, filled, missing int) (s State, changed bool) {
 		st = &State{}
 		w.fields[f] = st
 	}
-	st.add(1, filled)
-	st.add(0, missing)
+	st.Filled, st.Empty, st.Invalid = st.Filled+n.Filled, st.Empty+n.Empty, st.Invalid+n.Invalid
+	st.add(1, n.Filled)
+	st.add(0, n.Empty+n.Invalid)
 	before := st.Fallen
 	switch {
 	case st.seen < enough:
@@ -82,6 +94,24 @@ func (w *Watch) Add(f Field, filled, missing int) (s State, changed bool) {
 	return *st, st.Fallen != before
 }
 
+// List returns the fields of a crawl by rule and name, and their states.
+func (w *Watch) List(crawl string) ([]Field, []State) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var fields []Field
+	for f := range w.fields {
+		if f.Crawl == crawl {
+			fields = append(fields, f)
+		}
+	}
+	slices.SortFunc(fields, func(a, b Field) int { return cmp.Or(strings.Compare(a.Rule, b.Rule), strings.Compare(a.Name, b.Name)) })
+	states := make([]State, len(fields))
+	for i, f := range fields {
+		states[i] = *w.fields[f]
+	}
+	return fields, states
+}
+
 // Fallen returns how many fields are far below their past.
 func (w *Watch) Fallen() int {
 	w.mu.Lock()
@@ -91,7 +121,7 @@ func (w *Watch) Fallen() int {
 
 // add counts n items that are alike, one of a page with thousands as little as one
 // of a page with ten.
-func (s *State) add(v float64, n int) {
+func (s *State) add(v float64, n uint64) {
 	for range min(n, 20) {
 		s.seen++
 		// The first items are averaged plainly, so that neither average begins at 0.

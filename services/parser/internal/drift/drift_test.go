@@ -15,7 +15,7 @@ func run(w *Watch, f Field, n, k int) (s State, changes int) {
 			filled = 1
 		}
 		var changed bool
-		if s, changed = w.Add(f, filled, 1-filled); changed {
+		if s, changed = w.Add(f, Counts{Filled: uint64(filled), Empty: uint64(1 - filled)}); changed {
 			changes++
 		}
 	}
@@ -58,6 +58,25 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+func TestList(t *testing.T) {
+	t.Parallel()
+	var w Watch
+	w.Add(Field{"c", "r", "b"}, Counts{Filled: 1, Empty: 2, Invalid: 3})
+	w.Add(Field{"c", "r", "b"}, Counts{Filled: 1})
+	w.Add(Field{"c", "r", "a"}, Counts{Empty: 1})
+	w.Add(Field{"d", "r", "a"}, Counts{Filled: 1})
+	fields, states := w.List("c")
+	if len(fields) != 2 || fields[0].Name != "a" || fields[1].Name != "b" {
+		t.Fatalf("fields %v", fields)
+	}
+	if got := states[1].Counts; got != (Counts{2, 2, 3}) {
+		t.Errorf("counts %+v", got)
+	}
+	if fields, _ := w.List("x"); len(fields) != 0 {
+		t.Errorf("another crawl has %v", fields)
+	}
+}
+
 // TestWatchIsBounded: fields beyond the bound are watched, others forgotten.
 func TestWatchIsBounded(t *testing.T) {
 	t.Parallel()
@@ -66,7 +85,7 @@ func TestWatchIsBounded(t *testing.T) {
 	for g := range 4 {
 		wg.Go(func() {
 			for i := range maxFields / 2 {
-				w.Add(Field{"c", fmt.Sprint(g), fmt.Sprint(i)}, 1, 0)
+				w.Add(Field{"c", fmt.Sprint(g), fmt.Sprint(i)}, Counts{Filled: 1})
 			}
 		})
 	}
