@@ -69,12 +69,24 @@ func Task(pool string, t *crawlv1.FetchTask) Message {
 
 // Page makes the message for the parsers.
 func Page(p *crawlv1.Page) Message {
-	return message(subjectPage+p.GetRef().GetCrawlId(), "page", p.GetRef(), p)
+	m := message(subjectPage+p.GetRef().GetCrawlId(), "page", p.GetRef(), p)
+	return m.again(p.GetReparse(), p.GetRef())
 }
 
 // Record makes the message for storage.
 func Record(r *crawlv1.Record) Message {
-	return message(subjectRecord+r.GetRef().GetCrawlId(), "record", r.GetRef(), r)
+	m := message(subjectRecord+r.GetRef().GetCrawlId(), "record", r.GetRef(), r)
+	return m.again(r.GetReparse(), r.GetRef())
+}
+
+// again makes what is read again another message than the visit's own, and than one
+// that is read by another revision. The visit's lease is long over.
+func (m Message) again(reparse bool, ref *crawlv1.TaskRef) Message {
+	if reparse {
+		m.ID += "-again" + strconv.FormatUint(ref.GetRevision(), 10)
+		m.Lease = 0
+	}
+	return m
 }
 
 // Result makes the message for the scheduler that owns the URL's partition.

@@ -76,5 +76,15 @@ func (s *Service) record(ctx context.Context, specs specs, p *crawlv1.Page) (*cr
 			return nil, err
 		}
 	}
+	if p.GetReparse() {
+		return again(p, o.result), nil
+	}
 	return &crawlv1.Record{Ref: p.GetRef(), Fetch: p.GetFetch(), Body: p.GetBody(), Parsed: o.result}, nil
+}
+
+// again is the record of a page that storage has and wants read by a new revision: its
+// items and its facts, and nothing for the archive or the frontier.
+func again(p *crawlv1.Page, r *crawlv1.ParseResult) *crawlv1.Record {
+	r.Outlinks, r.RejectedLinks, r.RefreshUrl, r.WantsRender = nil, nil, "", false
+	return &crawlv1.Record{Ref: p.GetRef(), Fetch: p.GetFetch(), Parsed: r, Reparse: true}
 }

@@ -204,28 +204,7 @@ func (s *Service) widen(ctx context.Context, e *entry, raw []string) (*entry, er
 	if err != nil || wider == e {
 		return e, err
 	}
-	err = s.read(ctx, func(l *loop, _ time.Time) error { return l.homeHere(e) })
-	if err != nil {
-		return nil, err
-	}
-	if err := s.deps.Bus.PutCrawl(ctx, wider.meta); err != nil {
-		return nil, err
-	}
-	err = s.do(ctx, func(l *loop, now time.Time) error {
-		if err := l.homeHere(e); err != nil {
-			return err
-		}
-		c, _, _ := l.f.Crawl(e.no)
-		core, err := wider.core(l.partitions, c.State)
-		if err != nil {
-			return err
-		}
-		l.f.PutCrawl(now, core)
-		l.touched = append(l.touched, e.no)
-		s.crawls.put(wider)
-		return nil
-	})
-	return wider, err
+	return wider, s.revise(ctx, e, wider)
 }
 
 // WatchCrawl implements schedulerv1.CrawlServiceServer.

@@ -68,6 +68,28 @@ func (a *app) getenv(name string) string {
 	return ""
 }
 
+func (a *app) updateCmd() *cobra.Command {
+	var sets []string
+	cmd := a.clientCmd("update CRAWL SPEC.yaml", "Give a crawl another spec", exact("a CRAWL (id or name)", "a SPEC.yaml"), func(ctx context.Context, c *client.Client, args []string) error {
+		s, err := readSpec(args[1:], sets)
+		if err != nil {
+			return err
+		}
+		a.warn(s)
+		resp, err := c.Crawls.UpdateCrawl(ctx, &schedulerv1.UpdateCrawlRequest{Crawl: args[0], Spec: s})
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(a.Stdout, "%s has revision %d\n", resp.GetCrawl().GetSpec().GetName(), resp.GetCrawl().GetRevision())
+		return err
+	})
+	cmd.Long = `Give a crawl another spec, as its next revision: what is visited from now on is fetched,
+parsed and paced by it. Its name and seeds stay (weir add gives it more), and canonical and
+order cannot change. Pages that are stored are read again by it with weir reparse.`
+	cmd.Flags().StringArrayVar(&sets, "set", nil, "override a field of the spec: path=value; may be repeated")
+	return cmd
+}
+
 func (a *app) submitCmd() *cobra.Command {
 	var (
 		sets  []string

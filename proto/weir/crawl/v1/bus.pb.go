@@ -1086,7 +1086,10 @@ type Page struct {
 	// The body.
 	Body *Body `protobuf:"bytes,3,opt,name=body,proto3" json:"body,omitempty"`
 	// What else the fetch made.
-	Attachments   []*Attachment `protobuf:"bytes,4,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	Attachments []*Attachment `protobuf:"bytes,4,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	// The page is in storage, which wants its items anew: nothing was fetched, and nothing
+	// is for the frontier.
+	Reparse       bool `protobuf:"varint,5,opt,name=reparse,proto3" json:"reparse,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1147,6 +1150,13 @@ func (x *Page) GetAttachments() []*Attachment {
 		return x.Attachments
 	}
 	return nil
+}
+
+func (x *Page) GetReparse() bool {
+	if x != nil {
+		return x.Reparse
+	}
+	return false
 }
 
 // Outlink is a URL found in a page, canonical and in scope.
@@ -1803,7 +1813,9 @@ type Record struct {
 	// What the parser found; absent when nothing was parsed.
 	Parsed *ParseResult `protobuf:"bytes,4,opt,name=parsed,proto3" json:"parsed,omitempty"`
 	// What else the fetch made.
-	Attachments   []*Attachment `protobuf:"bytes,5,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	Attachments []*Attachment `protobuf:"bytes,5,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	// See Page: only parsed counts.
+	Reparse       bool `protobuf:"varint,6,opt,name=reparse,proto3" json:"reparse,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1871,6 +1883,13 @@ func (x *Record) GetAttachments() []*Attachment {
 		return x.Attachments
 	}
 	return nil
+}
+
+func (x *Record) GetReparse() bool {
+	if x != nil {
+		return x.Reparse
+	}
+	return false
 }
 
 // Result closes the ring: what the frontier must know of an attempt, published
@@ -2616,12 +2635,13 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\x04size\x18\x03 \x01(\x04R\x04size\x12\x16\n" +
 	"\x06sha256\x18\x04 \x01(\fR\x06sha256\x12\x14\n" +
 	"\x05crc32\x18\x05 \x01(\aR\x05crc32B\x06\n" +
-	"\x04data\"\xc8\x01\n" +
+	"\x04data\"\xe2\x01\n" +
 	"\x04Page\x12(\n" +
 	"\x03ref\x18\x01 \x01(\v2\x16.weir.crawl.v1.TaskRefR\x03ref\x120\n" +
 	"\x05fetch\x18\x02 \x01(\v2\x1a.weir.crawl.v1.FetchResultR\x05fetch\x12'\n" +
 	"\x04body\x18\x03 \x01(\v2\x13.weir.crawl.v1.BodyR\x04body\x12;\n" +
-	"\vattachments\x18\x04 \x03(\v2\x19.weir.crawl.v1.AttachmentR\vattachments\"c\n" +
+	"\vattachments\x18\x04 \x03(\v2\x19.weir.crawl.v1.AttachmentR\vattachments\x12\x18\n" +
+	"\areparse\x18\x05 \x01(\bR\areparse\"c\n" +
 	"\aOutlink\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12\x14\n" +
 	"\x05depth\x18\x02 \x01(\rR\x05depth\x12\x1a\n" +
@@ -2672,13 +2692,14 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x16\n" +
 	"\x06filled\x18\x02 \x01(\rR\x06filled\x12\x14\n" +
 	"\x05empty\x18\x03 \x01(\rR\x05empty\x12\x18\n" +
-	"\ainvalid\x18\x04 \x01(\rR\ainvalid\"\xfe\x01\n" +
+	"\ainvalid\x18\x04 \x01(\rR\ainvalid\"\x98\x02\n" +
 	"\x06Record\x12(\n" +
 	"\x03ref\x18\x01 \x01(\v2\x16.weir.crawl.v1.TaskRefR\x03ref\x120\n" +
 	"\x05fetch\x18\x02 \x01(\v2\x1a.weir.crawl.v1.FetchResultR\x05fetch\x12'\n" +
 	"\x04body\x18\x03 \x01(\v2\x13.weir.crawl.v1.BodyR\x04body\x122\n" +
 	"\x06parsed\x18\x04 \x01(\v2\x1a.weir.crawl.v1.ParseResultR\x06parsed\x12;\n" +
-	"\vattachments\x18\x05 \x03(\v2\x19.weir.crawl.v1.AttachmentR\vattachments\"\xec\a\n" +
+	"\vattachments\x18\x05 \x03(\v2\x19.weir.crawl.v1.AttachmentR\vattachments\x12\x18\n" +
+	"\areparse\x18\x06 \x01(\bR\areparse\"\xec\a\n" +
 	"\x06Result\x12(\n" +
 	"\x03ref\x18\x01 \x01(\v2\x16.weir.crawl.v1.TaskRefR\x03ref\x125\n" +
 	"\bended_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x125\n" +

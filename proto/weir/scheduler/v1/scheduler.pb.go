@@ -685,6 +685,117 @@ func (x *CloseCrawlResponse) GetCrawl() *v1.Crawl {
 	return nil
 }
 
+// UpdateCrawlRequest names a crawl and its new spec.
+type UpdateCrawlRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id or name.
+	Crawl string `protobuf:"bytes,1,opt,name=crawl,proto3" json:"crawl,omitempty"`
+	// The whole spec, but for name and seeds, which stay as they are.
+	Spec *v1.CrawlSpec `protobuf:"bytes,2,opt,name=spec,proto3" json:"spec,omitempty"`
+	// Only if the crawl has this revision; FAILED_PRECONDITION otherwise. 0: whatever it
+	// has.
+	Revision      uint64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateCrawlRequest) Reset() {
+	*x = UpdateCrawlRequest{}
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateCrawlRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateCrawlRequest) ProtoMessage() {}
+
+func (x *UpdateCrawlRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateCrawlRequest.ProtoReflect.Descriptor instead.
+func (*UpdateCrawlRequest) Descriptor() ([]byte, []int) {
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *UpdateCrawlRequest) GetCrawl() string {
+	if x != nil {
+		return x.Crawl
+	}
+	return ""
+}
+
+func (x *UpdateCrawlRequest) GetSpec() *v1.CrawlSpec {
+	if x != nil {
+		return x.Spec
+	}
+	return nil
+}
+
+func (x *UpdateCrawlRequest) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+// UpdateCrawlResponse has the crawl after the change.
+type UpdateCrawlResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The crawl.
+	Crawl         *v1.Crawl `protobuf:"bytes,1,opt,name=crawl,proto3" json:"crawl,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateCrawlResponse) Reset() {
+	*x = UpdateCrawlResponse{}
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateCrawlResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateCrawlResponse) ProtoMessage() {}
+
+func (x *UpdateCrawlResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateCrawlResponse.ProtoReflect.Descriptor instead.
+func (*UpdateCrawlResponse) Descriptor() ([]byte, []int) {
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *UpdateCrawlResponse) GetCrawl() *v1.Crawl {
+	if x != nil {
+		return x.Crawl
+	}
+	return nil
+}
+
 // CancelCrawlRequest names a crawl.
 type CancelCrawlRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -696,7 +807,7 @@ type CancelCrawlRequest struct {
 
 func (x *CancelCrawlRequest) Reset() {
 	*x = CancelCrawlRequest{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[12]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -708,7 +819,7 @@ func (x *CancelCrawlRequest) String() string {
 func (*CancelCrawlRequest) ProtoMessage() {}
 
 func (x *CancelCrawlRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[12]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -721,7 +832,7 @@ func (x *CancelCrawlRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelCrawlRequest.ProtoReflect.Descriptor instead.
 func (*CancelCrawlRequest) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{12}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CancelCrawlRequest) GetCrawl() string {
@@ -742,7 +853,7 @@ type CancelCrawlResponse struct {
 
 func (x *CancelCrawlResponse) Reset() {
 	*x = CancelCrawlResponse{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[13]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -754,7 +865,7 @@ func (x *CancelCrawlResponse) String() string {
 func (*CancelCrawlResponse) ProtoMessage() {}
 
 func (x *CancelCrawlResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[13]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -767,7 +878,7 @@ func (x *CancelCrawlResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelCrawlResponse.ProtoReflect.Descriptor instead.
 func (*CancelCrawlResponse) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{13}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CancelCrawlResponse) GetCrawl() *v1.Crawl {
@@ -792,7 +903,7 @@ type AddURLsRequest struct {
 
 func (x *AddURLsRequest) Reset() {
 	*x = AddURLsRequest{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[14]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -804,7 +915,7 @@ func (x *AddURLsRequest) String() string {
 func (*AddURLsRequest) ProtoMessage() {}
 
 func (x *AddURLsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[14]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -817,7 +928,7 @@ func (x *AddURLsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddURLsRequest.ProtoReflect.Descriptor instead.
 func (*AddURLsRequest) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{14}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AddURLsRequest) GetCrawl() string {
@@ -856,7 +967,7 @@ type SeedURL struct {
 
 func (x *SeedURL) Reset() {
 	*x = SeedURL{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[15]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -868,7 +979,7 @@ func (x *SeedURL) String() string {
 func (*SeedURL) ProtoMessage() {}
 
 func (x *SeedURL) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[15]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -881,7 +992,7 @@ func (x *SeedURL) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SeedURL.ProtoReflect.Descriptor instead.
 func (*SeedURL) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{15}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SeedURL) GetUrl() string {
@@ -922,7 +1033,7 @@ type AddURLsResponse struct {
 
 func (x *AddURLsResponse) Reset() {
 	*x = AddURLsResponse{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[16]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -934,7 +1045,7 @@ func (x *AddURLsResponse) String() string {
 func (*AddURLsResponse) ProtoMessage() {}
 
 func (x *AddURLsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[16]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -947,7 +1058,7 @@ func (x *AddURLsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddURLsResponse.ProtoReflect.Descriptor instead.
 func (*AddURLsResponse) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{16}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AddURLsResponse) GetBatches() uint64 {
@@ -991,7 +1102,7 @@ type RefusedURL struct {
 
 func (x *RefusedURL) Reset() {
 	*x = RefusedURL{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[17]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1003,7 +1114,7 @@ func (x *RefusedURL) String() string {
 func (*RefusedURL) ProtoMessage() {}
 
 func (x *RefusedURL) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[17]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1016,7 +1127,7 @@ func (x *RefusedURL) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusedURL.ProtoReflect.Descriptor instead.
 func (*RefusedURL) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{17}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RefusedURL) GetUrl() string {
@@ -1046,7 +1157,7 @@ type WatchCrawlRequest struct {
 
 func (x *WatchCrawlRequest) Reset() {
 	*x = WatchCrawlRequest{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[18]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1058,7 +1169,7 @@ func (x *WatchCrawlRequest) String() string {
 func (*WatchCrawlRequest) ProtoMessage() {}
 
 func (x *WatchCrawlRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[18]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1071,7 +1182,7 @@ func (x *WatchCrawlRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchCrawlRequest.ProtoReflect.Descriptor instead.
 func (*WatchCrawlRequest) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{18}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *WatchCrawlRequest) GetCrawl() string {
@@ -1101,7 +1212,7 @@ type WatchCrawlResponse struct {
 
 func (x *WatchCrawlResponse) Reset() {
 	*x = WatchCrawlResponse{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[19]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1113,7 +1224,7 @@ func (x *WatchCrawlResponse) String() string {
 func (*WatchCrawlResponse) ProtoMessage() {}
 
 func (x *WatchCrawlResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[19]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1126,7 +1237,7 @@ func (x *WatchCrawlResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchCrawlResponse.ProtoReflect.Descriptor instead.
 func (*WatchCrawlResponse) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{19}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *WatchCrawlResponse) GetCrawl() *v1.Crawl {
@@ -1158,7 +1269,7 @@ type HostActivity struct {
 
 func (x *HostActivity) Reset() {
 	*x = HostActivity{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[20]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1170,7 +1281,7 @@ func (x *HostActivity) String() string {
 func (*HostActivity) ProtoMessage() {}
 
 func (x *HostActivity) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[20]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1183,7 +1294,7 @@ func (x *HostActivity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostActivity.ProtoReflect.Descriptor instead.
 func (*HostActivity) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{20}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *HostActivity) GetHost() string {
@@ -1220,7 +1331,7 @@ type WaitCrawlRequest struct {
 
 func (x *WaitCrawlRequest) Reset() {
 	*x = WaitCrawlRequest{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[21]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1232,7 +1343,7 @@ func (x *WaitCrawlRequest) String() string {
 func (*WaitCrawlRequest) ProtoMessage() {}
 
 func (x *WaitCrawlRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[21]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1245,7 +1356,7 @@ func (x *WaitCrawlRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitCrawlRequest.ProtoReflect.Descriptor instead.
 func (*WaitCrawlRequest) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{21}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *WaitCrawlRequest) GetCrawl() string {
@@ -1275,7 +1386,7 @@ type WaitCrawlResponse struct {
 
 func (x *WaitCrawlResponse) Reset() {
 	*x = WaitCrawlResponse{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[22]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1287,7 +1398,7 @@ func (x *WaitCrawlResponse) String() string {
 func (*WaitCrawlResponse) ProtoMessage() {}
 
 func (x *WaitCrawlResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[22]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1300,7 +1411,7 @@ func (x *WaitCrawlResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitCrawlResponse.ProtoReflect.Descriptor instead.
 func (*WaitCrawlResponse) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{22}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *WaitCrawlResponse) GetCrawl() *v1.Crawl {
@@ -1330,7 +1441,7 @@ type ExplainURLRequest struct {
 
 func (x *ExplainURLRequest) Reset() {
 	*x = ExplainURLRequest{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[23]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1342,7 +1453,7 @@ func (x *ExplainURLRequest) String() string {
 func (*ExplainURLRequest) ProtoMessage() {}
 
 func (x *ExplainURLRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[23]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1355,7 +1466,7 @@ func (x *ExplainURLRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainURLRequest.ProtoReflect.Descriptor instead.
 func (*ExplainURLRequest) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{23}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ExplainURLRequest) GetCrawl() string {
@@ -1420,7 +1531,7 @@ type ExplainURLResponse struct {
 
 func (x *ExplainURLResponse) Reset() {
 	*x = ExplainURLResponse{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[24]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1432,7 +1543,7 @@ func (x *ExplainURLResponse) String() string {
 func (*ExplainURLResponse) ProtoMessage() {}
 
 func (x *ExplainURLResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[24]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1445,7 +1556,7 @@ func (x *ExplainURLResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainURLResponse.ProtoReflect.Descriptor instead.
 func (*ExplainURLResponse) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{24}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ExplainURLResponse) GetCanonicalUrl() string {
@@ -1599,7 +1710,7 @@ type DeleteCrawlRequest struct {
 
 func (x *DeleteCrawlRequest) Reset() {
 	*x = DeleteCrawlRequest{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[25]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1611,7 +1722,7 @@ func (x *DeleteCrawlRequest) String() string {
 func (*DeleteCrawlRequest) ProtoMessage() {}
 
 func (x *DeleteCrawlRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[25]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1624,7 +1735,7 @@ func (x *DeleteCrawlRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteCrawlRequest.ProtoReflect.Descriptor instead.
 func (*DeleteCrawlRequest) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{25}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DeleteCrawlRequest) GetCrawl() string {
@@ -1643,7 +1754,7 @@ type DeleteCrawlResponse struct {
 
 func (x *DeleteCrawlResponse) Reset() {
 	*x = DeleteCrawlResponse{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[26]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1655,7 +1766,7 @@ func (x *DeleteCrawlResponse) String() string {
 func (*DeleteCrawlResponse) ProtoMessage() {}
 
 func (x *DeleteCrawlResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[26]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1668,7 +1779,7 @@ func (x *DeleteCrawlResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteCrawlResponse.ProtoReflect.Descriptor instead.
 func (*DeleteCrawlResponse) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{26}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{28}
 }
 
 // ListURLsRequest asks for a page of a crawl's URLs.
@@ -1694,7 +1805,7 @@ type ListURLsRequest struct {
 
 func (x *ListURLsRequest) Reset() {
 	*x = ListURLsRequest{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[27]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1706,7 +1817,7 @@ func (x *ListURLsRequest) String() string {
 func (*ListURLsRequest) ProtoMessage() {}
 
 func (x *ListURLsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[27]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1719,7 +1830,7 @@ func (x *ListURLsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListURLsRequest.ProtoReflect.Descriptor instead.
 func (*ListURLsRequest) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{27}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListURLsRequest) GetCrawl() string {
@@ -1777,7 +1888,7 @@ type ListURLsResponse struct {
 
 func (x *ListURLsResponse) Reset() {
 	*x = ListURLsResponse{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[28]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1789,7 +1900,7 @@ func (x *ListURLsResponse) String() string {
 func (*ListURLsResponse) ProtoMessage() {}
 
 func (x *ListURLsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[28]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1802,7 +1913,7 @@ func (x *ListURLsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListURLsResponse.ProtoReflect.Descriptor instead.
 func (*ListURLsResponse) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{28}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListURLsResponse) GetUrls() []*URLInfo {
@@ -1849,7 +1960,7 @@ type URLInfo struct {
 
 func (x *URLInfo) Reset() {
 	*x = URLInfo{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[29]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1861,7 +1972,7 @@ func (x *URLInfo) String() string {
 func (*URLInfo) ProtoMessage() {}
 
 func (x *URLInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[29]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1874,7 +1985,7 @@ func (x *URLInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use URLInfo.ProtoReflect.Descriptor instead.
 func (*URLInfo) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{29}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *URLInfo) GetUrl() string {
@@ -1971,7 +2082,7 @@ type ListHostsRequest struct {
 
 func (x *ListHostsRequest) Reset() {
 	*x = ListHostsRequest{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[30]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1983,7 +2094,7 @@ func (x *ListHostsRequest) String() string {
 func (*ListHostsRequest) ProtoMessage() {}
 
 func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[30]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1996,7 +2107,7 @@ func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsRequest.ProtoReflect.Descriptor instead.
 func (*ListHostsRequest) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{30}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListHostsRequest) GetCrawl() string {
@@ -2040,7 +2151,7 @@ type ListHostsResponse struct {
 
 func (x *ListHostsResponse) Reset() {
 	*x = ListHostsResponse{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[31]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2052,7 +2163,7 @@ func (x *ListHostsResponse) String() string {
 func (*ListHostsResponse) ProtoMessage() {}
 
 func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[31]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2065,7 +2176,7 @@ func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsResponse.ProtoReflect.Descriptor instead.
 func (*ListHostsResponse) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{31}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListHostsResponse) GetHosts() []*HostInfo {
@@ -2121,7 +2232,7 @@ type HostInfo struct {
 
 func (x *HostInfo) Reset() {
 	*x = HostInfo{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[32]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2133,7 +2244,7 @@ func (x *HostInfo) String() string {
 func (*HostInfo) ProtoMessage() {}
 
 func (x *HostInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[32]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2146,7 +2257,7 @@ func (x *HostInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostInfo.ProtoReflect.Descriptor instead.
 func (*HostInfo) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{32}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *HostInfo) GetHost() string {
@@ -2281,7 +2392,7 @@ type HostPolicy struct {
 
 func (x *HostPolicy) Reset() {
 	*x = HostPolicy{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[33]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2293,7 +2404,7 @@ func (x *HostPolicy) String() string {
 func (*HostPolicy) ProtoMessage() {}
 
 func (x *HostPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[33]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2306,7 +2417,7 @@ func (x *HostPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPolicy.ProtoReflect.Descriptor instead.
 func (*HostPolicy) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{33}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *HostPolicy) GetDelay() *durationpb.Duration {
@@ -2355,7 +2466,7 @@ type GetHostRequest struct {
 
 func (x *GetHostRequest) Reset() {
 	*x = GetHostRequest{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[34]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2367,7 +2478,7 @@ func (x *GetHostRequest) String() string {
 func (*GetHostRequest) ProtoMessage() {}
 
 func (x *GetHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[34]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2380,7 +2491,7 @@ func (x *GetHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHostRequest.ProtoReflect.Descriptor instead.
 func (*GetHostRequest) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{34}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GetHostRequest) GetHost() string {
@@ -2401,7 +2512,7 @@ type GetHostResponse struct {
 
 func (x *GetHostResponse) Reset() {
 	*x = GetHostResponse{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[35]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2413,7 +2524,7 @@ func (x *GetHostResponse) String() string {
 func (*GetHostResponse) ProtoMessage() {}
 
 func (x *GetHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[35]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2426,7 +2537,7 @@ func (x *GetHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHostResponse.ProtoReflect.Descriptor instead.
 func (*GetHostResponse) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{35}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *GetHostResponse) GetHost() *HostInfo {
@@ -2452,7 +2563,7 @@ type SetHostPolicyRequest struct {
 
 func (x *SetHostPolicyRequest) Reset() {
 	*x = SetHostPolicyRequest{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[36]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2464,7 +2575,7 @@ func (x *SetHostPolicyRequest) String() string {
 func (*SetHostPolicyRequest) ProtoMessage() {}
 
 func (x *SetHostPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[36]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2477,7 +2588,7 @@ func (x *SetHostPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetHostPolicyRequest.ProtoReflect.Descriptor instead.
 func (*SetHostPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{36}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SetHostPolicyRequest) GetHost() string {
@@ -2512,7 +2623,7 @@ type SetHostPolicyResponse struct {
 
 func (x *SetHostPolicyResponse) Reset() {
 	*x = SetHostPolicyResponse{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[37]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2524,7 +2635,7 @@ func (x *SetHostPolicyResponse) String() string {
 func (*SetHostPolicyResponse) ProtoMessage() {}
 
 func (x *SetHostPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[37]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2537,7 +2648,7 @@ func (x *SetHostPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetHostPolicyResponse.ProtoReflect.Descriptor instead.
 func (*SetHostPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{37}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SetHostPolicyResponse) GetHost() *HostInfo {
@@ -2562,7 +2673,7 @@ type ListDeadLettersRequest struct {
 
 func (x *ListDeadLettersRequest) Reset() {
 	*x = ListDeadLettersRequest{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[38]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2574,7 +2685,7 @@ func (x *ListDeadLettersRequest) String() string {
 func (*ListDeadLettersRequest) ProtoMessage() {}
 
 func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[38]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2587,7 +2698,7 @@ func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLettersRequest.ProtoReflect.Descriptor instead.
 func (*ListDeadLettersRequest) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{38}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListDeadLettersRequest) GetCrawl() string {
@@ -2624,7 +2735,7 @@ type ListDeadLettersResponse struct {
 
 func (x *ListDeadLettersResponse) Reset() {
 	*x = ListDeadLettersResponse{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[39]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2636,7 +2747,7 @@ func (x *ListDeadLettersResponse) String() string {
 func (*ListDeadLettersResponse) ProtoMessage() {}
 
 func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[39]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2649,7 +2760,7 @@ func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLettersResponse.ProtoReflect.Descriptor instead.
 func (*ListDeadLettersResponse) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{39}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ListDeadLettersResponse) GetLetters() []*DeadLetterInfo {
@@ -2686,7 +2797,7 @@ type DeadLetterInfo struct {
 
 func (x *DeadLetterInfo) Reset() {
 	*x = DeadLetterInfo{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[40]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2698,7 +2809,7 @@ func (x *DeadLetterInfo) String() string {
 func (*DeadLetterInfo) ProtoMessage() {}
 
 func (x *DeadLetterInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[40]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2711,7 +2822,7 @@ func (x *DeadLetterInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetterInfo.ProtoReflect.Descriptor instead.
 func (*DeadLetterInfo) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{40}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *DeadLetterInfo) GetId() uint64 {
@@ -2769,7 +2880,7 @@ type RetryDeadLettersRequest struct {
 
 func (x *RetryDeadLettersRequest) Reset() {
 	*x = RetryDeadLettersRequest{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[41]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2781,7 +2892,7 @@ func (x *RetryDeadLettersRequest) String() string {
 func (*RetryDeadLettersRequest) ProtoMessage() {}
 
 func (x *RetryDeadLettersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[41]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2794,7 +2905,7 @@ func (x *RetryDeadLettersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryDeadLettersRequest.ProtoReflect.Descriptor instead.
 func (*RetryDeadLettersRequest) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{41}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *RetryDeadLettersRequest) GetIds() []uint64 {
@@ -2825,7 +2936,7 @@ type RetryDeadLettersResponse struct {
 
 func (x *RetryDeadLettersResponse) Reset() {
 	*x = RetryDeadLettersResponse{}
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[42]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2837,7 +2948,7 @@ func (x *RetryDeadLettersResponse) String() string {
 func (*RetryDeadLettersResponse) ProtoMessage() {}
 
 func (x *RetryDeadLettersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[42]
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2850,7 +2961,7 @@ func (x *RetryDeadLettersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryDeadLettersResponse.ProtoReflect.Descriptor instead.
 func (*RetryDeadLettersResponse) Descriptor() ([]byte, []int) {
-	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{42}
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *RetryDeadLettersResponse) GetRetried() uint64 {
@@ -2901,6 +3012,12 @@ const file_weir_scheduler_v1_scheduler_proto_rawDesc = "" +
 	"\x11CloseCrawlRequest\x12\x14\n" +
 	"\x05crawl\x18\x01 \x01(\tR\x05crawl\"@\n" +
 	"\x12CloseCrawlResponse\x12*\n" +
+	"\x05crawl\x18\x01 \x01(\v2\x14.weir.crawl.v1.CrawlR\x05crawl\"t\n" +
+	"\x12UpdateCrawlRequest\x12\x14\n" +
+	"\x05crawl\x18\x01 \x01(\tR\x05crawl\x12,\n" +
+	"\x04spec\x18\x02 \x01(\v2\x18.weir.crawl.v1.CrawlSpecR\x04spec\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x04R\brevision\"A\n" +
+	"\x13UpdateCrawlResponse\x12*\n" +
 	"\x05crawl\x18\x01 \x01(\v2\x14.weir.crawl.v1.CrawlR\x05crawl\"*\n" +
 	"\x12CancelCrawlRequest\x12\x14\n" +
 	"\x05crawl\x18\x01 \x01(\tR\x05crawl\"A\n" +
@@ -3078,7 +3195,7 @@ const file_weir_scheduler_v1_scheduler_proto_rawDesc = "" +
 	"\x11URL_STATE_DELAYED\x10\x03\x12\x12\n" +
 	"\x0eURL_STATE_DONE\x10\x04\x12\x14\n" +
 	"\x10URL_STATE_FAILED\x10\x05\x12\x15\n" +
-	"\x11URL_STATE_DROPPED\x10\x062\x8c\r\n" +
+	"\x11URL_STATE_DROPPED\x10\x062\xea\r\n" +
 	"\fCrawlService\x12\\\n" +
 	"\vCreateCrawl\x12%.weir.scheduler.v1.CreateCrawlRequest\x1a&.weir.scheduler.v1.CreateCrawlResponse\x12S\n" +
 	"\bGetCrawl\x12\".weir.scheduler.v1.GetCrawlRequest\x1a#.weir.scheduler.v1.GetCrawlResponse\x12Y\n" +
@@ -3089,7 +3206,8 @@ const file_weir_scheduler_v1_scheduler_proto_rawDesc = "" +
 	"\vResumeCrawl\x12%.weir.scheduler.v1.ResumeCrawlRequest\x1a&.weir.scheduler.v1.ResumeCrawlResponse\x12Y\n" +
 	"\n" +
 	"CloseCrawl\x12$.weir.scheduler.v1.CloseCrawlRequest\x1a%.weir.scheduler.v1.CloseCrawlResponse\x12\\\n" +
-	"\vCancelCrawl\x12%.weir.scheduler.v1.CancelCrawlRequest\x1a&.weir.scheduler.v1.CancelCrawlResponse\x12T\n" +
+	"\vCancelCrawl\x12%.weir.scheduler.v1.CancelCrawlRequest\x1a&.weir.scheduler.v1.CancelCrawlResponse\x12\\\n" +
+	"\vUpdateCrawl\x12%.weir.scheduler.v1.UpdateCrawlRequest\x1a&.weir.scheduler.v1.UpdateCrawlResponse\x12T\n" +
 	"\aAddURLs\x12!.weir.scheduler.v1.AddURLsRequest\x1a\".weir.scheduler.v1.AddURLsResponse(\x010\x01\x12[\n" +
 	"\n" +
 	"WatchCrawl\x12$.weir.scheduler.v1.WatchCrawlRequest\x1a%.weir.scheduler.v1.WatchCrawlResponse0\x01\x12V\n" +
@@ -3117,7 +3235,7 @@ func file_weir_scheduler_v1_scheduler_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_scheduler_v1_scheduler_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_weir_scheduler_v1_scheduler_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_weir_scheduler_v1_scheduler_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_weir_scheduler_v1_scheduler_proto_goTypes = []any{
 	(URLState)(0),                    // 0: weir.scheduler.v1.URLState
 	(*CreateCrawlRequest)(nil),       // 1: weir.scheduler.v1.CreateCrawlRequest
@@ -3132,126 +3250,132 @@ var file_weir_scheduler_v1_scheduler_proto_goTypes = []any{
 	(*ResumeCrawlResponse)(nil),      // 10: weir.scheduler.v1.ResumeCrawlResponse
 	(*CloseCrawlRequest)(nil),        // 11: weir.scheduler.v1.CloseCrawlRequest
 	(*CloseCrawlResponse)(nil),       // 12: weir.scheduler.v1.CloseCrawlResponse
-	(*CancelCrawlRequest)(nil),       // 13: weir.scheduler.v1.CancelCrawlRequest
-	(*CancelCrawlResponse)(nil),      // 14: weir.scheduler.v1.CancelCrawlResponse
-	(*AddURLsRequest)(nil),           // 15: weir.scheduler.v1.AddURLsRequest
-	(*SeedURL)(nil),                  // 16: weir.scheduler.v1.SeedURL
-	(*AddURLsResponse)(nil),          // 17: weir.scheduler.v1.AddURLsResponse
-	(*RefusedURL)(nil),               // 18: weir.scheduler.v1.RefusedURL
-	(*WatchCrawlRequest)(nil),        // 19: weir.scheduler.v1.WatchCrawlRequest
-	(*WatchCrawlResponse)(nil),       // 20: weir.scheduler.v1.WatchCrawlResponse
-	(*HostActivity)(nil),             // 21: weir.scheduler.v1.HostActivity
-	(*WaitCrawlRequest)(nil),         // 22: weir.scheduler.v1.WaitCrawlRequest
-	(*WaitCrawlResponse)(nil),        // 23: weir.scheduler.v1.WaitCrawlResponse
-	(*ExplainURLRequest)(nil),        // 24: weir.scheduler.v1.ExplainURLRequest
-	(*ExplainURLResponse)(nil),       // 25: weir.scheduler.v1.ExplainURLResponse
-	(*DeleteCrawlRequest)(nil),       // 26: weir.scheduler.v1.DeleteCrawlRequest
-	(*DeleteCrawlResponse)(nil),      // 27: weir.scheduler.v1.DeleteCrawlResponse
-	(*ListURLsRequest)(nil),          // 28: weir.scheduler.v1.ListURLsRequest
-	(*ListURLsResponse)(nil),         // 29: weir.scheduler.v1.ListURLsResponse
-	(*URLInfo)(nil),                  // 30: weir.scheduler.v1.URLInfo
-	(*ListHostsRequest)(nil),         // 31: weir.scheduler.v1.ListHostsRequest
-	(*ListHostsResponse)(nil),        // 32: weir.scheduler.v1.ListHostsResponse
-	(*HostInfo)(nil),                 // 33: weir.scheduler.v1.HostInfo
-	(*HostPolicy)(nil),               // 34: weir.scheduler.v1.HostPolicy
-	(*GetHostRequest)(nil),           // 35: weir.scheduler.v1.GetHostRequest
-	(*GetHostResponse)(nil),          // 36: weir.scheduler.v1.GetHostResponse
-	(*SetHostPolicyRequest)(nil),     // 37: weir.scheduler.v1.SetHostPolicyRequest
-	(*SetHostPolicyResponse)(nil),    // 38: weir.scheduler.v1.SetHostPolicyResponse
-	(*ListDeadLettersRequest)(nil),   // 39: weir.scheduler.v1.ListDeadLettersRequest
-	(*ListDeadLettersResponse)(nil),  // 40: weir.scheduler.v1.ListDeadLettersResponse
-	(*DeadLetterInfo)(nil),           // 41: weir.scheduler.v1.DeadLetterInfo
-	(*RetryDeadLettersRequest)(nil),  // 42: weir.scheduler.v1.RetryDeadLettersRequest
-	(*RetryDeadLettersResponse)(nil), // 43: weir.scheduler.v1.RetryDeadLettersResponse
-	(*v1.CrawlSpec)(nil),             // 44: weir.crawl.v1.CrawlSpec
-	(*v1.Crawl)(nil),                 // 45: weir.crawl.v1.Crawl
-	(*timestamppb.Timestamp)(nil),    // 46: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),      // 47: google.protobuf.Duration
-	(v1.ErrorClass)(0),               // 48: weir.crawl.v1.ErrorClass
+	(*UpdateCrawlRequest)(nil),       // 13: weir.scheduler.v1.UpdateCrawlRequest
+	(*UpdateCrawlResponse)(nil),      // 14: weir.scheduler.v1.UpdateCrawlResponse
+	(*CancelCrawlRequest)(nil),       // 15: weir.scheduler.v1.CancelCrawlRequest
+	(*CancelCrawlResponse)(nil),      // 16: weir.scheduler.v1.CancelCrawlResponse
+	(*AddURLsRequest)(nil),           // 17: weir.scheduler.v1.AddURLsRequest
+	(*SeedURL)(nil),                  // 18: weir.scheduler.v1.SeedURL
+	(*AddURLsResponse)(nil),          // 19: weir.scheduler.v1.AddURLsResponse
+	(*RefusedURL)(nil),               // 20: weir.scheduler.v1.RefusedURL
+	(*WatchCrawlRequest)(nil),        // 21: weir.scheduler.v1.WatchCrawlRequest
+	(*WatchCrawlResponse)(nil),       // 22: weir.scheduler.v1.WatchCrawlResponse
+	(*HostActivity)(nil),             // 23: weir.scheduler.v1.HostActivity
+	(*WaitCrawlRequest)(nil),         // 24: weir.scheduler.v1.WaitCrawlRequest
+	(*WaitCrawlResponse)(nil),        // 25: weir.scheduler.v1.WaitCrawlResponse
+	(*ExplainURLRequest)(nil),        // 26: weir.scheduler.v1.ExplainURLRequest
+	(*ExplainURLResponse)(nil),       // 27: weir.scheduler.v1.ExplainURLResponse
+	(*DeleteCrawlRequest)(nil),       // 28: weir.scheduler.v1.DeleteCrawlRequest
+	(*DeleteCrawlResponse)(nil),      // 29: weir.scheduler.v1.DeleteCrawlResponse
+	(*ListURLsRequest)(nil),          // 30: weir.scheduler.v1.ListURLsRequest
+	(*ListURLsResponse)(nil),         // 31: weir.scheduler.v1.ListURLsResponse
+	(*URLInfo)(nil),                  // 32: weir.scheduler.v1.URLInfo
+	(*ListHostsRequest)(nil),         // 33: weir.scheduler.v1.ListHostsRequest
+	(*ListHostsResponse)(nil),        // 34: weir.scheduler.v1.ListHostsResponse
+	(*HostInfo)(nil),                 // 35: weir.scheduler.v1.HostInfo
+	(*HostPolicy)(nil),               // 36: weir.scheduler.v1.HostPolicy
+	(*GetHostRequest)(nil),           // 37: weir.scheduler.v1.GetHostRequest
+	(*GetHostResponse)(nil),          // 38: weir.scheduler.v1.GetHostResponse
+	(*SetHostPolicyRequest)(nil),     // 39: weir.scheduler.v1.SetHostPolicyRequest
+	(*SetHostPolicyResponse)(nil),    // 40: weir.scheduler.v1.SetHostPolicyResponse
+	(*ListDeadLettersRequest)(nil),   // 41: weir.scheduler.v1.ListDeadLettersRequest
+	(*ListDeadLettersResponse)(nil),  // 42: weir.scheduler.v1.ListDeadLettersResponse
+	(*DeadLetterInfo)(nil),           // 43: weir.scheduler.v1.DeadLetterInfo
+	(*RetryDeadLettersRequest)(nil),  // 44: weir.scheduler.v1.RetryDeadLettersRequest
+	(*RetryDeadLettersResponse)(nil), // 45: weir.scheduler.v1.RetryDeadLettersResponse
+	(*v1.CrawlSpec)(nil),             // 46: weir.crawl.v1.CrawlSpec
+	(*v1.Crawl)(nil),                 // 47: weir.crawl.v1.Crawl
+	(*timestamppb.Timestamp)(nil),    // 48: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),      // 49: google.protobuf.Duration
+	(v1.ErrorClass)(0),               // 50: weir.crawl.v1.ErrorClass
 }
 var file_weir_scheduler_v1_scheduler_proto_depIdxs = []int32{
-	44, // 0: weir.scheduler.v1.CreateCrawlRequest.spec:type_name -> weir.crawl.v1.CrawlSpec
-	45, // 1: weir.scheduler.v1.CreateCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	45, // 2: weir.scheduler.v1.GetCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	45, // 3: weir.scheduler.v1.ListCrawlsResponse.crawls:type_name -> weir.crawl.v1.Crawl
-	45, // 4: weir.scheduler.v1.PauseCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	45, // 5: weir.scheduler.v1.ResumeCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	45, // 6: weir.scheduler.v1.CloseCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	45, // 7: weir.scheduler.v1.CancelCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	16, // 8: weir.scheduler.v1.AddURLsRequest.seeds:type_name -> weir.scheduler.v1.SeedURL
-	46, // 9: weir.scheduler.v1.SeedURL.not_before:type_name -> google.protobuf.Timestamp
-	18, // 10: weir.scheduler.v1.AddURLsResponse.refused:type_name -> weir.scheduler.v1.RefusedURL
-	47, // 11: weir.scheduler.v1.WatchCrawlRequest.interval:type_name -> google.protobuf.Duration
-	45, // 12: weir.scheduler.v1.WatchCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	21, // 13: weir.scheduler.v1.WatchCrawlResponse.busiest_hosts:type_name -> weir.scheduler.v1.HostActivity
-	47, // 14: weir.scheduler.v1.WaitCrawlRequest.timeout:type_name -> google.protobuf.Duration
-	45, // 15: weir.scheduler.v1.WaitCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	0,  // 16: weir.scheduler.v1.ExplainURLResponse.state:type_name -> weir.scheduler.v1.URLState
-	46, // 17: weir.scheduler.v1.ExplainURLResponse.not_before:type_name -> google.protobuf.Timestamp
-	48, // 18: weir.scheduler.v1.ExplainURLResponse.error:type_name -> weir.crawl.v1.ErrorClass
-	46, // 19: weir.scheduler.v1.ExplainURLResponse.fetched_at:type_name -> google.protobuf.Timestamp
-	33, // 20: weir.scheduler.v1.ExplainURLResponse.host:type_name -> weir.scheduler.v1.HostInfo
-	0,  // 21: weir.scheduler.v1.ListURLsRequest.states:type_name -> weir.scheduler.v1.URLState
-	30, // 22: weir.scheduler.v1.ListURLsResponse.urls:type_name -> weir.scheduler.v1.URLInfo
-	0,  // 23: weir.scheduler.v1.URLInfo.state:type_name -> weir.scheduler.v1.URLState
-	48, // 24: weir.scheduler.v1.URLInfo.error:type_name -> weir.crawl.v1.ErrorClass
-	46, // 25: weir.scheduler.v1.URLInfo.fetched_at:type_name -> google.protobuf.Timestamp
-	46, // 26: weir.scheduler.v1.URLInfo.not_before:type_name -> google.protobuf.Timestamp
-	33, // 27: weir.scheduler.v1.ListHostsResponse.hosts:type_name -> weir.scheduler.v1.HostInfo
-	47, // 28: weir.scheduler.v1.HostInfo.delay:type_name -> google.protobuf.Duration
-	47, // 29: weir.scheduler.v1.HostInfo.adaptive_delay:type_name -> google.protobuf.Duration
-	47, // 30: weir.scheduler.v1.HostInfo.crawl_delay:type_name -> google.protobuf.Duration
-	46, // 31: weir.scheduler.v1.HostInfo.next_at:type_name -> google.protobuf.Timestamp
-	46, // 32: weir.scheduler.v1.HostInfo.robots_until:type_name -> google.protobuf.Timestamp
-	34, // 33: weir.scheduler.v1.HostInfo.policy:type_name -> weir.scheduler.v1.HostPolicy
-	47, // 34: weir.scheduler.v1.HostPolicy.delay:type_name -> google.protobuf.Duration
-	46, // 35: weir.scheduler.v1.HostPolicy.not_before:type_name -> google.protobuf.Timestamp
-	33, // 36: weir.scheduler.v1.GetHostResponse.host:type_name -> weir.scheduler.v1.HostInfo
-	34, // 37: weir.scheduler.v1.SetHostPolicyRequest.policy:type_name -> weir.scheduler.v1.HostPolicy
-	33, // 38: weir.scheduler.v1.SetHostPolicyResponse.host:type_name -> weir.scheduler.v1.HostInfo
-	41, // 39: weir.scheduler.v1.ListDeadLettersResponse.letters:type_name -> weir.scheduler.v1.DeadLetterInfo
-	46, // 40: weir.scheduler.v1.DeadLetterInfo.at:type_name -> google.protobuf.Timestamp
-	1,  // 41: weir.scheduler.v1.CrawlService.CreateCrawl:input_type -> weir.scheduler.v1.CreateCrawlRequest
-	3,  // 42: weir.scheduler.v1.CrawlService.GetCrawl:input_type -> weir.scheduler.v1.GetCrawlRequest
-	5,  // 43: weir.scheduler.v1.CrawlService.ListCrawls:input_type -> weir.scheduler.v1.ListCrawlsRequest
-	7,  // 44: weir.scheduler.v1.CrawlService.PauseCrawl:input_type -> weir.scheduler.v1.PauseCrawlRequest
-	9,  // 45: weir.scheduler.v1.CrawlService.ResumeCrawl:input_type -> weir.scheduler.v1.ResumeCrawlRequest
-	11, // 46: weir.scheduler.v1.CrawlService.CloseCrawl:input_type -> weir.scheduler.v1.CloseCrawlRequest
-	13, // 47: weir.scheduler.v1.CrawlService.CancelCrawl:input_type -> weir.scheduler.v1.CancelCrawlRequest
-	15, // 48: weir.scheduler.v1.CrawlService.AddURLs:input_type -> weir.scheduler.v1.AddURLsRequest
-	19, // 49: weir.scheduler.v1.CrawlService.WatchCrawl:input_type -> weir.scheduler.v1.WatchCrawlRequest
-	22, // 50: weir.scheduler.v1.CrawlService.WaitCrawl:input_type -> weir.scheduler.v1.WaitCrawlRequest
-	26, // 51: weir.scheduler.v1.CrawlService.DeleteCrawl:input_type -> weir.scheduler.v1.DeleteCrawlRequest
-	24, // 52: weir.scheduler.v1.CrawlService.ExplainURL:input_type -> weir.scheduler.v1.ExplainURLRequest
-	28, // 53: weir.scheduler.v1.CrawlService.ListURLs:input_type -> weir.scheduler.v1.ListURLsRequest
-	31, // 54: weir.scheduler.v1.CrawlService.ListHosts:input_type -> weir.scheduler.v1.ListHostsRequest
-	35, // 55: weir.scheduler.v1.CrawlService.GetHost:input_type -> weir.scheduler.v1.GetHostRequest
-	37, // 56: weir.scheduler.v1.CrawlService.SetHostPolicy:input_type -> weir.scheduler.v1.SetHostPolicyRequest
-	39, // 57: weir.scheduler.v1.CrawlService.ListDeadLetters:input_type -> weir.scheduler.v1.ListDeadLettersRequest
-	42, // 58: weir.scheduler.v1.CrawlService.RetryDeadLetters:input_type -> weir.scheduler.v1.RetryDeadLettersRequest
-	2,  // 59: weir.scheduler.v1.CrawlService.CreateCrawl:output_type -> weir.scheduler.v1.CreateCrawlResponse
-	4,  // 60: weir.scheduler.v1.CrawlService.GetCrawl:output_type -> weir.scheduler.v1.GetCrawlResponse
-	6,  // 61: weir.scheduler.v1.CrawlService.ListCrawls:output_type -> weir.scheduler.v1.ListCrawlsResponse
-	8,  // 62: weir.scheduler.v1.CrawlService.PauseCrawl:output_type -> weir.scheduler.v1.PauseCrawlResponse
-	10, // 63: weir.scheduler.v1.CrawlService.ResumeCrawl:output_type -> weir.scheduler.v1.ResumeCrawlResponse
-	12, // 64: weir.scheduler.v1.CrawlService.CloseCrawl:output_type -> weir.scheduler.v1.CloseCrawlResponse
-	14, // 65: weir.scheduler.v1.CrawlService.CancelCrawl:output_type -> weir.scheduler.v1.CancelCrawlResponse
-	17, // 66: weir.scheduler.v1.CrawlService.AddURLs:output_type -> weir.scheduler.v1.AddURLsResponse
-	20, // 67: weir.scheduler.v1.CrawlService.WatchCrawl:output_type -> weir.scheduler.v1.WatchCrawlResponse
-	23, // 68: weir.scheduler.v1.CrawlService.WaitCrawl:output_type -> weir.scheduler.v1.WaitCrawlResponse
-	27, // 69: weir.scheduler.v1.CrawlService.DeleteCrawl:output_type -> weir.scheduler.v1.DeleteCrawlResponse
-	25, // 70: weir.scheduler.v1.CrawlService.ExplainURL:output_type -> weir.scheduler.v1.ExplainURLResponse
-	29, // 71: weir.scheduler.v1.CrawlService.ListURLs:output_type -> weir.scheduler.v1.ListURLsResponse
-	32, // 72: weir.scheduler.v1.CrawlService.ListHosts:output_type -> weir.scheduler.v1.ListHostsResponse
-	36, // 73: weir.scheduler.v1.CrawlService.GetHost:output_type -> weir.scheduler.v1.GetHostResponse
-	38, // 74: weir.scheduler.v1.CrawlService.SetHostPolicy:output_type -> weir.scheduler.v1.SetHostPolicyResponse
-	40, // 75: weir.scheduler.v1.CrawlService.ListDeadLetters:output_type -> weir.scheduler.v1.ListDeadLettersResponse
-	43, // 76: weir.scheduler.v1.CrawlService.RetryDeadLetters:output_type -> weir.scheduler.v1.RetryDeadLettersResponse
-	59, // [59:77] is the sub-list for method output_type
-	41, // [41:59] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	46, // 0: weir.scheduler.v1.CreateCrawlRequest.spec:type_name -> weir.crawl.v1.CrawlSpec
+	47, // 1: weir.scheduler.v1.CreateCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	47, // 2: weir.scheduler.v1.GetCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	47, // 3: weir.scheduler.v1.ListCrawlsResponse.crawls:type_name -> weir.crawl.v1.Crawl
+	47, // 4: weir.scheduler.v1.PauseCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	47, // 5: weir.scheduler.v1.ResumeCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	47, // 6: weir.scheduler.v1.CloseCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	46, // 7: weir.scheduler.v1.UpdateCrawlRequest.spec:type_name -> weir.crawl.v1.CrawlSpec
+	47, // 8: weir.scheduler.v1.UpdateCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	47, // 9: weir.scheduler.v1.CancelCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	18, // 10: weir.scheduler.v1.AddURLsRequest.seeds:type_name -> weir.scheduler.v1.SeedURL
+	48, // 11: weir.scheduler.v1.SeedURL.not_before:type_name -> google.protobuf.Timestamp
+	20, // 12: weir.scheduler.v1.AddURLsResponse.refused:type_name -> weir.scheduler.v1.RefusedURL
+	49, // 13: weir.scheduler.v1.WatchCrawlRequest.interval:type_name -> google.protobuf.Duration
+	47, // 14: weir.scheduler.v1.WatchCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	23, // 15: weir.scheduler.v1.WatchCrawlResponse.busiest_hosts:type_name -> weir.scheduler.v1.HostActivity
+	49, // 16: weir.scheduler.v1.WaitCrawlRequest.timeout:type_name -> google.protobuf.Duration
+	47, // 17: weir.scheduler.v1.WaitCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	0,  // 18: weir.scheduler.v1.ExplainURLResponse.state:type_name -> weir.scheduler.v1.URLState
+	48, // 19: weir.scheduler.v1.ExplainURLResponse.not_before:type_name -> google.protobuf.Timestamp
+	50, // 20: weir.scheduler.v1.ExplainURLResponse.error:type_name -> weir.crawl.v1.ErrorClass
+	48, // 21: weir.scheduler.v1.ExplainURLResponse.fetched_at:type_name -> google.protobuf.Timestamp
+	35, // 22: weir.scheduler.v1.ExplainURLResponse.host:type_name -> weir.scheduler.v1.HostInfo
+	0,  // 23: weir.scheduler.v1.ListURLsRequest.states:type_name -> weir.scheduler.v1.URLState
+	32, // 24: weir.scheduler.v1.ListURLsResponse.urls:type_name -> weir.scheduler.v1.URLInfo
+	0,  // 25: weir.scheduler.v1.URLInfo.state:type_name -> weir.scheduler.v1.URLState
+	50, // 26: weir.scheduler.v1.URLInfo.error:type_name -> weir.crawl.v1.ErrorClass
+	48, // 27: weir.scheduler.v1.URLInfo.fetched_at:type_name -> google.protobuf.Timestamp
+	48, // 28: weir.scheduler.v1.URLInfo.not_before:type_name -> google.protobuf.Timestamp
+	35, // 29: weir.scheduler.v1.ListHostsResponse.hosts:type_name -> weir.scheduler.v1.HostInfo
+	49, // 30: weir.scheduler.v1.HostInfo.delay:type_name -> google.protobuf.Duration
+	49, // 31: weir.scheduler.v1.HostInfo.adaptive_delay:type_name -> google.protobuf.Duration
+	49, // 32: weir.scheduler.v1.HostInfo.crawl_delay:type_name -> google.protobuf.Duration
+	48, // 33: weir.scheduler.v1.HostInfo.next_at:type_name -> google.protobuf.Timestamp
+	48, // 34: weir.scheduler.v1.HostInfo.robots_until:type_name -> google.protobuf.Timestamp
+	36, // 35: weir.scheduler.v1.HostInfo.policy:type_name -> weir.scheduler.v1.HostPolicy
+	49, // 36: weir.scheduler.v1.HostPolicy.delay:type_name -> google.protobuf.Duration
+	48, // 37: weir.scheduler.v1.HostPolicy.not_before:type_name -> google.protobuf.Timestamp
+	35, // 38: weir.scheduler.v1.GetHostResponse.host:type_name -> weir.scheduler.v1.HostInfo
+	36, // 39: weir.scheduler.v1.SetHostPolicyRequest.policy:type_name -> weir.scheduler.v1.HostPolicy
+	35, // 40: weir.scheduler.v1.SetHostPolicyResponse.host:type_name -> weir.scheduler.v1.HostInfo
+	43, // 41: weir.scheduler.v1.ListDeadLettersResponse.letters:type_name -> weir.scheduler.v1.DeadLetterInfo
+	48, // 42: weir.scheduler.v1.DeadLetterInfo.at:type_name -> google.protobuf.Timestamp
+	1,  // 43: weir.scheduler.v1.CrawlService.CreateCrawl:input_type -> weir.scheduler.v1.CreateCrawlRequest
+	3,  // 44: weir.scheduler.v1.CrawlService.GetCrawl:input_type -> weir.scheduler.v1.GetCrawlRequest
+	5,  // 45: weir.scheduler.v1.CrawlService.ListCrawls:input_type -> weir.scheduler.v1.ListCrawlsRequest
+	7,  // 46: weir.scheduler.v1.CrawlService.PauseCrawl:input_type -> weir.scheduler.v1.PauseCrawlRequest
+	9,  // 47: weir.scheduler.v1.CrawlService.ResumeCrawl:input_type -> weir.scheduler.v1.ResumeCrawlRequest
+	11, // 48: weir.scheduler.v1.CrawlService.CloseCrawl:input_type -> weir.scheduler.v1.CloseCrawlRequest
+	15, // 49: weir.scheduler.v1.CrawlService.CancelCrawl:input_type -> weir.scheduler.v1.CancelCrawlRequest
+	13, // 50: weir.scheduler.v1.CrawlService.UpdateCrawl:input_type -> weir.scheduler.v1.UpdateCrawlRequest
+	17, // 51: weir.scheduler.v1.CrawlService.AddURLs:input_type -> weir.scheduler.v1.AddURLsRequest
+	21, // 52: weir.scheduler.v1.CrawlService.WatchCrawl:input_type -> weir.scheduler.v1.WatchCrawlRequest
+	24, // 53: weir.scheduler.v1.CrawlService.WaitCrawl:input_type -> weir.scheduler.v1.WaitCrawlRequest
+	28, // 54: weir.scheduler.v1.CrawlService.DeleteCrawl:input_type -> weir.scheduler.v1.DeleteCrawlRequest
+	26, // 55: weir.scheduler.v1.CrawlService.ExplainURL:input_type -> weir.scheduler.v1.ExplainURLRequest
+	30, // 56: weir.scheduler.v1.CrawlService.ListURLs:input_type -> weir.scheduler.v1.ListURLsRequest
+	33, // 57: weir.scheduler.v1.CrawlService.ListHosts:input_type -> weir.scheduler.v1.ListHostsRequest
+	37, // 58: weir.scheduler.v1.CrawlService.GetHost:input_type -> weir.scheduler.v1.GetHostRequest
+	39, // 59: weir.scheduler.v1.CrawlService.SetHostPolicy:input_type -> weir.scheduler.v1.SetHostPolicyRequest
+	41, // 60: weir.scheduler.v1.CrawlService.ListDeadLetters:input_type -> weir.scheduler.v1.ListDeadLettersRequest
+	44, // 61: weir.scheduler.v1.CrawlService.RetryDeadLetters:input_type -> weir.scheduler.v1.RetryDeadLettersRequest
+	2,  // 62: weir.scheduler.v1.CrawlService.CreateCrawl:output_type -> weir.scheduler.v1.CreateCrawlResponse
+	4,  // 63: weir.scheduler.v1.CrawlService.GetCrawl:output_type -> weir.scheduler.v1.GetCrawlResponse
+	6,  // 64: weir.scheduler.v1.CrawlService.ListCrawls:output_type -> weir.scheduler.v1.ListCrawlsResponse
+	8,  // 65: weir.scheduler.v1.CrawlService.PauseCrawl:output_type -> weir.scheduler.v1.PauseCrawlResponse
+	10, // 66: weir.scheduler.v1.CrawlService.ResumeCrawl:output_type -> weir.scheduler.v1.ResumeCrawlResponse
+	12, // 67: weir.scheduler.v1.CrawlService.CloseCrawl:output_type -> weir.scheduler.v1.CloseCrawlResponse
+	16, // 68: weir.scheduler.v1.CrawlService.CancelCrawl:output_type -> weir.scheduler.v1.CancelCrawlResponse
+	14, // 69: weir.scheduler.v1.CrawlService.UpdateCrawl:output_type -> weir.scheduler.v1.UpdateCrawlResponse
+	19, // 70: weir.scheduler.v1.CrawlService.AddURLs:output_type -> weir.scheduler.v1.AddURLsResponse
+	22, // 71: weir.scheduler.v1.CrawlService.WatchCrawl:output_type -> weir.scheduler.v1.WatchCrawlResponse
+	25, // 72: weir.scheduler.v1.CrawlService.WaitCrawl:output_type -> weir.scheduler.v1.WaitCrawlResponse
+	29, // 73: weir.scheduler.v1.CrawlService.DeleteCrawl:output_type -> weir.scheduler.v1.DeleteCrawlResponse
+	27, // 74: weir.scheduler.v1.CrawlService.ExplainURL:output_type -> weir.scheduler.v1.ExplainURLResponse
+	31, // 75: weir.scheduler.v1.CrawlService.ListURLs:output_type -> weir.scheduler.v1.ListURLsResponse
+	34, // 76: weir.scheduler.v1.CrawlService.ListHosts:output_type -> weir.scheduler.v1.ListHostsResponse
+	38, // 77: weir.scheduler.v1.CrawlService.GetHost:output_type -> weir.scheduler.v1.GetHostResponse
+	40, // 78: weir.scheduler.v1.CrawlService.SetHostPolicy:output_type -> weir.scheduler.v1.SetHostPolicyResponse
+	42, // 79: weir.scheduler.v1.CrawlService.ListDeadLetters:output_type -> weir.scheduler.v1.ListDeadLettersResponse
+	45, // 80: weir.scheduler.v1.CrawlService.RetryDeadLetters:output_type -> weir.scheduler.v1.RetryDeadLettersResponse
+	62, // [62:81] is the sub-list for method output_type
+	43, // [43:62] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_weir_scheduler_v1_scheduler_proto_init() }
@@ -3259,15 +3383,15 @@ func file_weir_scheduler_v1_scheduler_proto_init() {
 	if File_weir_scheduler_v1_scheduler_proto != nil {
 		return
 	}
-	file_weir_scheduler_v1_scheduler_proto_msgTypes[15].OneofWrappers = []any{}
-	file_weir_scheduler_v1_scheduler_proto_msgTypes[33].OneofWrappers = []any{}
+	file_weir_scheduler_v1_scheduler_proto_msgTypes[17].OneofWrappers = []any{}
+	file_weir_scheduler_v1_scheduler_proto_msgTypes[35].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_scheduler_v1_scheduler_proto_rawDesc), len(file_weir_scheduler_v1_scheduler_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   43,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

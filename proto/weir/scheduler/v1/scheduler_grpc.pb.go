@@ -28,6 +28,7 @@ const (
 	CrawlService_ResumeCrawl_FullMethodName      = "/weir.scheduler.v1.CrawlService/ResumeCrawl"
 	CrawlService_CloseCrawl_FullMethodName       = "/weir.scheduler.v1.CrawlService/CloseCrawl"
 	CrawlService_CancelCrawl_FullMethodName      = "/weir.scheduler.v1.CrawlService/CancelCrawl"
+	CrawlService_UpdateCrawl_FullMethodName      = "/weir.scheduler.v1.CrawlService/UpdateCrawl"
 	CrawlService_AddURLs_FullMethodName          = "/weir.scheduler.v1.CrawlService/AddURLs"
 	CrawlService_WatchCrawl_FullMethodName       = "/weir.scheduler.v1.CrawlService/WatchCrawl"
 	CrawlService_WaitCrawl_FullMethodName        = "/weir.scheduler.v1.CrawlService/WaitCrawl"
@@ -66,6 +67,11 @@ type CrawlServiceClient interface {
 	CloseCrawl(ctx context.Context, in *CloseCrawlRequest, opts ...grpc.CallOption) (*CloseCrawlResponse, error)
 	// CancelCrawl stops now: leases are returned, tasks are purged from the bus.
 	CancelCrawl(ctx context.Context, in *CancelCrawlRequest, opts ...grpc.CallOption) (*CancelCrawlResponse, error)
+	// UpdateCrawl gives a crawl, whatever its state, another spec, as its next revision:
+	// pages that are visited from now on are fetched, parsed and paced by it. What makes
+	// URLs the same (canonical) and their order cannot change, and seeds are not added.
+	// Pages that are stored are read again by it with StorageService.Reparse.
+	UpdateCrawl(ctx context.Context, in *UpdateCrawlRequest, opts ...grpc.CallOption) (*UpdateCrawlResponse, error)
 	// AddURLs streams seeds to a crawl and acknowledges each batch when it is
 	// durable. Adding a URL again changes nothing. FAILED_PRECONDITION when the
 	// crawl takes no more seeds. A stream may be repeated from its start.
@@ -172,6 +178,16 @@ func (c *crawlServiceClient) CancelCrawl(ctx context.Context, in *CancelCrawlReq
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CancelCrawlResponse)
 	err := c.cc.Invoke(ctx, CrawlService_CancelCrawl_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *crawlServiceClient) UpdateCrawl(ctx context.Context, in *UpdateCrawlRequest, opts ...grpc.CallOption) (*UpdateCrawlResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateCrawlResponse)
+	err := c.cc.Invoke(ctx, CrawlService_UpdateCrawl_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -325,6 +341,11 @@ type CrawlServiceServer interface {
 	CloseCrawl(context.Context, *CloseCrawlRequest) (*CloseCrawlResponse, error)
 	// CancelCrawl stops now: leases are returned, tasks are purged from the bus.
 	CancelCrawl(context.Context, *CancelCrawlRequest) (*CancelCrawlResponse, error)
+	// UpdateCrawl gives a crawl, whatever its state, another spec, as its next revision:
+	// pages that are visited from now on are fetched, parsed and paced by it. What makes
+	// URLs the same (canonical) and their order cannot change, and seeds are not added.
+	// Pages that are stored are read again by it with StorageService.Reparse.
+	UpdateCrawl(context.Context, *UpdateCrawlRequest) (*UpdateCrawlResponse, error)
 	// AddURLs streams seeds to a crawl and acknowledges each batch when it is
 	// durable. Adding a URL again changes nothing. FAILED_PRECONDITION when the
 	// crawl takes no more seeds. A stream may be repeated from its start.
@@ -387,6 +408,9 @@ func (UnimplementedCrawlServiceServer) CloseCrawl(context.Context, *CloseCrawlRe
 }
 func (UnimplementedCrawlServiceServer) CancelCrawl(context.Context, *CancelCrawlRequest) (*CancelCrawlResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CancelCrawl not implemented")
+}
+func (UnimplementedCrawlServiceServer) UpdateCrawl(context.Context, *UpdateCrawlRequest) (*UpdateCrawlResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateCrawl not implemented")
 }
 func (UnimplementedCrawlServiceServer) AddURLs(grpc.BidiStreamingServer[AddURLsRequest, AddURLsResponse]) error {
 	return status.Error(codes.Unimplemented, "method AddURLs not implemented")
@@ -564,6 +588,24 @@ func _CrawlService_CancelCrawl_Handler(srv interface{}, ctx context.Context, dec
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(CrawlServiceServer).CancelCrawl(ctx, req.(*CancelCrawlRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CrawlService_UpdateCrawl_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateCrawlRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CrawlServiceServer).UpdateCrawl(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CrawlService_UpdateCrawl_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CrawlServiceServer).UpdateCrawl(ctx, req.(*UpdateCrawlRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -782,6 +824,10 @@ var CrawlService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CancelCrawl",
 			Handler:    _CrawlService_CancelCrawl_Handler,
+		},
+		{
+			MethodName: "UpdateCrawl",
+			Handler:    _CrawlService_UpdateCrawl_Handler,
 		},
 		{
 			MethodName: "WaitCrawl",
