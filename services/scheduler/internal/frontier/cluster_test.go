@@ -127,6 +127,9 @@ func touched(b *frontier.Batch) map[uint32]bool {
 	for _, r := range b.Robots {
 		ps[r.Partition] = true
 	}
+	for _, r := range b.Jars {
+		ps[r.Partition] = true
+	}
 	for _, r := range b.Crawls {
 		ps[r.Home] = true
 	}

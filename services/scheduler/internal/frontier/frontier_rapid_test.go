@@ -32,6 +32,7 @@ func TestModel(t *testing.T) {
 			"time":     w.act((*world).actTime),
 			"expire":   w.act((*world).actExpire),
 			"state":    w.act((*world).actState),
+			"browsers": w.act((*world).actBrowsers),
 			"flush":    w.act((*world).actFlush),
 			"restart":  w.act((*world).actRestart),
 		})
@@ -62,10 +63,11 @@ func (w *world) putCrawl(home uint32) {
 		Adaptive:    draw("adaptive", 0, 1) == 1,
 		ObeyRobots:  draw("robots", 0, 1) == 1,
 		Agent:       "weir", Retries: draw("retries", 0, 2), MaxRedirects: 3, CreatedAt: w.now, Weight: draw("weight", 1, 3),
+		Cookies: draw("cookies", 0, 1, 1) == 1, Render: frontier.Render(draw("render", 0, 0, 1, 2)),
 		Limits: frontier.Limits{Pages: uint64(draw("pages", 0, 0, 5)), PagesPerHost: uint64(draw("perHost", 0, 0, 2))},
 	}
 	w.f.PutCrawl(w.now, c)
-	w.m.crawls[c.No] = &modelCrawl{conf: c, state: c.State, urls: map[frontier.Key]*modelURL{}, perHost: map[frontier.HostID]uint64{}}
+	w.m.crawls[c.No] = &modelCrawl{conf: c, state: c.State, urls: map[frontier.Key]*modelURL{}, perHost: map[frontier.HostID]uint64{}, jars: map[string]*modelJar{}}
 }
 
 // someCrawl draws a crawl, 0 without one.
@@ -138,17 +140,16 @@ func (w *world) completeOne(l frontier.Lease) {
 	x := w.exchange()
 	c := frontier.Completion{
 		Ref: l.Ref, URL: l.Item.URL, Lease: l.ID, Generation: l.Item.Generation, Exchange: x, EndedAt: w.now, Bytes: 10,
+		SetCookies: w.cookies(l.Item.URL), Rendered: l.Render,
 	}
 	if x.Status == 200 {
+		c.WantsRender = !l.Render && rapid.IntRange(0, 2).Draw(w.t, "wants") > 0
 		for range rapid.IntRange(0, 4).Draw(w.t, "links") {
 			c.Links = append(c.Links, w.candidate(l.Ref.Crawl))
 		}
 	}
-	if x.Status == 301 {
-		r := w.candidate(l.Ref.Crawl)
-		if r.Next, r.Redirects = true, l.Item.Redirects+1; r.Ref.Key != l.Ref.Key && r.Redirects <= 3 {
-			c.Redirect = &r
-		}
+	if x.Status == 301 || x.Status == 200 && rapid.IntRange(0, 4).Draw(w.t, "refresh") == 0 {
+		c.Redirect = w.redirect(l)
 	}
 	w.complete(l, c)
 	w.done = append(w.done, c)
@@ -286,6 +287,14 @@ func (w *world) actState() {
 
 func (w *world) actFlush() { w.flush() }
 
+// actBrowsers lets browsers come and go.
+func (w *world) actBrowsers() { w.browsers(rapid.IntRange(0, 3).Draw(w.t, "window")) }
+
+func (w *world) browsers(n int) {
+	w.cfg.MaxUnreported[frontier.PoolBrowser] = n
+	w.f.SetWindow(frontier.PoolBrowser, n)
+}
+
 func (w *world) actRestart() {
 	power := rapid.Bool().Draw(w.t, "power")
 	if !power || rapid.Bool().Draw(w.t, "flush") { // without, what was not written is lost
@@ -296,6 +305,7 @@ func (w *world) actRestart() {
 
 // finish lets every crawl run to its end: nothing may be lost on the way.
 func (w *world) finish() {
+	w.browsers(2)
 	for _, no := range w.f.Crawls() {
 		_ = w.f.SetState(w.now, no, frontier.Running, "")
 		_ = w.f.SetState(w.now, no, frontier.Closing, "")
@@ -318,7 +328,7 @@ func (w *world) finish() {
 			}
 			w.complete(l, frontier.Completion{
 				Ref: l.Ref, URL: l.Item.URL, Lease: l.ID, Generation: l.Item.Generation,
-				Exchange: frontier.Exchange{Status: 200}, EndedAt: w.now,
+				Exchange: frontier.Exchange{Status: 200}, EndedAt: w.now, Rendered: l.Render,
 			})
 		}
 		w.flush()

@@ -17,6 +17,7 @@ type model struct {
 	crawls map[frontier.CrawlNo]*modelCrawl
 	hosts  map[frontier.HostID]*modelHost
 	added  int
+	next   *frontier.Candidate // where the last completion leads
 }
 
 // modelCrawl is a crawl of the model.
@@ -27,6 +28,7 @@ type modelCrawl struct {
 	pages   uint64
 	perHost map[frontier.HostID]uint64
 	fetches uint64
+	jars    map[string]*modelJar // by site
 }
 
 // modelURL is a URL of a crawl. leased is memory's knowledge, which a crash of the
@@ -39,6 +41,14 @@ type modelURL struct {
 	gen      uint32
 	attempts int
 	order    [4]int // priority, redirects first, depth or newest, counter
+	loose    bool   // its place is not known: it may have had to go behind the others
+
+	mode       frontier.Mode
+	redirects  int
+	via        string
+	chain      uint64 // 0 without a redirect
+	redirected bool   // its last answer was a redirect, and jar the version of cookies sent
+	jar        int
 }
 
 // modelHost is what the world does to a host.
@@ -61,6 +71,10 @@ func (m *model) clone() *model {
 		for k, u := range mc.urls {
 			uu := *u
 			cc.urls[k] = &uu
+		}
+		cc.jars = map[string]*modelJar{}
+		for site, j := range mc.jars {
+			cc.jars[site] = j.clone()
 		}
 		c.crawls[no] = &cc
 	}
@@ -105,7 +119,13 @@ func (m *model) add(no frontier.CrawlNo, c frontier.Candidate) bool {
 	if c.Next {
 		order[1] = 0
 	}
-	mc.urls[c.Ref.Key] = &modelURL{url: c.URL.String(), host: c.Ref.Host, state: frontier.URLQueued, gen: 1, order: order}
+	u := &modelURL{
+		url: c.URL.String(), host: c.Ref.Host, state: frontier.URLQueued, gen: 1, order: order, mode: c.Mode, redirects: c.Redirects,
+	}
+	if c.Hop != nil {
+		u.via, u.chain = c.Hop.Via, c.Hop.Chain
+	}
+	mc.urls[c.Ref.Key] = u
 	return true
 }
 
@@ -141,9 +161,15 @@ func (mc *modelCrawl) diff(c frontier.Crawl, s frontier.Stats) string {
 }
 
 // before returns a URL of the same queue that should have come before u and still
-// waits, "" for none.
-func (mc *modelCrawl) before(u *modelURL) string {
+// waits, "" for none. With full browsers, those that wait for them do not count.
+func (mc *modelCrawl) before(u *modelURL, full bool) string {
+	if u.loose {
+		return ""
+	}
 	for _, o := range mc.urls {
+		if o.loose || full && mc.mayWait(o) {
+			continue
+		}
 		if o.host == u.host && o.state == frontier.URLQueued && o.lease == 0 && slices.Compare(o.order[:], u.order[:]) < 0 {
 			return fmt.Sprintf("%s %v before %s %v", o.url, o.order, u.url, u.order)
 		}
@@ -191,13 +217,37 @@ func (m *model) complete(c *frontier.Completion, now time.Time, maxVisits int) f
 	u.lease = 0
 	mc.fetches++
 	x := c.Exchange
+	before := mc.jarOf(u.url).version
+	if mc.conf.Cookies {
+		mc.jarOf(u.url).set(c.SetCookies)
+	}
+	if mc.toBrowser(u, c) {
+		m.added++
+		u.gen++
+		u.mode, u.loose = frontier.ModeBrowser, true
+		u.again(mc.conf.Order, m.added)
+		return frontier.Again
+	}
+	u.redirected, m.next = false, nil
+	if c.Redirect != nil && x.Class == crawl.ClassNone {
+		if mc.leads(u, c, before) {
+			to := *c.Redirect
+			to.Hop = u.hop(c.Ref.Key)
+			if u.mode == frontier.ModeMedia {
+				to.Mode = frontier.ModeMedia
+			}
+			m.next = &to
+		} else if x.Status/100 != 2 {
+			x.Class = crawl.ClassRedirectLoop
+		}
+	}
 	if x.Class == crawl.ClassNone || x.Class.BurnsAttempt() {
 		u.attempts++
 	}
 	switch {
 	case x.Class == crawl.ClassNone:
 		u.state = frontier.URLDone
-		if x.Status/100 == 2 {
+		if x.Status/100 == 2 && u.mode != frontier.ModeMedia {
 			mc.pages++
 			mc.perHost[u.host]++
 		}

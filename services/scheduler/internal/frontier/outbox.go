@@ -29,7 +29,7 @@ func (f *Frontier) send(p *partition, c *crawlState, cand *Candidate) {
 	if f.sent == nil {
 		f.sent = make([]sentMark, sentSize)
 	}
-	if f.sent[slot] == mark {
+	if f.sent[slot] == mark && cand.Was == nil { // one that is to be visited again was sent before
 		return
 	}
 	f.sent[slot] = mark
@@ -43,7 +43,7 @@ func (f *Frontier) send(p *partition, c *crawlState, cand *Candidate) {
 	}
 	row := &f.out.Outbox[i]
 	link := *cand
-	link.Ref = Ref{}
+	link.Ref, link.Was = Ref{}, nil
 	row.Links = append(row.Links, link)
 	p.outbox[row.Seq] = len(row.Links)
 }

@@ -182,9 +182,15 @@ func (c *cluster) deliver(row frontier.OutboxRow) {
 			for i := range cs {
 				cs[i].Ref = c.f.Ref(row.Crawl, cs[i].URL)
 				refs[i] = cs[i].Ref
-				c.m.add(row.Crawl, cs[i])
 			}
-			c.f.Add(c.now, row.Crawl, cs, c.lookups(refs))
+			known := c.lookups(refs)
+			for i := range cs {
+				if known[i] && cs[i].Hop != nil {
+					c.lookBack(nil, []*frontier.Candidate{&cs[i]})
+				}
+				c.m.follow(row.Crawl, cs[i])
+			}
+			c.f.Add(c.now, row.Crawl, cs, known)
 		})
 		if fenced == c.fenced {
 			return

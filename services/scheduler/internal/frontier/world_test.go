@@ -55,6 +55,7 @@ func newWorld(t *rapid.T, tb testing.TB) *world {
 	cfg.RobotsFailTTL = 2 * time.Minute
 	cfg.IdleTTL = 10 * time.Second
 	cfg.HostTries = 4
+	cfg.MaxUnreported[frontier.PoolBrowser] = 2
 	w := &world{
 		t: t, tb: tb, cfg: cfg, fs: vfs.NewCrashableMem(), m: newModel(),
 		now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
@@ -146,12 +147,14 @@ func (w *world) lookups(refs []frontier.Ref) []bool {
 func (w *world) candidate(no frontier.CrawlNo) frontier.Candidate {
 	host := rapid.IntRange(0, 3).Draw(w.t, "host")
 	path := rapid.SampledFrom([]string{"p", "private/"}).Draw(w.t, "path")
-	raw := fmt.Sprintf("http://h%d.test/%s%d", host, path, rapid.IntRange(0, 20).Draw(w.t, "n"))
+	name := [...]string{"h0.test", "w.h0.test", "h1.test", "h2.test"}[host] // two of one site
+	raw := fmt.Sprintf("http://%s/%s%d", name, path, rapid.IntRange(0, 20).Draw(w.t, "n"))
 	u, err := weburl.FromCanonical(raw)
 	w.must(err)
 	return frontier.Candidate{
 		Ref: w.f.Ref(no, u), URL: u, Depth: rapid.IntRange(0, 2).Draw(w.t, "depth"),
 		Priority: int32(rapid.IntRange(-1, 1).Draw(w.t, "priority")),
+		Mode:     rapid.SampledFrom([]frontier.Mode{frontier.ModePage, frontier.ModePage, frontier.ModePage, frontier.ModeMedia}).Draw(w.t, "mode"),
 	}
 }
 
@@ -227,8 +230,9 @@ func (w *world) handOut(l frontier.Lease) {
 	case mc.conf.ObeyRobots && strings.Contains(u.url, "/private"):
 		w.t.Fatalf("leased %s, which robots.txt denies", u.url)
 	}
+	w.checkLease(l, mc, u)
 	u.lease = l.ID
-	if msg := mc.before(u); msg != "" {
+	if msg := mc.before(u, w.browserFull()); msg != "" {
 		w.t.Fatalf("order: %s", msg)
 	}
 }
@@ -306,17 +310,23 @@ func (w *world) complete(l frontier.Lease, c frontier.Completion) {
 	}
 	known := w.lookups(refs)
 	c.Known = known[1 : 1+len(c.Links)]
+	var targets []*frontier.Candidate
 	if c.Redirect != nil {
-		c.RedirectKnown = known[len(known)-1]
+		to := *c.Redirect // it comes again as it was
+		c.Redirect, c.RedirectKnown = &to, known[len(known)-1]
+		if c.RedirectKnown && to.Ref != c.Ref {
+			targets = append(targets, c.Redirect)
+		}
 	}
+	w.lookBack(refs[:1:1], targets)
 	var rec [1]frontier.Record
 	if w.f.NeedsRecord(c.Ref, c.Lease) {
 		w.must(w.store.Lookup(w.tb.Context(), refs[:1], rec[:]))
 	}
 	want := w.m.complete(&c, w.now, w.cfg.MaxVisits)
 	if want != frontier.Duplicate {
-		if c.Redirect != nil && c.Exchange.Class == crawl.ClassNone && w.mine(c.Redirect.Ref) {
-			w.m.add(c.Ref.Crawl, *c.Redirect)
+		if to := w.m.next; to != nil && want != frontier.Again && w.mine(to.Ref) {
+			w.m.follow(c.Ref.Crawl, *to)
 		}
 		for i := range c.Links {
 			if w.mine(c.Links[i].Ref) {
@@ -403,7 +413,8 @@ func (w *world) same(m *model) string {
 		}
 		for _, r := range rows {
 			u := mc.urls[r.Ref.Key]
-			if u == nil || u.state != r.Record.State || u.gen != r.Record.Generation || u.url != r.Record.URL {
+			if u == nil || u.state != r.Record.State || u.gen != r.Record.Generation || u.url != r.Record.URL ||
+				u.mode != r.Record.Mode || u.redirects != r.Record.Redirects {
 				return fmt.Sprintf("crawl %d: record %+v, model %+v", no, r.Record, u)
 			}
 		}
