@@ -148,15 +148,18 @@ func TestFetchBacklog(t *testing.T) {
 	}
 	// The server counts a moment after it stores.
 	eventually(t, "7 wait and 3 are worked on", func() bool {
-		waiting, working, err := b.FetchBacklog(t.Context(), "http")
-		return waiting == 7 && working == 3 && err == nil
+		got, err := b.FetchBacklog(t.Context(), "http")
+		return err == nil && got == (bus.Backlog{Waiting: 7, Working: 3, Manned: true})
 	})
 	close(leave)
 	eventually(t, "all is done", func() bool {
-		waiting, working, err := b.FetchBacklog(t.Context(), "http")
-		return waiting+working == 0 && err == nil
+		got, err := b.FetchBacklog(t.Context(), "http")
+		return err == nil && got == (bus.Backlog{Manned: true}) // they ask for more
 	})
-	if _, _, err := b.FetchBacklog(t.Context(), "none"); crawl.KindOf(err) != crawl.Unavailable {
+	if got, err := b.FetchBacklog(t.Context(), "render"); err != nil || got != (bus.Backlog{}) {
+		t.Errorf("nobody is there: %+v, %v", got, err)
+	}
+	if _, err := b.FetchBacklog(t.Context(), "none"); crawl.KindOf(err) != crawl.Unavailable {
 		t.Errorf("unknown pool: %v", err)
 	}
 }

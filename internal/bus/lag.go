@@ -22,14 +22,21 @@ func (b *Bus) Lag(ctx context.Context) (map[string]uint64, error) {
 	return lag, nil
 }
 
-// FetchBacklog returns how many tasks of a pool wait for a fetcher and how many
-// are in the hands of one. The server counts a moment after it stores.
-func (b *Bus) FetchBacklog(ctx context.Context, pool string) (waiting, working int, err error) {
+// Backlog is the tasks of a pool of fetchers.
+type Backlog struct {
+	// Waiting for a fetcher, and Working: in the hands of one.
+	Waiting, Working int
+	// Manned reports whether there are fetchers: some work, or ask for tasks.
+	Manned bool
+}
+
+// FetchBacklog returns the tasks of a pool. The server counts a moment after it stores.
+func (b *Bus) FetchBacklog(ctx context.Context, pool string) (Backlog, error) {
 	c := FetchConsumer(pool)
 	h, err := b.js.Consumer(ctx, c.stream, c.name) // brings its state with it
 	if err != nil {
-		return 0, 0, unavailable("look at consumer "+c.String(), err)
+		return Backlog{}, unavailable("look at consumer "+c.String(), err)
 	}
 	info := h.CachedInfo()
-	return int(info.NumPending), info.NumAckPending, nil
+	return Backlog{Waiting: int(info.NumPending), Working: info.NumAckPending, Manned: info.NumAckPending+info.NumWaiting > 0}, nil
 }

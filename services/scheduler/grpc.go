@@ -379,6 +379,12 @@ func (s *Service) ExplainURL(ctx context.Context, req *schedulerv1.ExplainURLReq
 	if err != nil {
 		return nil, crawl.Errorf(crawl.Invalid, "url: %q: %w", req.GetUrl(), err)
 	}
+	// One with a request is asked for as it is shown; a page's fragment is dropped.
+	if asked, err := weburl.FromCanonical(req.GetUrl()); err == nil {
+		if _, more := asked.Request(); more {
+			u = asked
+		}
+	}
 	return route(ctx, s, func(ses *session) uint32 { return ses.partition(u) }, req, schedulerv1.CrawlServiceClient.ExplainURL,
 		func(ctx context.Context, _ *schedulerv1.ExplainURLRequest) (*schedulerv1.ExplainURLResponse, error) {
 			return s.explain(ctx, e, u)

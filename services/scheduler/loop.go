@@ -106,7 +106,7 @@ func newLoop(s *session, f *frontier.Frontier, partitions uint32) *loop {
 		crawls:     s.crawls,
 		m:          s.m,
 		now:        s.deps.Now,
-		window:     [frontier.Pools]int{frontier.PoolHTTP: s.cfg.startWindow(frontier.PoolHTTP), frontier.PoolBrowser: s.cfg.startWindow(frontier.PoolBrowser)},
+		window:     [frontier.Pools]int{frontier.PoolHTTP: s.cfg.startWindow(frontier.PoolHTTP)}, // no browsers until some are seen
 		requests:   make(chan *request, 256),
 		reports:    make(chan *crawlv1.FetchReport, 4096),
 		commits:    make(chan pendingCommit, 64),

@@ -13,6 +13,9 @@ const (
 	// Those of browsers, which take seconds for a page, and their share of MaxLeases: a
 	// pool without a browser keeps nothing from the other.
 	firstBrowsers, leastBrowsers, browserShare = 16, 4, 4
+	// mostAway is how many seconds nobody may be seen in the pool of browsers before
+	// nothing is handed out to it any more: a visit that waits there holds its host.
+	mostAway = 3
 	// The tasks that wait for a fetcher should be the work of so many seconds: with
 	// fewer fetchers may idle, with more a small crawl waits behind a big one.
 	leastAhead, mostAhead = 2, 5
@@ -76,6 +79,7 @@ func (s *session) pace(ctx context.Context) error {
 	}
 	known := map[string]bool{}
 	var before [frontier.Pools]int64
+	var away [frontier.Pools]int // times in a row that nobody was there
 	for n := 0; ; n++ {
 		select {
 		case <-ctx.Done():
@@ -83,15 +87,26 @@ func (s *session) pace(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		waiting, asked := s.backlogs(ctx)
+		waiting, asked, unmanned := s.backlogs(ctx)
+		for p := range frontier.Pools {
+			if away[p]++; !asked[p] || !unmanned[p] {
+				away[p] = 0
+			}
+		}
 		var gauges []frontier.Gauge
 		_ = s.read(ctx, func(l *loop, now time.Time) error {
 			if s.tenure != nil {
 				l.f.Divide(now, s.tenure.replicas())
 			}
 			for p := range frontier.Pools {
-				if s.cfg.Window == 0 && asked[p] {
+				switch {
+				case !asked[p]:
+				case p == frontier.PoolBrowser && (away[p] >= mostAway || away[p] > 0 && l.window[p] == 0):
+					l.window[p] = 0
+				case s.cfg.Window == 0:
 					l.window[p] = w[p].next(waiting[p], l.f.Unreported(p), int(l.f.Ended(p)-before[p]))
+				default:
+					l.window[p] = w[p].size
 				}
 				before[p] = l.f.Ended(p)
 				s.m.window.WithLabelValues(poolNames[p]).Set(float64(l.window[p]))
@@ -108,21 +123,21 @@ func (s *session) pace(ctx context.Context) error {
 }
 
 // backlogs returns this replica's share of the tasks of each pool that wait for a
-// fetcher, where the bus tells.
-func (s *session) backlogs(ctx context.Context) (waiting [frontier.Pools]int, asked [frontier.Pools]bool) {
+// fetcher, and whether nobody is there to take them, where the bus tells.
+func (s *session) backlogs(ctx context.Context) (waiting [frontier.Pools]int, asked, unmanned [frontier.Pools]bool) {
 	for p, name := range poolNames {
-		n, working, err := s.deps.Bus.FetchBacklog(ctx, name)
+		b, err := s.deps.Bus.FetchBacklog(ctx, name)
 		if err != nil {
 			continue // the next second is as good
 		}
-		s.m.backlog.WithLabelValues(name, "waiting").Set(float64(n))
-		s.m.backlog.WithLabelValues(name, "working").Set(float64(working))
+		s.m.backlog.WithLabelValues(name, "waiting").Set(float64(b.Waiting))
+		s.m.backlog.WithLabelValues(name, "working").Set(float64(b.Working))
+		waiting[p], asked[p], unmanned[p] = b.Waiting, true, !b.Manned
 		if s.tenure != nil {
-			n /= s.tenure.replicas()
+			waiting[p] /= s.tenure.replicas()
 		}
-		waiting[p], asked[p] = n, true
 	}
-	return waiting, asked
+	return waiting, asked, unmanned
 }
 
 // setGauges shows what the active crawls do, and no longer what others did.

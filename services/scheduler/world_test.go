@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -34,18 +35,22 @@ type world struct {
 	mu     sync.Mutex
 	visits map[string]int
 	order  []string
+	tasks  map[string][]*crawlv1.FetchTask
 }
 
 func newWorld(tb testing.TB, b *bus.Bus, answer func(*crawlv1.TaskRef) *crawlv1.Result) *world {
-	return &world{tb: tb, bus: b, answer: answer, visits: map[string]int{}}
+	return &world{tb: tb, bus: b, answer: answer, visits: map[string]int{}, tasks: map[string][]*crawlv1.FetchTask{}}
 }
 
 // run answers tasks until the test ends or stop is called.
-func (w *world) run(concurrency int) (stop func()) {
+func (w *world) run(concurrency int) (stop func()) { return w.runPool(Pool, concurrency) }
+
+// runPool is run for the tasks of one pool.
+func (w *world) runPool(pool string, concurrency int) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		err := w.bus.Consume(ctx, bus.FetchConsumer(Pool), bus.Options{Concurrency: concurrency, SoftStop: time.Second}, w.handle)
+		err := w.bus.Consume(ctx, bus.FetchConsumer(pool), bus.Options{Concurrency: concurrency, SoftStop: time.Second}, w.handle)
 		if err != nil {
 			w.tb.Errorf("consume tasks: %v", err)
 		}
@@ -69,6 +74,7 @@ func (w *world) handle(ctx context.Context, d bus.Delivery) error {
 	w.mu.Lock()
 	w.visits[ref.GetUrl()]++
 	w.order = append(w.order, ref.GetUrl())
+	w.tasks[ref.GetUrl()] = append(w.tasks[ref.GetUrl()], t)
 	w.mu.Unlock()
 	r := w.answer(ref)
 	r.Ref, r.EndedAt, r.Duration = ref, timestamppb.Now(), durationpb.New(time.Millisecond)
@@ -77,6 +83,13 @@ func (w *world) handle(ctx context.Context, d bus.Delivery) error {
 		return err
 	}
 	return w.bus.PublishAll(ctx, bus.Result(r))
+}
+
+// tasksOf returns the tasks of a URL, in their order.
+func (w *world) tasksOf(url string) []*crawlv1.FetchTask {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.tasks[url])
 }
 
 func (w *world) visited() map[string]int {

@@ -223,7 +223,11 @@ func TestRecordToResult(t *testing.T) {
 	redirect := record(3, "")
 	redirect.Body, redirect.Parsed = nil, nil
 	redirect.Fetch.Status, redirect.Fetch.RedirectUrl, redirect.Fetch.RetryAfter = 302, "http://example.com/to", durationpb.New(time.Minute)
-	got := b.publish(t, page, failed, redirect)
+	// What the frontier alone needs goes through as it is.
+	set := []*crawlv1.Cookie{{Name: "a", Value: []byte("1"), Domain: "example.com", Path: "/"}}
+	refresh := record(4, "<meta>")
+	refresh.Parsed.RefreshUrl, refresh.Parsed.WantsRender, refresh.Fetch.SetCookies, refresh.Fetch.Rendered = "http://example.com/on", true, set, true
+	got := b.publish(t, page, failed, redirect, refresh)
 	want := map[string]*crawlv1.Result{
 		page.Ref.Url: {
 			Ref: page.Ref, EndedAt: timestamppb.New(when.Add(12345 * time.Microsecond)), Duration: page.Fetch.Duration, Status: 200, Outlinks: page.Parsed.Outlinks, Items: 1, RejectedItems: 1, Bytes: 12,
@@ -235,6 +239,10 @@ func TestRecordToResult(t *testing.T) {
 		redirect.Ref.Url: {
 			Ref: redirect.Ref, EndedAt: timestamppb.New(when.Add(12345 * time.Microsecond)), Duration: redirect.Fetch.Duration, Status: 302, RedirectUrl: "http://example.com/to", RetryAfter: durationpb.New(time.Minute),
 			RemoteAddr: "192.0.2.1:80",
+		},
+		refresh.Ref.Url: {
+			Ref: refresh.Ref, EndedAt: timestamppb.New(when.Add(12345 * time.Microsecond)), Duration: refresh.Fetch.Duration, Status: 200, Outlinks: refresh.Parsed.Outlinks, Items: 1, RejectedItems: 1, Bytes: 6,
+			Sha256: refresh.Body.Sha256, RemoteAddr: "192.0.2.1:80", RedirectUrl: "http://example.com/on", WantsRender: true, SetCookies: set, Rendered: true,
 		},
 	}
 	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
@@ -264,7 +272,7 @@ func TestRecordToResult(t *testing.T) {
 		t.Errorf("body of a redirect %q, %v", body, err)
 	}
 	st, err := b.client.GetStats(t.Context(), &storagev1.GetStatsRequest{CrawlId: crawlID})
-	if err != nil || st.GetAttempts() != 3 || st.GetPages() != 1 || st.GetItems() != 1 || st.GetArchiveBytes() == 0 {
+	if err != nil || st.GetAttempts() != 4 || st.GetPages() != 2 || st.GetItems() != 2 || st.GetArchiveBytes() == 0 {
 		t.Errorf("stats %v, %v", st, err)
 	}
 	if err := b.svc.Ready(t.Context()); err != nil {

@@ -164,7 +164,8 @@ func (f *Frontier) follow(v *visit) {
 		to.Mode = ModeMedia
 	}
 	if to.Ref.Key == v.ref.Key {
-		known, to.Was = true, &v.rec
+		rec := v.rec // a visit stays off the heap
+		known, to.Was = true, &rec
 	}
 	f.add(v.q.c, v.q.s.part, []Candidate{to}, []bool{known})
 }
