@@ -3,6 +3,7 @@ package warc
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -33,7 +34,13 @@ func AppendCDXJ(dst []byte, h *Head, filename string) (line []byte, ok bool) {
 	mime, _, _ = strings.Cut(mime, ";")
 	target := h.Get("WARC-Target-URI")
 	target = strings.TrimSuffix(strings.TrimPrefix(target, "<"), ">") // as wget writes it
-	dst = append(dst, SURT(target)...)
+	for _, c := range []byte(SURT(target)) {
+		if c <= ' ' { // would end the key, or the line
+			dst = fmt.Appendf(dst, "%%%02X", c)
+			continue
+		}
+		dst = append(dst, c)
+	}
 	dst = append(dst, ' ')
 	dst = appendTimestamp(dst, h.Get("WARC-Date"))
 	dst = append(dst, ' ')

@@ -20,6 +20,7 @@ type Head struct {
 	// Packed is the length of the member, or of the plain record, in the input.
 	Packed int64
 	// Block is the beginning of the block, at most 16 KiB; valid until the next record.
+	// That of a response has its HTTP headers, if they fit; others may be empty.
 	Block []byte
 }
 

@@ -146,7 +146,7 @@ func walk(visit func(path string, data []byte) error) error {
 		}
 		name := d.Name()
 		if d.IsDir() {
-			if name == ".git" || name == "bin" || name == "weir-data" || name == "testdata" {
+			if name == ".git" || name == "bin" || name == "weir-data" || name == "testdata" || name == "node_modules" {
 				return filepath.SkipDir
 			}
 			return nil
