@@ -151,7 +151,7 @@ func TestDirSweep(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := open(t, "file://"+dir)
-	left := filepath.Join(dir, "a", "123.part")
+	left := filepath.Join(dir, "a", "k.123.part")
 	if err := errors.Join(os.Mkdir(filepath.Dir(left), 0o755), os.WriteFile(left, nil, 0o644)); err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func (d *Dir) Put(ctx context.Context, key string, r io.Reader, size int64) (err
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("put %s: %w", key, err)
 	}
-	f, err := os.CreateTemp(dir, "*"+part)
+	f, err := os.CreateTemp(dir, filepath.Base(path)+".*"+part)
 	if err != nil {
 		return fmt.Errorf("put %s: %w", key, err)
 	}
@@ -184,9 +184,7 @@ func (d *Dir) Delete(_ context.Context, key string) error {
 
 // Sweep removes files that were never finished.
 func (d *Dir) Sweep(ctx context.Context, prefix string, before time.Time) error {
-	// Their names have nothing of the key: the folder is what counts.
-	folder := prefix[:strings.LastIndexByte(prefix, '/')+1]
-	err := d.walk(ctx, folder, func(key string, st fs.FileInfo) error {
+	err := d.walk(ctx, prefix, func(key string, st fs.FileInfo) error {
 		if !strings.HasSuffix(key, part) || !st.ModTime().Before(before) {
 			return nil
 		}

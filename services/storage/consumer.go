@@ -112,7 +112,7 @@ func (s *Service) store(ctx context.Context, b *batch) error {
 			continue // no response, nothing to archive
 		}
 		x := exchangeOf(e)
-		if err := s.attachBody(e, x); err != nil {
+		if err := s.attachBody(ctx, e, x); err != nil {
 			return err
 		}
 		exchanges, archived = append(exchanges, x), append(archived, e)
@@ -126,7 +126,7 @@ func (s *Service) store(ctx context.Context, b *batch) error {
 	s.m.batch.Observe(float64(len(b.entries)))
 	s.m.records.WithLabelValues("stored").Add(float64(len(commit.Pages)))
 	s.m.records.WithLabelValues("duplicate").Add(float64(len(b.entries) - len(commit.Pages)))
-	s.dropBodies(b.entries)
+	s.dropBodies(ctx, b.entries)
 	return nil
 }
 
@@ -187,7 +187,7 @@ func (s *Service) markKnown(ctx context.Context, entries []*entry) error {
 }
 
 // attachBody gives an exchange its body in the form that the archive takes.
-func (s *Service) attachBody(e *entry, x *archive.Exchange) error {
+func (s *Service) attachBody(ctx context.Context, e *entry, x *archive.Exchange) error {
 	if x.Revisit = e.revisit; x.Revisit != nil {
 		return nil
 	}
@@ -202,7 +202,7 @@ func (s *Service) attachBody(e *entry, x *archive.Exchange) error {
 		}
 		x.Body.Deflate = trimmed
 	case *crawlv1.Body_Ref:
-		body, err := s.spool.Open(d.Ref)
+		body, err := s.spool.Open(ctx, d.Ref)
 		if crawl.KindOf(err) == crawl.NotFound {
 			// Swept, or put at another storage: the page can only be fetched again.
 			return crawl.Errorf(crawl.Invalid, "record of %.200q: its body is gone: %w", e.page.CanonicalURL, err)
@@ -217,13 +217,13 @@ func (s *Service) attachBody(e *entry, x *archive.Exchange) error {
 
 // dropBodies deletes the long bodies of a committed batch. One that stays is
 // swept later.
-func (s *Service) dropBodies(entries []*entry) {
+func (s *Service) dropBodies(ctx context.Context, entries []*entry) {
 	for _, e := range entries {
 		ref := e.rec.GetBody().GetRef()
 		if ref == "" {
 			continue
 		}
-		if err := s.spool.Delete(ref); err != nil {
+		if err := s.spool.Delete(ctx, ref); err != nil {
 			s.deps.Log.Warn("delete a long body", "crawl", e.page.Crawl, "url", e.page.CanonicalURL, "err", err)
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -34,12 +35,14 @@ const (
 	roleVariable  = "WEIR_STORAGE_TEST_ROLE"
 	dirVariable   = "WEIR_STORAGE_TEST_DIR"
 	startVariable = "WEIR_STORAGE_TEST_START"
+	storeVariable = "WEIR_STORAGE_TEST_ARCHIVE"
 )
 
 func play(role string) int {
 	cfg := DefaultConfig()
 	cfg.Dir, cfg.MinFree = os.Getenv(dirVariable), 0
 	cfg.SegmentSize = 1 << 20 // rolled every few batches
+	cfg.Archive = os.Getenv(storeVariable)
 	s, err := New(cfg, Deps{Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry()})
 	if err == nil {
 		switch role {
@@ -102,6 +105,12 @@ func writeForEver(s *Service) error {
 		}
 		from += size
 		fmt.Println(from)
+		if size%3 == 0 {
+			// Here, so that kills hit the merging and indexing too.
+			if _, err := s.arch.Tend(context.Background(), time.Now()); err != nil {
+				return err
+			}
+		}
 	}
 }
 
@@ -110,12 +119,24 @@ func writeForEver(s *Service) error {
 // catalogue.
 func TestKill(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	for _, medium := range []string{"files", "objects"} {
+		t.Run(medium, func(t *testing.T) {
+			t.Parallel()
+			dir, store := t.TempDir(), ""
+			if medium == "objects" {
+				store = "file://" + filepath.Join(dir, "objects")
+			}
+			killAgainAndAgain(t, dir, store)
+		})
+	}
+}
+
+func killAgainAndAgain(t *testing.T, dir, store string) {
 	acked := 0
 	rng := rand.New(rand.NewPCG(1, 2))
-	for range 12 {
+	for range kills {
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), roleVariable+"=writer", dirVariable+"="+dir, fmt.Sprintf("%s=%d", startVariable, acked))
+		cmd.Env = append(os.Environ(), roleVariable+"=writer", dirVariable+"="+dir, storeVariable+"="+store, fmt.Sprintf("%s=%d", startVariable, acked))
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		out, err := cmd.StdoutPipe()
@@ -144,14 +165,14 @@ func TestKill(t *testing.T) {
 			t.Fatalf("the writer failed: %s", stderr.String())
 		}
 	}
-	checkStore(t, dir, acked)
-	t.Logf("%d records acknowledged over 12 kills", acked)
+	checkStore(t, dir, store, acked)
+	t.Logf("%d records acknowledged over %d kills", acked, kills)
 }
 
 // checkStore opens a directory as after a crash and checks all of it.
-func checkStore(t *testing.T, dir string, atLeast int) {
+func checkStore(t *testing.T, dir, store string, atLeast int) {
 	t.Helper()
-	s := newStore(t, dir)
+	s := newStore(t, dir, func(c *Config) { c.Archive = store })
 	defer s.Close()
 	pages := allPages(t, s)
 	if len(pages) < atLeast {
@@ -186,6 +207,58 @@ func checkStore(t *testing.T, dir string, atLeast int) {
 		t.Errorf("stats %+v for %d pages, %v", st, len(pages), err)
 	}
 	checkArchive(t, dir, len(pages))
+	// And once more, when everything is merged and has its index.
+	if _, err := s.arch.Tend(t.Context(), time.Now().Add(48*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	checkArchive(t, dir, len(pages))
+	lines := 0
+	for _, name := range globAll(t, dir, ".cdxj") {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines += bytes.Count(data, []byte("\n"))
+	}
+	if lines != len(pages) {
+		t.Errorf("%d lines in the indexes, %d pages", lines, len(pages))
+	}
+	if parts := globAll(t, filepath.Join(dir, "objects", "parts"), ""); len(parts) > 0 {
+		t.Errorf("parts that are merged are left: %v", parts)
+	}
+}
+
+// globAll lists the files under a folder by the end of their names, in order.
+func globAll(t *testing.T, dir, suffix string) []string {
+	t.Helper()
+	var out []string
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err == nil && !e.IsDir() && strings.HasSuffix(path, suffix) {
+			out = append(out, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// segmentFiles lists the files that the segments under a folder are made of: a whole
+// one, or the parts of one that is not merged.
+func segmentFiles(t *testing.T, dir string) []string {
+	t.Helper()
+	out := globAll(t, dir, ".warc.gz")
+	for _, part := range globAll(t, filepath.Join(dir, "objects", "parts"), "") {
+		whole := filepath.Join(dir, "objects", filepath.Base(filepath.Dir(part)))
+		if _, err := os.Stat(whole); err != nil && !strings.HasSuffix(part, ".part") {
+			out = append(out, part)
+		}
+	}
+	return out
 }
 
 // allPages reads the crawl log.
@@ -208,10 +281,7 @@ func allPages(t *testing.T, s *Service) (all []*catalogue.Page) {
 // There must be one response for each page.
 func checkArchive(t *testing.T, dir string, responses int) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "warc", "*.warc.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	files := segmentFiles(t, dir)
 	ids := map[string]bool{}
 	got := 0
 	for _, name := range files {
@@ -332,7 +402,7 @@ func TestNoSpace(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%d records stored, %d of 4 times the archive was what was full", stored, full)
-	checkStore(t, dir, stored)
+	checkStore(t, dir, "", stored)
 }
 
 // TestInterruptedUpload: a client that goes away leaves no body behind.

@@ -58,7 +58,7 @@ func sendBody(body io.ReadCloser, send func([]byte) error) error {
 func (s *Service) openBody(ctx context.Context, req *storagev1.GetBodyRequest) (io.ReadCloser, error) {
 	switch b := req.GetBody().(type) {
 	case *storagev1.GetBodyRequest_Ref:
-		body, err := s.spool.Open(b.Ref)
+		body, err := s.spool.Open(ctx, b.Ref)
 		if err != nil {
 			return nil, err
 		}
@@ -89,7 +89,7 @@ func (s *Service) PutBody(in grpc.ClientStreamingServer[storagev1.PutBodyRequest
 	if err := named(r.crawlID); err != nil {
 		return err
 	}
-	ref, err := s.spool.Put(r)
+	ref, err := s.spool.Put(in.Context(), r)
 	if r.err != nil {
 		return r.err // the client's side, not the disk's
 	}

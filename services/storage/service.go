@@ -103,21 +103,21 @@ func (s *Service) open() (err error) {
 	if s.lock, err = lockDir(filepath.Join(s.cfg.Dir, "storage.lock")); err != nil {
 		return err
 	}
-	if s.spool, err = spool.Open(filepath.Join(s.cfg.Dir, "bodies"), s.cfg.MaxBody); err != nil {
+	ctx := context.Background() // opening is not interrupted: it is short
+	if s.cfg.Archive != "" {
+		if s.objects, err = blob.Open(ctx, s.cfg.Archive); err != nil {
+			return crawl.Errorf(crawl.Unavailable, "storage.archive: %w", err)
+		}
+	}
+	if s.spool, err = spool.Open(filepath.Join(s.cfg.Dir, "bodies"), s.objects, s.cfg.MaxBody); err != nil {
 		return err
 	}
-	ctx := context.Background() // opening is not interrupted: it is short
 	if s.cat, err = s.openCatalogue(ctx); err != nil {
 		return err
 	}
 	segments, err := s.cat.Segments(ctx)
 	if err != nil {
 		return err
-	}
-	if s.cfg.Archive != "" {
-		if s.objects, err = blob.Open(ctx, s.cfg.Archive); err != nil {
-			return crawl.Errorf(crawl.Unavailable, "storage.archive: %w", err)
-		}
 	}
 	s.arch, err = archive.Open(ctx, archive.Config{
 		Dir:      filepath.Join(s.cfg.Dir, "warc"),
@@ -223,7 +223,7 @@ func (s *Service) sweep(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		n, err := s.spool.Sweep(s.deps.Now().Add(-s.cfg.BodyAge))
+		n, err := s.spool.Sweep(ctx, s.deps.Now().Add(-s.cfg.BodyAge))
 		s.m.bodies.WithLabelValues("swept").Add(float64(n))
 		if err != nil {
 			s.deps.Log.Warn("sweep long bodies", "err", err)

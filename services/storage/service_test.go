@@ -560,10 +560,13 @@ func marshal(t testing.TB, m proto.Message) []byte {
 }
 
 // newStore opens a service that is not run and has no bus.
-func newStore(t testing.TB, dir string) *Service {
+func newStore(t testing.TB, dir string, change ...func(*Config)) *Service {
 	t.Helper()
 	cfg := DefaultConfig()
 	cfg.Dir, cfg.MinFree = dir, 0
+	for _, c := range change {
+		c(&cfg)
+	}
 	s, err := New(cfg, Deps{Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry()})
 	if err != nil {
 		t.Fatal(err)

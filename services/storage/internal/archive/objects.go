@@ -168,6 +168,11 @@ func (s *objects) tidy(ctx context.Context, file string) error {
 			return err
 		}
 	}
+	for _, prefix := range []string{partsPrefix + file + "/", file} {
+		if err := s.store.Sweep(ctx, prefix, always); err != nil {
+			return err
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.parts, file)

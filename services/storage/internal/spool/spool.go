@@ -1,11 +1,13 @@
-// Package spool keeps bodies that are too long for a message, as files, from
-// their upload until the record that refers to them is committed.
+// Package spool keeps bodies that are too long for a message, as files or as objects
+// of a store, from their upload until the record that refers to them is committed. In a
+// store, every replica of a storage can commit the record.
 //
 // A body is complete and durable from the moment it has a reference. It is kept
 // in the form that the archive can place without compressing again (warc.Trim).
 package spool
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -17,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weircrawl/weir/internal/blob"
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/warc"
 )
@@ -24,23 +27,28 @@ import (
 // part ends the names of files that are still being written.
 const part = ".part"
 
-// Spool is a folder of bodies. Safe for concurrent use.
+// prefix of the keys of bodies in a store.
+const prefix = "bodies/"
+
+// Spool is a place of bodies. Safe for concurrent use.
 type Spool struct {
 	dir      string
+	store    blob.Store // nil: files
 	maxBytes int64
 }
 
-// Open opens the folder, creating it. maxBytes bounds one body as stored.
-func Open(dir string, maxBytes int64) (*Spool, error) {
+// Open opens the folder, creating it. maxBytes bounds one body as stored. With a
+// store, bodies are only in the folder while they arrive.
+func Open(dir string, store blob.Store, maxBytes int64) (*Spool, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("open body folder: %w", err)
 	}
-	return &Spool{dir: dir, maxBytes: maxBytes}, nil
+	return &Spool{dir: dir, store: store, maxBytes: maxBytes}, nil
 }
 
 // Put stores a raw DEFLATE stream and returns its reference; the body is durable
 // then. An error of src is returned wrapped, and leaves nothing behind.
-func (s *Spool) Put(src io.Reader) (ref string, err error) {
+func (s *Spool) Put(ctx context.Context, src io.Reader) (ref string, err error) {
 	var id [16]byte
 	if _, err := rand.Read(id[:]); err != nil {
 		return "", err
@@ -67,6 +75,12 @@ func (s *Spool) Put(src io.Reader) (ref string, err error) {
 	if err := s.trimmable(f, n); err != nil {
 		return "", err
 	}
+	if s.store != nil {
+		if err := s.upload(ctx, ref, f); err != nil {
+			return "", err
+		}
+		return ref, os.Remove(tmp)
+	}
 	if err := f.Sync(); err != nil {
 		return "", fmt.Errorf("store a body: %w", err)
 	}
@@ -74,6 +88,18 @@ func (s *Spool) Put(src io.Reader) (ref string, err error) {
 		return "", fmt.Errorf("store a body: %w", err)
 	}
 	return ref, s.syncDir()
+}
+
+// upload moves a body that has arrived into the store.
+func (s *Spool) upload(ctx context.Context, ref string, f *os.File) error {
+	st, err := f.Stat()
+	if err == nil {
+		err = seek(f)
+	}
+	if err != nil {
+		return fmt.Errorf("store a body: %w", err)
+	}
+	return s.store.Put(ctx, prefix+ref, f, st.Size())
 }
 
 // trimmable rewrites a stream that cannot be placed into the archive as it is.
@@ -122,21 +148,25 @@ func endsTrimmable(f *os.File, n int64) (bool, error) {
 	return warc.Trimmable(tail[:]), nil
 }
 
-// Body is an open body.
+// Body is an open body, read from its beginning.
 type Body struct {
-	*os.File
+	io.ReadCloser
 	// Size of the stream.
 	Size int64
 }
 
-// Trimmed returns a reader of the stream in the form that the archive takes.
-func (b *Body) Trimmed() io.Reader { return io.NewSectionReader(b.File, 0, b.Size-warc.FinalBlock) }
+// Trimmed returns a reader of the stream in the form that the archive takes, in place
+// of the body itself.
+func (b *Body) Trimmed() io.Reader { return io.LimitReader(b, b.Size-warc.FinalBlock) }
 
 // Open opens a body; crawl.NotFound for one that is not there (any more). The
 // caller closes it. A body that is deleted meanwhile can be read to its end.
-func (s *Spool) Open(ref string) (*Body, error) {
+func (s *Spool) Open(ctx context.Context, ref string) (*Body, error) {
 	if !valid(ref) {
 		return nil, crawl.Errorf(crawl.NotFound, "no body %.40q", ref)
+	}
+	if s.store != nil {
+		return s.openObject(ctx, ref)
 	}
 	f, err := os.Open(s.path(ref))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -149,13 +179,30 @@ func (s *Spool) Open(ref string) (*Body, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open a body: %w", err), f.Close())
 	}
-	return &Body{File: f, Size: st.Size()}, nil
+	return &Body{ReadCloser: f, Size: st.Size()}, nil
+}
+
+func (s *Spool) openObject(ctx context.Context, ref string) (*Body, error) {
+	info, err := s.store.Head(ctx, prefix+ref)
+	if err == nil {
+		var r io.ReadCloser
+		if r, err = s.store.Get(ctx, prefix+ref, 0, info.Size); err == nil {
+			return &Body{ReadCloser: r, Size: info.Size}, nil
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, crawl.Errorf(crawl.NotFound, "no body %s", ref)
+	}
+	return nil, err
 }
 
 // Delete removes a body; one that is not there is no error.
-func (s *Spool) Delete(ref string) error {
+func (s *Spool) Delete(ctx context.Context, ref string) error {
 	if !valid(ref) {
 		return nil
+	}
+	if s.store != nil {
+		return s.store.Delete(ctx, prefix+ref)
 	}
 	if err := os.Remove(s.path(ref)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("delete a body: %w", err)
@@ -165,7 +212,27 @@ func (s *Spool) Delete(ref string) error {
 
 // Sweep deletes what was written before a time: bodies whose record never came,
 // and uploads that broke off. It returns their number.
-func (s *Spool) Sweep(before time.Time) (int, error) {
+func (s *Spool) Sweep(ctx context.Context, before time.Time) (int, error) {
+	n, err := s.sweepFiles(before)
+	if err != nil || s.store == nil {
+		return n, err
+	}
+	for info, err := range s.store.List(ctx, prefix, "") {
+		if err != nil {
+			return n, fmt.Errorf("sweep bodies: %w", err)
+		}
+		if !info.Modified.Before(before) {
+			continue
+		}
+		if err := s.store.Delete(ctx, info.Key); err != nil {
+			return n, fmt.Errorf("sweep bodies: %w", err)
+		}
+		n++
+	}
+	return n, s.store.Sweep(ctx, prefix, before)
+}
+
+func (s *Spool) sweepFiles(before time.Time) (int, error) {
 	list, err := os.ReadDir(s.dir)
 	if err != nil {
 		return 0, fmt.Errorf("sweep bodies: %w", err)
