@@ -73,6 +73,7 @@ type segment struct {
 	end   int64 // of what is written, what is not kept yet included
 	dirty bool  // a write failed: the end is not known
 	busy  bool  // between Append and Keep
+	drop  bool  // its crawl is deleted
 	info  warc.ID
 }
 

@@ -49,6 +49,9 @@ func (a *Archive) Tend(ctx context.Context, now time.Time) (int, error) {
 
 // finish makes a rolled segment whole, indexes and seals it.
 func (a *Archive) finish(ctx context.Context, s *segment) error {
+	if s.drop {
+		return a.idx.SealSegment(ctx, s.ID) // Remove takes it as it is
+	}
 	if s.Size > 0 {
 		if err := a.index(ctx, s); err != nil {
 			return err
@@ -128,6 +131,8 @@ func (a *Archive) IndexOpen(ctx context.Context) error {
 func IndexOf(file string) string { return strings.TrimSuffix(file, extension) + ".cdxj" }
 
 // Drop rolls the open segment of a crawl that is deleted, so that it can be removed.
+// Nothing more is done for its segments than to seal them. One that is written to at
+// the moment is rolled when it is old.
 func (a *Archive) Drop(crawlID string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -135,6 +140,9 @@ func (a *Archive) Drop(crawlID string) {
 	if s := a.open[of]; s != nil && !s.busy {
 		delete(a.open, of)
 		a.rolled = append(a.rolled, s)
+	}
+	for _, s := range a.rolled {
+		s.drop = s.drop || crawlOf(s.File) == of
 	}
 }
 
