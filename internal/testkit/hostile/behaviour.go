@@ -31,6 +31,8 @@ type Want struct {
 	Long int64
 	// Redirect is the target of the redirect, a path for one on the same host.
 	Redirect string
+	// Later: a page, for who comes back with the cookies.
+	Later bool
 	// Refresh is where the page itself sends its reader on to, as Redirect.
 	Refresh string
 	// Detail is a part of the line that describes the trouble.

@@ -34,6 +34,7 @@ type Server struct {
 	main    string // host:port
 	other   string
 	targets []Target
+	robots  []RobotsHost
 	stop    chan struct{}
 	closers []func()
 	wg      sync.WaitGroup
@@ -69,7 +70,10 @@ func (s *Server) listen(next func() string) error {
 		*host = l.Addr().String()
 		s.accept(l, s.serve)
 	}
-	return s.ports(next)
+	if err := s.ports(next); err != nil {
+		return err
+	}
+	return s.robotsHosts(next)
 }
 
 // accept hands connections over until the site ends.
@@ -113,8 +117,19 @@ func (s *Server) drop(c net.Conn) {
 	delete(s.conns, c)
 }
 
-// serve answers the requests of a connection.
+// serve answers the requests of a connection to a host that has every behaviour.
 func (s *Server) serve(c net.Conn) {
+	s.converse(c, func(x *exchange) bool {
+		b, known := find(s.all, x.path)
+		if !known || b.path == "/" && x.path != "/" {
+			return x.page("404 Not Found", pageOf("nothing here"))
+		}
+		return b.serve(x)
+	})
+}
+
+// converse reads requests and has them answered until one of both has enough.
+func (s *Server) converse(c net.Conn, answer serve) {
 	host := c.LocalAddr().String()
 	r := bufio.NewReader(c)
 	for {
@@ -122,15 +137,10 @@ func (s *Server) serve(c net.Conn) {
 		if err != nil {
 			return
 		}
-		x := &exchange{Conn: counted{c, &s.sent}, tcp: tcpOf(c), site: s, stop: s.stop, path: path, cookie: cookie, before: s.count(host + path)}
-		b, known := find(s.all, path)
-		switch {
-		case !known || path != "/" && b.path == "/":
-			known = x.page("404 Not Found", pageOf("nothing here"))
-		default:
-			known = b.serve(x)
-		}
-		if !known {
+		if !answer(&exchange{
+			Conn: counted{c, &s.sent}, tcp: tcpOf(c), site: s, stop: s.stop,
+			path: path, cookie: cookie, before: s.count(host + path),
+		}) {
 			return
 		}
 	}

@@ -7,18 +7,18 @@ func cookies() []behaviour {
 	has := func(x *exchange, cookie string) bool { return strings.Contains("; "+x.cookie+";", "; "+cookie+";") }
 	return []behaviour{
 		// Leads to itself until the cookie comes back.
-		{"/cookie/self", Want{Status: 302, Redirect: "/cookie/self", Size: Any}, func(x *exchange) bool {
+		{"/cookie/self", Want{Status: 302, Redirect: "/cookie/self", Size: Any, Later: true}, func(x *exchange) bool {
 			if has(x, "self=1") {
 				return x.page("200 OK", pageOf("cookie self"))
 			}
 			return to(found, "/cookie/self", "Set-Cookie: self=1; Path=/cookie")(x)
 		}},
 		// Leads to a page that sets the cookie and leads back.
-		{"/cookie/consent", Want{Status: 302, Redirect: "/cookie/accept", Size: Any}, func(x *exchange) bool {
+		{"/cookie/consent", Want{Status: 302, Redirect: "/cookie/accept?next=consent", Size: Any, Later: true}, func(x *exchange) bool {
 			if has(x, "consent=yes") {
 				return x.page("200 OK", pageOf("cookie consent"))
 			}
-			return to(found, "/cookie/accept")(x)
+			return to(found, "/cookie/accept?next=consent")(x)
 		}},
 		{"/cookie/accept", Want{Status: 302, Redirect: "/cookie/consent", Size: Any}, to(found, "/cookie/consent", "Set-Cookie: consent=yes; Path=/")},
 		// Wants another cookie each time, and is never content.
