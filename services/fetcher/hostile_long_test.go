@@ -4,4 +4,4 @@ package fetcher_test
 
 // hostileRounds is how often TestHostileMemory fetches everything: go test -tags long
 // -run TestHostileMemory -v ./services/fetcher.
-const hostileRounds = 300
+const hostileRounds = 100

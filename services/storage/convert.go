@@ -27,8 +27,9 @@ import (
 	"github.com/weircrawl/weir/services/storage/internal/catalogue"
 )
 
-// maxRobots is how much of a robots.txt is read (RFC 9309 §2.5).
-const maxRobots = 500 << 10
+// maxRobots is how much of a robots.txt is handed on: what has to be read (RFC 9309
+// §2.5), and an octet more, which tells whether the last line is whole.
+const maxRobots = 500<<10 + 1
 
 // check reports what keeps a record from being stored.
 func check(rec *crawlv1.Record) error {
