@@ -115,6 +115,8 @@ func (ex *exchange) responseClass(err error) (crawl.Class, string) {
 		return crawl.ClassReset, text
 	case strings.Contains(text, "invalid header field"):
 		return crawl.ClassOther, text // ours, of the request
+	case errors.Is(err, errEarly), ex.early.Load():
+		return crawl.ClassReset, errEarly.Error() // another connection gives another answer
 	}
 	return crawl.ClassBadResponse, text
 }

@@ -48,6 +48,9 @@ const (
 // errDeadline is the cause of a context that ended by the exchange's own deadline.
 var errDeadline = errors.New("deadline of the exchange")
 
+// errEarly: what came is not the answer to the request.
+var errEarly = errors.New("the server had said more than its last answer")
+
 // Config of a client.
 type Config struct {
 	// DialTimeout bounds connecting, TLSTimeout the handshake, both inside the
@@ -238,6 +241,11 @@ func (c *Client) roundTrip(ex *exchange) (*http.Response, error) {
 		r.Body = http.NoBody // says so: Content-Length: 0
 	}
 	resp, err := transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(ex, &ex.trace)))
+	// Exchanges share a connection of HTTP/2, where each answer has its question's number.
+	if err == nil && resp.ProtoMajor == 1 && ex.early.Load() {
+		_ = resp.Body.Close() // and the connection with it
+		return nil, errEarly
+	}
 	if err == nil && ex.proxy != nil {
 		ex.opts.Proxies.health.Worked(ex.chosen)
 	}

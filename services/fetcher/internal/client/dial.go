@@ -61,6 +61,20 @@ type conn struct {
 	net.Conn
 	remote string
 	tail   atomic.Uint32 // the last byte read, and ended
+	// asked is set when something is written, heard when something has been read since.
+	asked, heard atomic.Bool
+}
+
+// rewind forgets what was written and read.
+func (c *conn) rewind() {
+	c.asked.Store(false)
+	c.heard.Store(false)
+}
+
+// Write implements net.Conn.
+func (c *conn) Write(p []byte) (int, error) {
+	c.asked.Store(true)
+	return c.Conn.Write(p)
 }
 
 // ended is set in tail when a read failed.
@@ -71,6 +85,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 {
 		c.tail.Store(uint32(p[n-1]))
+		if c.asked.Load() {
+			c.heard.Store(true)
+		}
 	}
 	if err != nil {
 		c.tail.Or(ended)

@@ -32,6 +32,7 @@ type exchange struct {
 	dialed atomic.Pointer[string]
 	got    atomic.Pointer[conn]
 	reused atomic.Bool
+	early  atomic.Bool // the answer was there before the question
 	tm     marks
 }
 
@@ -76,7 +77,16 @@ func (ex *exchange) tlsDone(tls.ConnectionState, error) {
 	}
 }
 
-func (ex *exchange) gotFirstByte() { ex.tm.firstByte.CompareAndSwap(0, ex.since()) }
+// gotFirstByte notes when the answer began, and whether it can be one: what a server
+// says after an answer (the body of a 204, a length that is too short) waits in the
+// connection, and the transport takes it for the next answer if the next request is
+// quick enough.
+func (ex *exchange) gotFirstByte() {
+	ex.tm.firstByte.CompareAndSwap(0, ex.since())
+	if c := ex.got.Load(); c != nil && ex.reused.Load() && !c.heard.Load() {
+		ex.early.Store(true)
+	}
+}
 
 // timings turns the marks into the result's.
 func (ex *exchange) timings() {
@@ -95,6 +105,7 @@ func (ex *exchange) timings() {
 func (ex *exchange) gotConn(info httptrace.GotConnInfo) {
 	ex.tm.request.Store(ex.since())
 	ex.reused.Store(info.Reused)
+	ex.early.Store(false)
 	if info.Reused {
 		ex.conns.Reused.Add(1)
 	} else {
@@ -105,6 +116,9 @@ func (ex *exchange) gotConn(info httptrace.GotConnInfo) {
 		nc = t.NetConn()
 	}
 	if own, ok := nc.(*conn); ok {
+		if info.Reused {
+			own.rewind()
+		}
 		ex.got.Store(own)
 	}
 }
