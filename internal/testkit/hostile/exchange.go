@@ -77,11 +77,12 @@ func send(s string) serve { return func(x *exchange) bool { _ = x.text(s); retur
 // sendKeep answers with s and goes on.
 func sendKeep(s string) serve { return func(x *exchange) bool { return x.text(s) == nil } }
 
-// sendStall answers with s and then not any more.
+// sendStall answers with s and then not any more, until the client goes.
 func sendStall(s string) serve {
 	return func(x *exchange) bool {
-		_ = x.text(s)
-		<-x.stop
+		if x.text(s) == nil {
+			_, _ = io.Copy(io.Discard, x)
+		}
 		return false
 	}
 }
