@@ -119,6 +119,16 @@ func TestHostileSite(t *testing.T) {
 			if page := keeps(target.Want); page != (items[target.URL] == 1) {
 				t.Errorf("%s: %d items, want a page: %v", target.Name, items[target.URL], page)
 			}
+			for _, to := range []string{target.Want.Redirect, target.Want.Refresh} {
+				if strings.Contains(to, "/good/") && items[to] != 1 {
+					t.Errorf("%s leads to %s, which was not had", target.Name, to)
+				}
+			}
+		}
+		for _, name := range []string{"deep", "nul", "bad-utf8", "before-comment", "before-script"} {
+			if items[s.Good(name)] != 1 {
+				t.Errorf("the link to %s on a page that is hard to read was not followed", name)
+			}
 		}
 		if diff := cmp.Diff(hostileErrors(s), sum.Errors); diff != "" {
 			t.Errorf("errors (-want +got):\n%s", diff)
