@@ -35,6 +35,7 @@ func TestRedirects(t *testing.T) {
 		{"parent", "../f", 308, want{redirect: "/f"}},
 		{"query only", "?g=h", 302, want{redirect: "/dir/page?g=h"}},
 		{"scheme relative", "//other.example/i", 302, want{redirect: "http://other.example/i"}},
+		{"request of a stranger", "/j#!method=POST&body=x", 307, want{redirect: "/j"}},
 		{"fragment dropped", "/j#k", 302, want{redirect: "/j"}},
 		{"spaces around", "  /l  ", 302, want{redirect: "/l"}},
 		{"unencoded", "/caf\u00e9 x", 302, want{redirect: "/caf%C3%A9%20x"}},

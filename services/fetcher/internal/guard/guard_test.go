@@ -113,3 +113,40 @@ func TestCheckZeroAddr(t *testing.T) {
 		t.Error("the zero address was allowed")
 	}
 }
+
+// TestNarrow: a crawl's networks are an intersection with the operator's, whatever
+// they are.
+func TestNarrow(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ operator, crawl, addr, want string }{
+		{"127.0.0.0/8", "127.0.0.1/32", "127.0.0.1", ""},
+		{"127.0.0.0/8", "127.0.0.1/32", "127.0.0.2", "127.0.0.2 is a loopback address that is not in the crawl's fetch.allow_nets"},
+		{"127.0.0.1/32", "0.0.0.0/0", "127.0.0.1", ""},
+		{"127.0.0.1/32", "0.0.0.0/0", "127.0.0.2", "127.0.0.2 is a loopback address; allow it with --allow-net 127.0.0.0/8"},
+		{"127.0.0.1/32", "0.0.0.0/0,::/0", "169.254.169.254", "169.254.169.254 is a cloud metadata address; allow it with --allow-net 169.254.169.254/32"},
+		{"", "10.0.0.0/8", "10.0.0.1", "10.0.0.1 is a private address; allow it with --allow-net 10.0.0.0/8"},
+		{"10.0.0.0/8,192.168.0.0/16", "192.168.1.0/24,10.1.0.0/16", "10.1.2.3", ""},
+		{"10.0.0.0/8,192.168.0.0/16", "192.168.1.0/24,10.1.0.0/16", "10.2.2.3", "10.2.2.3 is a private address that is not in the crawl's fetch.allow_nets"},
+		{"127.0.0.0/8", "::ffff:127.0.0.0/104", "127.0.0.1", "127.0.0.1 is a loopback address that is not in the crawl's fetch.allow_nets"},
+		{"127.0.0.0/8", "10.0.0.0/8", "::ffff:127.0.0.1", "::ffff:127.0.0.1 is an IPv4-mapped address for a loopback address that is not in the crawl's fetch.allow_nets"},
+		{"127.0.0.0/8", "127.0.0.0/8", "::ffff:127.0.0.1", ""},
+		{"127.0.0.0/8", "10.0.0.0/8", "8.8.8.8", ""},
+	}
+	nets := func(text string) (out []netip.Prefix) {
+		for s := range strings.SplitSeq(text, ",") {
+			if s != "" {
+				out = append(out, netip.MustParsePrefix(s))
+			}
+		}
+		return out
+	}
+	for _, tt := range tests {
+		got := ""
+		if err := guard.New(nets(tt.operator)).Narrow(nets(tt.crawl)).Check(netip.MustParseAddr(tt.addr)); err != nil {
+			got = err.Error()
+		}
+		if got != tt.want {
+			t.Errorf("%s of %q narrowed to %q\n got %q\nwant %q", tt.addr, tt.operator, tt.crawl, got, tt.want)
+		}
+	}
+}
