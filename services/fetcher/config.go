@@ -55,6 +55,8 @@ type Config struct {
 	// DNSTTL and DNSNegativeTTL are how long an answer, and the answer that there
 	// is none, are kept. Default: 1m and 10s.
 	DNSTTL, DNSNegativeTTL time.Duration
+	// Browser shows the pages of the render pool.
+	Browser BrowserConfig
 	// SoftStop is how long exchanges in hand may take when the fetcher stops.
 	// Default: 10s.
 	SoftStop time.Duration
@@ -77,6 +79,7 @@ func DefaultConfig() Config {
 		IdleTimeout:      30 * time.Second,
 		DNSTTL:           time.Minute,
 		DNSNegativeTTL:   10 * time.Second,
+		Browser:          defaultBrowser(),
 		SoftStop:         10 * time.Second,
 	}
 }
@@ -112,6 +115,7 @@ func (c *Config) RegisterFlags(prefix string, fs *flag.FlagSet) {
 	fs.DurationVar(&c.IdleTimeout, prefix+"idle-timeout", c.IdleTimeout, "time after which an idle connection ends")
 	fs.DurationVar(&c.DNSTTL, prefix+"dns-ttl", c.DNSTTL, "time that a DNS answer is kept")
 	fs.DurationVar(&c.DNSNegativeTTL, prefix+"dns-negative-ttl", c.DNSNegativeTTL, "time that the answer that a name does not exist is kept")
+	c.Browser.registerFlags(prefix+"browser.", fs)
 	fs.DurationVar(&c.SoftStop, prefix+"soft-stop", c.SoftStop, "how long exchanges in hand may take when the fetcher stops")
 }
 
@@ -136,6 +140,10 @@ func (c Config) Validate() error {
 	positive("idle-timeout", c.IdleTimeout > 0, c.IdleTimeout)
 	positive("dns-ttl", c.DNSTTL > 0, c.DNSTTL)
 	positive("dns-negative-ttl", c.DNSNegativeTTL > 0, c.DNSNegativeTTL)
+	positive("browser.pages", c.Browser.Pages > 0, c.Browser.Pages)
+	positive("browser.recycle-pages", c.Browser.RecyclePages > 0, c.Browser.RecyclePages)
+	positive("browser.recycle-memory", c.Browser.RecycleMemory > 0, c.Browser.RecycleMemory)
+	positive("browser.idle", c.Browser.Idle > 0, c.Browser.Idle)
 	positive("soft-stop", c.SoftStop > 0, c.SoftStop)
 	// Half of the memory is for exchanges as they begin, the other for long bodies.
 	if least := 2 * int64(max(c.Concurrency, 0)) * client.BaseWeight; c.Memory < least {

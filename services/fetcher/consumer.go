@@ -53,32 +53,41 @@ func (s *Service) handle(ctx context.Context, specs specs, d bus.Delivery) error
 		// would hold up all others until their leases end.
 		return s.giveBack(ref)
 	}
-	res, sent, err := s.fetch(ctx, p, &task, u, acc)
+	if s.browsers != nil {
+		// What scripts make of a page changes while the page does not.
+		task.Etag, task.LastModified = "", ""
+	}
+	res, o, err := s.fetch(ctx, p, &task, u, acc)
 	if err != nil {
 		return s.giveBack(ref) // cut off by the end of a soft stop
 	}
 	salvage(&res, ref, p.retries)
+	v, err := s.show(ctx, p, &task, u, o, &res, acc)
+	if err != nil {
+		return s.giveBack(ref)
+	}
 	s.report(ref, &res)
-	err = s.publish(ctx, ref, p.fetchResult(u, &res, sent), &res)
+	f := p.fetchResult(u, &res, o.sent)
+	v.complete(f)
+	err = s.publish(ctx, ref, f, &res, v.attachments())
 	if err != nil && ctx.Err() != nil {
 		return s.giveBack(ref)
 	}
 	return err
 }
 
-// fetch does the exchange of a task, and returns with its outcome the request's header
-// as the archive gets it. Without a secret that it needs there is no request, which is
-// an outcome too.
-func (s *Service) fetch(ctx context.Context, p *prepared, task *crawlv1.FetchTask, u weburl.URL, acc *budget.Account) (client.Result, []*crawlv1.Header, error) {
+// fetch does the exchange of a task, and returns with its outcome the request that was
+// made. Without a secret that it needs there is no request, which is an outcome too.
+func (s *Service) fetch(ctx context.Context, p *prepared, task *crawlv1.FetchTask, u weburl.URL, acc *budget.Account) (client.Result, outgoing, error) {
 	now := time.Now()
 	o, err := p.outgoing(task, u, now)
 	if err != nil {
 		res := client.Result{Start: now, Class: crawl.ClassOther, Detail: err.Error()}
 		s.m.observe(&res)
-		return res, o.sent, nil
+		return res, o, nil
 	}
 	res, err := s.exchange(ctx, u, o.opts, acc)
-	return res, o.sent, err
+	return res, o, err
 }
 
 // giveBack ends a task without an exchange that counts: the frontier puts the URL

@@ -115,5 +115,5 @@ func bodyMessage(status int, b *body.Body) *crawlv1.Body {
 
 // parseable: a page, of which there is an item whatever its type.
 func parseable(kind crawlv1.TaskKind, r *client.Result) bool {
-	return kind == crawlv1.TaskKind_TASK_KIND_PAGE && r.Class == crawl.ClassNone && r.Status/100 == 2
+	return kind == crawlv1.TaskKind_TASK_KIND_PAGE && r.Class == crawl.ClassNone && r.Status/100 == 2 && r.Redirect == ""
 }

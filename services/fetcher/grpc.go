@@ -48,7 +48,7 @@ func (s *Service) Fetch(ctx context.Context, req *fetcherv1.FetchRequest) (*fetc
 	}
 	defer acc.Close()
 	p := newPrepared(compiled, s.deps.Version, s.deps.Secrets)
-	res, sent, err := s.fetch(ctx, p, nil, u, acc)
+	res, o, err := s.fetch(ctx, p, nil, u, acc)
 	if err != nil {
 		return nil, crawl.Errorf(crawl.Unavailable, "%w", err)
 	}
@@ -57,7 +57,7 @@ func (s *Service) Fetch(ctx context.Context, req *fetcherv1.FetchRequest) (*fetc
 		return nil, crawl.Errorf(crawl.Internal, "inflate body of %s: %w", u, err)
 	}
 	return &fetcherv1.FetchResponse{
-		Fetch: p.fetchResult(u, &res, sent), Body: data, Size: uint64(res.Body.Size), WireSize: uint64(res.WireSize),
+		Fetch: p.fetchResult(u, &res, o.sent), Body: data, Size: uint64(res.Body.Size), WireSize: uint64(res.WireSize),
 		Url: u.String(), At: timestamppb.New(res.Start.Add(res.Duration)),
 	}, nil
 }

@@ -47,6 +47,7 @@ type testBundle struct {
 	pages    chan *crawlv1.Page
 	records  chan *crawlv1.Record
 	reports  chan *crawlv1.FetchReport
+	pool     string
 	stop     func() // ends the fetcher and waits for it
 }
 
@@ -85,6 +86,7 @@ func setup(t *testing.T, handler http.HandlerFunc, change func(*fetcher.Config))
 	if change != nil {
 		change(&cfg)
 	}
+	b.pool = cfg.Pool
 	s, err := fetcher.New(cfg, fetcher.Deps{
 		Bus: b.bus, Storage: b.storage.serve(t), Registry: b.registry, Version: "1.2.3", Lookup: local,
 		Secrets: func(name string) (string, bool) { return "p&w", name == "WEIR_SECRET_PASSWORD" },
@@ -179,7 +181,7 @@ func task(url string, change func(*crawlv1.FetchTask)) *crawlv1.FetchTask {
 
 func (b *testBundle) publish(t *testing.T, task *crawlv1.FetchTask) {
 	t.Helper()
-	if err := b.bus.PublishAll(t.Context(), bus.Task("http", task)); err != nil {
+	if err := b.bus.PublishAll(t.Context(), bus.Task(b.pool, task)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/services/fetcher/internal/budget"
 	"github.com/weircrawl/weir/services/fetcher/internal/client"
+	"github.com/weircrawl/weir/services/fetcher/internal/render"
 )
 
 // metrics are all metrics of the service.
@@ -26,6 +27,7 @@ type metrics struct {
 	stored      prometheus.Counter
 	reportsLost prometheus.Counter
 	panics      prometheus.Counter
+	browser     shownMetrics
 }
 
 // newMetrics registers the metrics; a nil registry makes them without registering.
@@ -122,4 +124,44 @@ func (m *metrics) observe(r *client.Result) {
 		digit = 0
 	}
 	m.responses[digit].Inc()
+}
+
+// shownMetrics are those of the render pool.
+type shownMetrics struct {
+	pages    prometheus.Counter
+	requests prometheus.Counter
+	blocked  prometheus.Counter
+	bytes    prometheus.Counter
+}
+
+// register makes the metrics of the pages that are shown.
+func (m *shownMetrics) register(reg prometheus.Registerer, pool *render.Pool) {
+	f := promauto.With(reg)
+	counter := func(name, help string) prometheus.Counter {
+		return f.NewCounter(prometheus.CounterOpts{Name: "weir_fetcher_browser_" + name, Help: help})
+	}
+	m.pages = counter("pages_total", "Pages that a browser has shown.")
+	m.requests = counter("requests_total", "Requests for these pages, the pages themselves included.")
+	m.blocked = counter("requests_blocked_total", "Requests that were not made: images, other schemes, and those beyond browser.max_requests.")
+	m.bytes = counter("received_bytes_total", "Bytes that came for what the pages asked for.")
+	total := func(name, help string, read func() int64) {
+		f.NewCounterFunc(prometheus.CounterOpts{Name: "weir_fetcher_browser_" + name, Help: help}, func() float64 { return float64(read()) })
+	}
+	c := pool.Counts()
+	total("starts_total", "Browsers started.", c.Started.Load)
+	total("crashes_total", "Browsers that ended by themselves. Lower browser.pages or give the machine more memory when it grows.", c.Crashed.Load)
+	total("recycled_total", "Browsers replaced after their pages or memory.", c.Recycled.Load)
+	total("retries_total", "Pages shown once more after a crash.", c.Retried.Load)
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "weir_fetcher_browser_memory_bytes",
+		Help: "Memory that the processes of the browser have for themselves.",
+	}, func() float64 { return float64(pool.Memory()) })
+}
+
+// shown counts a page that was shown.
+func (m *metrics) shown(out *render.Shown) {
+	m.browser.pages.Inc()
+	m.browser.requests.Add(float64(out.Requests))
+	m.browser.blocked.Add(float64(out.Blocked))
+	m.browser.bytes.Add(float64(out.Received))
 }

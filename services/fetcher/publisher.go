@@ -47,10 +47,14 @@ func (s *Service) report(ref *crawlv1.TaskRef, r *client.Result) {
 
 // publish hands the outcome to the next stage and returns when its stream has it.
 // It waits for as long as ctx lasts rather than let the exchange be done again.
-func (s *Service) publish(ctx context.Context, ref *crawlv1.TaskRef, f *crawlv1.FetchResult, r *client.Result) error {
+func (s *Service) publish(ctx context.Context, ref *crawlv1.TaskRef, f *crawlv1.FetchResult, r *client.Result, more []*crawlv1.Attachment) error {
 	b := bodyMessage(r.Status, &r.Body)
 	if r.Body.Compressed > 0 {
-		if r.Body.Compressed <= int64(min(s.cfg.InlineLimit, s.deps.Bus.MaxPayload()-headroom)) {
+		room := s.deps.Bus.MaxPayload() - headroom
+		for _, a := range more {
+			room -= len(a.GetData())
+		}
+		if r.Body.Compressed <= int64(min(s.cfg.InlineLimit, room)) {
 			b.Data = &crawlv1.Body_Deflate{Deflate: r.Body.Bytes()}
 		} else {
 			stored, err := s.store(ctx, ref.GetCrawlId(), &r.Body)
@@ -60,9 +64,9 @@ func (s *Service) publish(ctx context.Context, ref *crawlv1.TaskRef, f *crawlv1.
 			b.Data = &crawlv1.Body_Ref{Ref: stored}
 		}
 	}
-	msg := bus.Record(&crawlv1.Record{Ref: ref, Fetch: f, Body: b})
+	msg := bus.Record(&crawlv1.Record{Ref: ref, Fetch: f, Body: b, Attachments: more})
 	if parseable(ref.GetKind(), r) {
-		msg = bus.Page(&crawlv1.Page{Ref: ref, Fetch: f, Body: b})
+		msg = bus.Page(&crawlv1.Page{Ref: ref, Fetch: f, Body: b, Attachments: more})
 	}
 	if err := s.deps.Bus.PublishAll(ctx, msg); err != nil {
 		return fmt.Errorf("outcome of %s: %w", ref.GetUrl(), err)

@@ -24,9 +24,11 @@ import (
 	"github.com/weircrawl/weir/internal/weburl"
 	fetcherv1 "github.com/weircrawl/weir/proto/weir/fetcher/v1"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
+	"github.com/weircrawl/weir/services/fetcher/internal/body"
 	"github.com/weircrawl/weir/services/fetcher/internal/budget"
 	"github.com/weircrawl/weir/services/fetcher/internal/client"
 	"github.com/weircrawl/weir/services/fetcher/internal/guard"
+	"github.com/weircrawl/weir/services/fetcher/internal/render"
 )
 
 // Deps are what a fetcher is given.
@@ -66,6 +68,10 @@ type Service struct {
 	active  atomic.Int64 // exchanges
 
 	pressure *pressure
+
+	// browsers show pages in the render pool; nil in another.
+	browsers *render.Pool
+	bodies   body.Reader // of what they show
 
 	mu     sync.Mutex
 	crawls map[string]*prepared
@@ -111,8 +117,15 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		calls:  semaphore.NewWeighted(maxCalls),
 		crawls: make(map[string]*prepared),
 	}
-	s.pressure = newPressure(cfg.Concurrency, func() int { return int(s.active.Load()) }, s.log)
-	s.m = newMetrics(deps.Registry, s.client.Conns(), s.budget, s.pressure.now)
+	s.pressure = newPressure(cfg.atATime(), func() int { return int(s.active.Load()) }, s.log)
+	if s.deps.Registry != nil {
+		// Fetchers of several pools may be in one process.
+		s.deps.Registry = prometheus.WrapRegistererWith(prometheus.Labels{"pool": cfg.Pool}, s.deps.Registry)
+	}
+	s.m = newMetrics(s.deps.Registry, s.client.Conns(), s.budget, s.pressure.now)
+	if cfg.Pool == RenderPool {
+		s.openBrowsers()
+	}
 	return s, nil
 }
 
@@ -125,6 +138,9 @@ func (s *Service) RegisterGRPC(r grpc.ServiceRegistrar) {
 // returns nil. It runs once.
 func (s *Service) Run(ctx context.Context) error {
 	defer s.client.Close()
+	if s.browsers != nil {
+		defer s.browsers.Close()
+	}
 	if s.deps.Bus == nil {
 		<-ctx.Done()
 		return nil
@@ -143,7 +159,7 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Go(func() error { return s.pressure.run(watch) })
 	g.Go(func() error {
 		defer stop()
-		opt := bus.Options{Concurrency: s.cfg.Concurrency, SoftStop: s.cfg.SoftStop, Limit: s.pressure.now}
+		opt := bus.Options{Concurrency: s.cfg.atATime(), SoftStop: s.cfg.SoftStop, Limit: s.pressure.now}
 		return s.deps.Bus.Consume(ctx, bus.FetchConsumer(s.cfg.Pool), opt, func(ctx context.Context, d bus.Delivery) error {
 			return s.handle(ctx, specs, d)
 		})

@@ -58,6 +58,7 @@ type Ring struct {
 	store   *storage.Service
 	parse   *parser.Service
 	fetch   *fetcher.Service
+	render  *fetcher.Service // the pool that shows pages in a browser
 	parts   []part
 	closers []func() error // in the order of opening
 }
@@ -157,6 +158,15 @@ func (r *Ring) openServices() (err error) {
 	if err != nil {
 		return err
 	}
+	// It has no browser before the first page that needs one.
+	browsers := r.cfg.Fetcher
+	browsers.Pool = fetcher.RenderPool
+	r.render, err = fetcher.New(browsers, fetcher.Deps{
+		Bus: r.bus, Storage: bodies, Log: log("render"), Registry: r.registry, Version: r.deps.Version, Lookup: resolve.Via(r.cfg.DNS),
+	})
+	if err != nil {
+		return err
+	}
 	r.parts = []part{r.sched, r.store, r.parse, r.fetch}
 	return nil
 }
@@ -170,6 +180,7 @@ func (r *Ring) Run(ctx context.Context) error {
 	for i, name := range []string{"scheduler", "storage", "parser", "fetcher"} {
 		group.Add(name, r.parts[i].Run)
 	}
+	group.Add("render", r.render.Run)
 	if r.public != nil {
 		group.Add("gRPC", r.public.Serve)
 	}
@@ -194,6 +205,7 @@ func (r *Ring) Ready(ctx context.Context) error {
 	for _, p := range r.parts {
 		errs = append(errs, p.Ready(ctx))
 	}
+	errs = append(errs, r.render.Ready(ctx))
 	return errors.Join(errs...)
 }
 

@@ -71,7 +71,7 @@ keeps is in the data directory; Ctrl-C once finishes what is in hand, and
 	fs.BoolVar(&f.quiet, "quiet", false, "show no progress")
 	fs.IntVar(&f.dryRun, "dry-run", 0, "visit so many pages, keep nothing, and print what would be kept and followed")
 	fs.BoolVar(&f.json, "json", false, "print the summary as JSON on stdout")
-	addSettings(cmd, s, "data", "allow-net", "fetchers", "parsers", "config")
+	addSettings(cmd, s, "data", "allow-net", "fetchers", "browsers", "parsers", "config")
 	return cmd
 }
 
@@ -94,13 +94,18 @@ func (a *app) crawl(ctx context.Context, s *settings.Settings, f crawlFlags, arg
 	if err := deniedSeed(spec, s.Fetcher.AllowNets); err != nil {
 		return err
 	}
+	if err := noBrowser(spec, s); err != nil {
+		return err
+	}
 	if err := s.Validate(); err != nil {
 		return err
 	}
 	view, interval := a.view(f.quiet)
 	sum, err := single.Run(ctx, single.Options{
-		Check: func(saved *crawlv1.CrawlSpec) error { return deniedSeed(saved, s.Fetcher.AllowNets) },
-		Spec:  spec, Settings: s, Resume: f.resume, Targets: targets, View: view, Interval: interval,
+		Check: func(saved *crawlv1.CrawlSpec) error {
+			return errors.Join(deniedSeed(saved, s.Fetcher.AllowNets), noBrowser(saved, s))
+		},
+		Spec: spec, Settings: s, Resume: f.resume, Targets: targets, View: view, Interval: interval,
 		Stdin: a.Stdin, Stdout: a.Stdout, Version: a.Version,
 		Warn: func(line string) { a.note("%s", line) },
 	})
@@ -177,6 +182,17 @@ func deniedSeed(spec *crawlv1.CrawlSpec, allowed []netip.Prefix) error {
 		}
 		if !inside {
 			return crawl.Errorf(crawl.Invalid, "%s is on a private network, which is not visited unless it is allowed: add --allow-net %s", raw, suggestNet(addr))
+		}
+	}
+	return nil
+}
+
+// noBrowser finds a crawl that needs a browser on a machine without one.
+func noBrowser(spec *crawlv1.CrawlSpec, s *settings.Settings) error {
+	switch spec.GetFetch().GetRender() {
+	case crawlv1.Render_RENDER_AUTO, crawlv1.Render_RENDER_ALWAYS:
+		if err := s.Fetcher.Browser.Check(); err != nil {
+			return crawl.Errorf(crawl.Invalid, "fetch.render: %w", err)
 		}
 	}
 	return nil

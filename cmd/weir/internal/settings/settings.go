@@ -88,6 +88,8 @@ func aliases() []alias {
 		{"dns", "dns.server", "DNS server to ask, host:port; short for --dns.server"},
 		{"allow-net", "fetcher.allow-net", "private or loopback network that may be visited, as CIDR; may be repeated"},
 		{"fetchers", "fetcher.concurrency", "pages fetched at a time; short for --fetcher.concurrency"},
+		{"pool", "fetcher.pool", "pool of fetchers whose tasks are taken, http or render; short for --fetcher.pool"},
+		{"browsers", "fetcher.browser.pages", "pages shown in the browser at a time; short for --fetcher.browser.pages"},
 		{"parsers", "parser.concurrency", "pages parsed at a time; short for --parser.concurrency"},
 	}
 }
@@ -259,7 +261,7 @@ func Reference() string {
 	sections := config.Reference(parts)
 	text := config.Reference(general) + sections[strings.Index(sections, "\n## "):]
 	// Numbers that follow the machine would differ from one reader to the next.
-	for _, name := range []string{"fetcher.concurrency", "fetcher.idle-conns", "fetcher.memory", "parser.concurrency"} {
+	for _, name := range []string{"fetcher.concurrency", "fetcher.idle-conns", "fetcher.memory", "fetcher.browser.pages", "fetcher.browser.recycle-memory", "parser.concurrency"} {
 		text = hideDefault(text, name)
 	}
 	text += "\n## Short names\n\n| short | setting | environment |\n|---|---|---|\n"
