@@ -61,6 +61,8 @@ type Archive struct {
 	rolled []*segment          // to be finished
 	marked map[string]string   // quarantined segments, and why
 
+	sealed map[string]bool // those of earlier runs, until Tend has tidied up after them
+
 	// Of Append.
 	enc  *warc.Encoder
 	buf  []byte
@@ -95,8 +97,12 @@ func Open(ctx context.Context, cfg Config, idx Index, segments []Segment, log *s
 	found, whole := make([]*segment, len(segments)), make([]bool, len(segments))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
+	a.sealed = map[string]bool{}
 	for i, s := range segments {
 		if s.Sealed {
+			if cfg.Store != nil {
+				a.sealed[s.File] = true
+			}
 			continue
 		}
 		g.Go(func() (err error) {

@@ -342,3 +342,30 @@ func TestDamage(t *testing.T) {
 		})
 	}
 }
+
+// TestTidyUp: a process that was killed after it sealed a segment, but before it had
+// deleted the parts, leaves that to the next.
+func TestTidyUp(t *testing.T) {
+	t.Parallel()
+	p := &place{dir: t.TempDir(), store: openStore(t, "file://"+t.TempDir()), idx: &memIndex{}}
+	a := p.open(t, nil)
+	r := p.append(t, a, exchange(t, 1, "kept"))
+	other := exchange(t, 2, "open")
+	other.Crawl = "c2"
+	open := p.appendAt(t, a, when.Add(2*time.Hour), other)
+	part := fmt.Sprintf("%s%s/%016d", partsPrefix, p.idx.list[0].File, 0)
+	data := raw(t, a, p.idx.list[0].File, p.idx.list[0].Size)
+	tend(t, a, when.Add(2*time.Hour))
+	if err := p.store.Put(t.Context(), part, bytes.NewReader(data), int64(len(data))); err != nil {
+		t.Fatal(err)
+	}
+	a = p.open(t, nil)
+	tend(t, a, when.Add(2*time.Hour))
+	want := []string{IndexOf(p.idx.list[0].File), p.idx.list[0].File, fmt.Sprintf("%s%s/%016d", partsPrefix, p.idx.list[1].File, 0)}
+	if diff := cmp.Diff(want, p.names(t, a)); diff != "" {
+		t.Error(diff)
+	}
+	if body(t, a, r.Places[0]) != "kept" || body(t, a, open.Places[0]) != "open" {
+		t.Error("bodies changed")
+	}
+}

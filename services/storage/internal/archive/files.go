@@ -165,6 +165,8 @@ func (s *files) finish(_ context.Context, name string, size int64) (io.ReadClose
 
 func (s *files) tidy(context.Context, string) error { return nil }
 
+func (s *files) unfinished(context.Context) ([]string, error) { return nil, nil }
+
 func (s *files) read(_ context.Context, name string, offset, length int64) (io.ReadCloser, error) {
 	f, err := os.Open(s.path(name))
 	if err != nil {

@@ -180,6 +180,20 @@ func (s *objects) tidy(ctx context.Context, file string) error {
 	return nil
 }
 
+func (s *objects) unfinished(ctx context.Context) ([]string, error) {
+	var out []string
+	for info, err := range s.store.List(ctx, partsPrefix, "") {
+		if err != nil {
+			return nil, err
+		}
+		file, _, _ := strings.Cut(strings.TrimPrefix(info.Key, partsPrefix), "/")
+		if len(out) == 0 || out[len(out)-1] != file {
+			out = append(out, file)
+		}
+	}
+	return out, nil
+}
+
 // row returns the parts of a segment as far as they are known.
 func (s *objects) row(file string) []extent {
 	s.mu.Lock()

@@ -21,6 +21,8 @@ type shelf interface {
 	finish(ctx context.Context, file string, size int64) (io.ReadCloser, error)
 	// tidy gives back what a finished and sealed segment still takes besides itself.
 	tidy(ctx context.Context, file string) error
+	// unfinished returns the segments that there is something for tidy of.
+	unfinished(ctx context.Context) ([]string, error)
 	// read reads a range of a segment, open or finished; errors wrap fs.ErrNotExist
 	// where the segment is not there.
 	read(ctx context.Context, file string, offset, length int64) (io.ReadCloser, error)

@@ -18,6 +18,9 @@ import (
 // again the next time. To be called now and then; it returns the number of segments
 // that it finished.
 func (a *Archive) Tend(ctx context.Context, now time.Time) (int, error) {
+	if err := a.tidyUp(ctx); err != nil {
+		return 0, a.wrap("tidy up after sealed segments", err)
+	}
 	a.mu.Lock()
 	for of, s := range a.open {
 		if !s.unsettled() && a.full(s, now) {
@@ -45,6 +48,27 @@ func (a *Archive) Tend(ctx context.Context, now time.Time) (int, error) {
 		a.mu.Unlock()
 	}
 	return n, errors.Join(errs...)
+}
+
+// tidyUp does what a crash kept an earlier run from doing after it sealed a segment.
+func (a *Archive) tidyUp(ctx context.Context) error {
+	if len(a.sealed) == 0 {
+		return nil
+	}
+	left, err := a.shelf.unfinished(ctx)
+	if err != nil {
+		return err
+	}
+	for _, file := range left {
+		if !a.sealed[file] {
+			continue // open, or another storage's
+		}
+		if err := a.shelf.tidy(ctx, file); err != nil {
+			return err
+		}
+	}
+	a.sealed = nil
+	return nil
 }
 
 // finish makes a rolled segment whole, indexes and seals it.
