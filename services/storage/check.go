@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/weircrawl/weir/internal/warc"
 	"github.com/weircrawl/weir/services/storage/internal/archive"
 	"github.com/weircrawl/weir/services/storage/internal/catalogue"
+	"github.com/weircrawl/weir/services/storage/internal/sqlitestore"
 )
 
 // Findings are what Check found.
@@ -56,6 +58,11 @@ type CheckOptions struct {
 func Check(ctx context.Context, cfg Config, opt CheckOptions) (f Findings, err error) {
 	c := &checker{bad: map[string]bool{}, opt: opt, f: &f}
 	s := &Service{cfg: cfg}
+	if cfg.Catalogue == "" {
+		if _, err := os.Stat(filepath.Join(cfg.Dir, sqlitestore.FileName)); err != nil {
+			return f, crawl.Errorf(crawl.Invalid, "no storage in %s: %w", cfg.Dir, err)
+		}
+	}
 	if s.cat, err = s.openCatalogue(ctx); err != nil {
 		return f, err
 	}

@@ -76,9 +76,11 @@ func reachable(addr string) string {
 }
 
 func (a *app) storageCmd() *cobra.Command {
-	return a.serviceCmd(settings.Storage, "Run the storage of a cluster: pages, items, bodies", func(p parts) (service, error) {
+	cmd := a.serviceCmd(settings.Storage, "Run the storage of a cluster: pages, items, bodies", func(p parts) (service, error) {
 		return storage.New(p.settings.Storage, storage.Deps{Bus: p.bus, Log: p.log, Registry: p.registry, Version: p.version})
 	}, "data", "catalogue", "archive", "nats", "listen", "admin-listen", "config", "log.level", "log.format")
+	cmd.AddCommand(a.storageCheckCmd())
+	return cmd
 }
 
 func (a *app) fetcherCmd() *cobra.Command {
