@@ -31,7 +31,7 @@ type Want struct {
 	Long int64
 	// Redirect is the target of the redirect, a path for one on the same host.
 	Redirect string
-	// Later: a page, for who comes back with the cookies.
+	// Later: a page, for who comes back with the cookies, or when asked to.
 	Later bool
 	// Refresh is where the page itself sends its reader on to, as Redirect.
 	Refresh string

@@ -2,8 +2,10 @@ package hostile
 
 import (
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/weircrawl/weir/internal/crawl"
 )
@@ -106,6 +108,16 @@ func root(x *exchange) bool {
 	return x.page("200 OK", b.String())
 }
 
+// busy asks the first client to come back later.
+func busy(path string, retryAfter func() string) behaviour {
+	return behaviour{path, Want{Class: crawl.ClassStatus429, Status: 429, Size: Any, Later: true}, func(x *exchange) bool {
+		if x.before > 0 {
+			return x.page("200 OK", pageOf("not busy"))
+		}
+		return x.page("429 Too Many Requests", pageOf("busy"), "Retry-After: "+retryAfter())
+	}}
+}
+
 // statuses are answers that are no pages.
 func statuses() []behaviour {
 	status := func(path string, n int, class crawl.Class, line string, header ...string) behaviour {
@@ -128,6 +140,9 @@ func statuses() []behaviour {
 		status("/status/500", 500, c5, "500 Internal Server Error"),
 		status("/status/599", 599, c5, "599 Odd"),
 		status("/status/206", 206, crawl.ClassNone, "206 Partial Content", "Content-Range: bytes 0-9/1000"),
+		busy("/busy/seconds", func() string { return "1" }),
+		busy("/busy/date", func() string { return time.Now().Add(2 * time.Second).UTC().Format(http.TimeFormat) }),
+		busy("/busy/rubbish", func() string { return "soon" }),
 		{"/status/many-cookies", Want{Status: 200, Body: hello}, func(x *exchange) bool {
 			return x.text(ok+"\r\n"+numbered("Set-Cookie: c%d=v; Path=/status\r\n", 2000)+head("Content-Length: 5")+hello) == nil
 		}},
