@@ -16,6 +16,7 @@ import (
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/obs"
 	"github.com/weircrawl/weir/internal/rpc"
+	"github.com/weircrawl/weir/internal/secret"
 	"github.com/weircrawl/weir/services/fetcher"
 	"github.com/weircrawl/weir/services/parser"
 	"github.com/weircrawl/weir/services/scheduler"
@@ -173,7 +174,7 @@ func (s *Settings) Load(environ []string, changed func(string) bool) error {
 	// The file knows no short names: nats and storage are sections there.
 	err := errors.Join(
 		config.Load(s.base(), config.Source{File: file, Explicit: given}),
-		config.Load(s.FlagSet(), config.Source{Environ: environ, Explicit: given, IgnoreEnv: ClientEnv()}))
+		config.Load(s.FlagSet(), config.Source{Environ: environ, Explicit: given, IgnoreEnv: append(ClientEnv(), secrets(environ)...)}))
 	if err != nil {
 		return &crawl.Error{Kind: crawl.Invalid, Err: err}
 	}
@@ -193,6 +194,17 @@ func (s *Settings) scaleFetcher() {
 			s.Fetcher.IdleConns = 2 * n
 		}
 	}
+}
+
+// secrets are the variables of our prefix that specs name; see the package secret.
+func secrets(environ []string) []string {
+	var names []string
+	for _, kv := range environ {
+		if name, _, _ := strings.Cut(kv, "="); secret.IsName(name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // ClientEnv are the variables of our prefix that are for client commands.

@@ -77,6 +77,17 @@ func TestLoadErrors(t *testing.T) {
 	}
 }
 
+// Secrets have our prefix and are no settings.
+func TestSecretsInTheEnvironment(t *testing.T) {
+	t.Parallel()
+	if _, err := load(t, Up, "", []string{"WEIR_SECRET_SHOP=x", "WEIR_SECRET_A_1="}); err != nil {
+		t.Error(err)
+	}
+	if _, err := load(t, Up, "", []string{"WEIR_SECRET_=x"}); crawl.KindOf(err) != crawl.Invalid {
+		t.Errorf("a name that no secret has: %v", err)
+	}
+}
+
 func TestModes(t *testing.T) {
 	t.Parallel()
 	for mode, partitions := range map[Mode]uint{Crawl: 1, Up: 1, Scheduler: 64, Storage: 64, Fetcher: 64, Parser: 64} {
