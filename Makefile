@@ -46,7 +46,7 @@ up: build ## run the whole ring as a server, all in one process
 # The black-box tests look at files and programs that go's test cache does not know
 # of (-count=1), and need the machine for themselves (-p 1).
 .PHONY: test
-test: postgresql interop-tools ## all tests of all modules, import rules and a short end-to-end run in both modes
+test: postgresql interop-tools example-tools ## all tests of all modules, import rules and a short end-to-end run in both modes
 	$(GO) test -timeout 10m $(TESTFLAGS) $$($(GO) list $(PACKAGES) | grep -v '^$(MODULE)/test/')
 	$(GO) test -count=1 -timeout 10m -p 1 $(TESTFLAGS) $(MODULE)/test/...
 
@@ -65,6 +65,15 @@ test/interop/node_modules/.package-lock.json: test/interop/package-lock.json
 	npm ci --prefix test/interop --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
+# The example extractor in JavaScript, which a test runs.
+.PHONY: example-tools
+example-tools: examples/extractor/node/node_modules/.package-lock.json ## install what the example in JavaScript needs (npm), and Debian's nodejs and npm where they are missing
+
+examples/extractor/node/node_modules/.package-lock.json: examples/extractor/node/package-lock.json
+	@command -v npm >/dev/null || $(call debian,nodejs npm)
+	npm ci --prefix examples/extractor/node --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
 # debian installs packages where this user may.
 debian = { \
 	  sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; \
@@ -76,7 +85,7 @@ race: postgresql interop-tools ## all tests but the end-to-end ones under the ra
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(TESTFLAGS) $$($(GO) list $(PACKAGES) | grep -v -e /test/e2e -e /test/chaos -e /test/bench)
 
 .PHONY: e2e
-e2e: ## the long end-to-end suite, both modes, 10,000 pages, python3-doc against wget
+e2e: example-tools ## the long end-to-end suite, both modes, 10,000 pages, python3-doc against wget
 	$(GO) test -count=1 -timeout 60m -tags long -v $(TESTFLAGS) ./test/e2e -args -long
 
 .PHONY: chaos
