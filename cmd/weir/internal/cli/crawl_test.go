@@ -157,19 +157,6 @@ func TestStoppedBeforeItBegan(t *testing.T) {
 	}
 }
 
-func TestFetch(t *testing.T) {
-	t.Parallel()
-	site := newSite(t, 3)
-	got := weir(t, "fetch", site.seed(), "--allow-net", "127.0.0.0/8")
-	if got.code != 0 || !strings.HasPrefix(got.stdout, "HTTP/1.1 200\n") || !strings.Contains(got.stdout, "Content-Type: text/html\n") {
-		t.Errorf("exit code %d, %s%s", got.code, got.stdout, got.stderr)
-	}
-	got = weir(t, "fetch", site.seed(), "--allow-net", "127.0.0.0/8", "--body")
-	if got.code != 0 || !strings.HasPrefix(got.stdout, "<title>Page 1</title>") {
-		t.Errorf("exit code %d, %s%s", got.code, got.stdout, got.stderr)
-	}
-}
-
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	got := weir(t, "demo")

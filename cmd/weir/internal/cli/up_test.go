@@ -118,7 +118,7 @@ func TestUp(t *testing.T) {
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal([]byte(ok("", "explain", id, site.URL+"/p/7", "--json")), &known); err != nil || known.GetState() != schedulerv1.URLState_URL_STATE_DONE {
 		t.Errorf("explain: %v, %v", &known, err)
 	}
-	ok("HTTP/1.1 200", "fetch", site.seed())
+	ok("< HTTP/1.1 200", "fetch", site.seed())
 	if got := call("status", "nope"); got.code != 1 || got.stderr != "weir: no crawl has the id or name \"nope\"\n" {
 		t.Errorf("no such crawl: %+v", got)
 	}

@@ -25,6 +25,9 @@ import (
 // DefaultURL is that of a file when nothing says where it is from.
 const DefaultURL = "https://page.example/"
 
+// maxFollow is the most redirects that a fetcher follows in one call.
+const maxFollow = 20
+
 // maxFile bounds a file: what ParserService takes.
 const maxFile = 10 << 20
 
@@ -96,21 +99,15 @@ func Fetch(ctx context.Context, url string, s *crawlv1.Fetch, nets []netip.Prefi
 	if err != nil {
 		return Page{}, err
 	}
-	for redirects := uint32(0); ; redirects++ {
-		resp, err := svc.Fetch(ctx, &fetcherv1.FetchRequest{Url: url, Options: s})
-		if err != nil {
-			return Page{}, err
-		}
-		f := resp.GetFetch()
-		if f.GetStatus() == 0 {
-			return Page{}, fmt.Errorf("%s: %s", url, f.GetErrorDetail())
-		}
-		if next := f.GetRedirectUrl(); next != "" && redirects < s.GetMaxRedirects() {
-			url = next
-			continue
-		}
-		return Page{URL: url, Status: f.GetStatus(), Headers: f.GetResponseHeaders(), Body: resp.GetBody()}, nil
+	resp, err := svc.Fetch(ctx, &fetcherv1.FetchRequest{Url: url, Options: s, Follow: min(s.GetMaxRedirects(), maxFollow)})
+	if err != nil {
+		return Page{}, err
 	}
+	f := resp.GetFetch()
+	if f.GetStatus() == 0 {
+		return Page{}, fmt.Errorf("%s: %s", resp.GetUrl(), f.GetErrorDetail())
+	}
+	return Page{URL: resp.GetUrl(), Status: f.GetStatus(), Headers: f.GetResponseHeaders(), Body: resp.GetBody()}, nil
 }
 
 // Parser reads pages. Make it with NewParser.
