@@ -15,7 +15,9 @@
 //  3. Wait for one of the slots, as many as there are processors.
 //  4. In a goroutine of its own, under a watchdog: inflate the body, read it
 //     (internal/page).
-//  5. Publish the record, moving the body to storage, compressing or cutting links
+//  5. Give it to the crawl's own program where the spec names one, and add what that
+//     finds; put the page aside while the program is down (ADR-0024).
+//  6. Publish the record, moving the body to storage, compressing or cutting links
 //     where it would not fit a message.
-//  6. The message is acknowledged after the record is.
+//  7. The message is acknowledged after the record is.
 package parser
