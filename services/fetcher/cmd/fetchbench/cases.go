@@ -12,11 +12,10 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/klauspost/compress/flate"
-
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/resolve"
 	"github.com/weircrawl/weir/internal/weburl"
+	"github.com/weircrawl/weir/services/fetcher/internal/body"
 	"github.com/weircrawl/weir/services/fetcher/internal/budget"
 	"github.com/weircrawl/weir/services/fetcher/internal/client"
 	"github.com/weircrawl/weir/services/fetcher/internal/guard"
@@ -33,79 +32,58 @@ type bench struct {
 func cases(addr string, size, workers int) (list []bench, closeAll func()) {
 	tr := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: workers}
 	hc := &http.Client{Transport: tr}
-	state := make([]scratch, workers)
-	for i := range state {
-		state[i].buf = make([]byte, size+1)
-		state[i].deflate, _ = flate.NewWriter(nil, flate.BestSpeed)
+	bufs := make([][]byte, workers)
+	for i := range bufs {
+		bufs[i] = make([]byte, size+1)
 	}
 	url := "http://" + addr + "/page"
-	with := func(more func(*scratch, []byte)) func(int) error {
-		return func(worker int) error {
-			s := &state[worker]
-			page, err := bare(hc, url, s.buf)
-			if err == nil && len(page) != size {
-				err = fmt.Errorf("a page of %d bytes", len(page))
-			}
-			if err == nil && more != nil {
-				more(s, page)
-			}
-			return err
+	into := func(worker int, r io.Reader) ([]byte, error) {
+		n, err := io.ReadFull(r, bufs[worker])
+		if err != io.ErrUnexpectedEOF || n != size {
+			return nil, fmt.Errorf("a page of %d bytes: %w", n, err)
 		}
+		return bufs[worker][:n], nil
 	}
+	var packer body.Reader
 	ours, closeOurs := fetch(url, size, workers)
 	return []bench{
-		{"bare", with(nil)},
-		{"bare + hashes", with(func(s *scratch, page []byte) { s.hash(page) })},
-		{"bare + hashes + deflate", with(func(s *scratch, page []byte) { s.hash(page); s.compress(page) })},
+		{"bare", bare(hc, url, func(worker int, r io.Reader) error {
+			_, err := into(worker, r)
+			return err
+		})},
+		{"bare + hashes", bare(hc, url, func(worker int, r io.Reader) error {
+			page, err := into(worker, r)
+			sum, crc := sha256.Sum256(page), crc32.ChecksumIEEE(page)
+			bufs[worker][size] = sum[0] ^ byte(crc) // not for nothing
+			return err
+		})},
+		{"bare + hashes + deflate", bare(hc, url, func(_ int, r io.Reader) error {
+			b, err := packer.Read(r, 10<<20, func(int64) error { return nil })
+			if err == nil && b.Size != int64(size) {
+				err = fmt.Errorf("a page of %d bytes", b.Size)
+			}
+			return err
+		})},
 		{"fetch", ours},
 	}, func() { tr.CloseIdleConnections(); closeOurs() }
 }
 
-// scratch is what a worker of the bare loop keeps.
-type scratch struct {
-	buf     []byte
-	deflate *flate.Writer
-	out     []byte
-	sum     [sha256.Size]byte
-	crc     uint32
-}
-
-func (s *scratch) hash(page []byte) {
-	s.sum, s.crc = sha256.Sum256(page), crc32.ChecksumIEEE(page)
-}
-
-// Write keeps what the compressor gives.
-func (s *scratch) Write(p []byte) (int, error) {
-	s.out = append(s.out, p...)
-	return len(p), nil
-}
-
-func (s *scratch) compress(page []byte) {
-	s.out = s.out[:0]
-	s.deflate.Reset(s)
-	_, _ = s.deflate.Write(page) // scratch takes everything
-	_ = s.deflate.Close()
-	s.out = append([]byte(nil), s.out...) // somebody will keep it
-}
-
 // bare is what a loop without a design does.
-func bare(hc *http.Client, url string, buf []byte) ([]byte, error) {
-	req, err := http.NewRequest(http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
+func bare(hc *http.Client, url string, read func(worker int, r io.Reader) error) func(worker int) error {
+	return func(worker int) error {
+		req, err := http.NewRequest(http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		req.Header.Set("User-Agent", "Weir/bench")
+		req.Header.Set("Accept-Encoding", inflate.AcceptEncoding)
+		resp, err := hc.Do(req)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		return read(worker, resp.Body)
 	}
-	req.Header.Set("User-Agent", "Weir/bench")
-	req.Header.Set("Accept-Encoding", inflate.AcceptEncoding)
-	resp, err := hc.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	n, err := io.ReadFull(resp.Body, buf)
-	if err != io.ErrUnexpectedEOF {
-		return nil, fmt.Errorf("the page is not as long as it should be: %w", err)
-	}
-	return buf[:n], nil
 }
 
 // fetch is the fetcher's client as the service uses it.

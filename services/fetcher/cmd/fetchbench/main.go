@@ -82,7 +82,7 @@ func heading(w io.Writer, cfg config) {
 	fmt.Fprintf(w, "# Benchmark of a fetch, %s, %s\n\n", commit(), time.Now().UTC().Format("2006-01-02 15:04 MST"))
 	fmt.Fprintf(w, "`make bench-fetch` on %s, %d cores, %s; load %s at the beginning.\n\n", processor(), runtime.NumCPU(), runtime.Version(), load())
 	fmt.Fprintf(w, "One site on loopback in a process of its own, %d exchanges at a time over connections that are kept. Each figure is the median of n = %d rounds of %d pages in which the cases took turns, with the least and the greatest. CPU is that of the client's process; the ratio is that of each round to the bare loop of the same round.\n\n", cfg.workers, cfg.rounds, cfg.pages)
-	fmt.Fprint(w, "- bare: net/http, the page read into a buffer\n- bare + hashes: and its SHA-256 and CRC-32\n- bare + hashes + deflate: and compressed at level 1, as the bus and the archive have it\n- fetch: the fetcher's client, with all of that, guard, limits, deadlines, header and timings\n")
+	fmt.Fprint(w, "- bare: net/http, the page read into a buffer\n- bare + hashes: and its SHA-256 and CRC-32\n- bare + hashes + deflate: and compressed at level 1, by the fetcher's own code, as the bus and the archive have it\n- fetch: the fetcher's client, with all of that, guard, limits, deadlines, header and timings\n")
 }
 
 // size measures pages of one length.
