@@ -16,13 +16,16 @@
 //
 // Never: waits for politeness (a task is dispatchable or it is not there), follows
 // a redirect, reads robots.txt on its own, retries an exchange, dials an address
-// that the operator has not allowed.
+// that the operator has not allowed, puts a secret into a message or a log, sends one to
+// a host that it is not for.
 //
 // One unit of work:
 //  1. Decode the task, find its crawl's options. Give it back to the frontier when
 //     start_before is over, as at any later step that a stop cuts off.
 //  2. Open a memory account; this is where a full fetcher waits.
-//  3. Do the exchange: look up, check the address, connect, ask, decode, compress.
+//  3. Compose the request: the crawl's header, credentials for their hosts, the request
+//     in the URL's fragment, validators, cookies. Do the exchange: look up, check the
+//     address, connect, perhaps through a proxy, ask, decode, compress.
 //  4. Send the report, so that the host's slot is free at once.
 //  5. Store a long body, publish the page or record, wait for the stream's ack.
 package fetcher

@@ -29,6 +29,7 @@ type pressure struct {
 	log     *slog.Logger
 	limit   atomic.Int64
 	running func() int
+	ceiling int
 
 	control *throttle.Controller
 	sample  []runtimemetrics.Sample
@@ -38,7 +39,7 @@ type pressure struct {
 
 func newPressure(ceiling int, running func() int, log *slog.Logger) *pressure {
 	p := &pressure{
-		log: log, running: running, control: throttle.New(ceiling),
+		log: log, running: running, ceiling: ceiling, control: throttle.New(ceiling),
 		sample: []runtimemetrics.Sample{{Name: liveHeap}, {Name: stacks}, {Name: schedWait}},
 		memory: processMemory(),
 	}
@@ -70,13 +71,17 @@ func (p *pressure) run(ctx context.Context) error {
 		case <-tick.C:
 		}
 		s := p.look()
-		before := p.control.Limit()
-		after := p.control.Step(s)
-		p.limit.Store(int64(after))
-		if after < before {
-			p.log.Warn("fewer exchanges at a time: the process runs out of memory or processors",
-				"limit", after, "memory_share", s.Memory, "wait_for_processor", s.Late)
-		}
+		p.take(s)
+	}
+}
+
+// take sets the limit by a sample, and says so when it leaves the ceiling.
+func (p *pressure) take(s throttle.Sample) {
+	before, after := p.control.Limit(), p.control.Step(s)
+	p.limit.Store(int64(after))
+	if after < before && before == p.ceiling {
+		p.log.Warn("fewer exchanges at a time: the process runs out of memory or processors",
+			"limit", after, "memory_share", s.Memory, "wait_for_processor", s.Late)
 	}
 }
 

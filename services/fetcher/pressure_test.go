@@ -3,8 +3,11 @@ package fetcher
 import (
 	"log/slog"
 	"math"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/weircrawl/weir/services/fetcher/internal/throttle"
 )
 
 func TestTenth(t *testing.T) {
@@ -35,6 +38,23 @@ func TestLook(t *testing.T) {
 	s := p.look()
 	if s.Running != 3 || s.Memory <= 0 || s.Memory > 1 || s.Late < 0 || p.now() != 8 {
 		t.Errorf("sample %+v, limit %d", s, p.now())
+	}
+}
+
+func TestPressureLowersTheLimit(t *testing.T) {
+	t.Parallel()
+	var said strings.Builder
+	p := newPressure(8, func() int { return 8 }, slog.New(slog.NewTextHandler(&said, nil)))
+	p.take(throttle.Sample{Running: 8, Memory: 0.9})
+	p.take(throttle.Sample{Running: 4, Memory: 0.9})
+	if p.now() != 2 || strings.Count(said.String(), "fewer exchanges") != 1 {
+		t.Errorf("limit %d, log %q", p.now(), said.String())
+	}
+	for range 6 {
+		p.take(throttle.Sample{Running: 2})
+	}
+	if p.now() != 8 {
+		t.Errorf("limit %d at ease", p.now())
 	}
 }
 

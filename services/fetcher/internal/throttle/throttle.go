@@ -20,6 +20,9 @@ const (
 	lateBusy = 100 * time.Millisecond
 	// lateEasy is below what wait the limit may rise again.
 	lateEasy = 20 * time.Millisecond
+	// floor is the share of the ceiling that busy processors leave: exchanges that wait
+	// for their sites cost none, and others wait behind them.
+	floor = 4
 	// patience is how many samples in a row must be busy: one may be a collection.
 	patience = 3
 )
@@ -54,11 +57,11 @@ func (c *Controller) Limit() int { return c.limit }
 func (c *Controller) Step(s Sample) int {
 	switch {
 	case s.Memory > memoryFull:
-		c.fall(s.Running, 2)
+		c.fall(s.Running, 2, c.least)
 	case s.Late > lateBusy:
 		if c.busy++; c.busy >= patience {
 			c.busy = 0
-			c.fall(s.Running, 1)
+			c.fall(s.Running, 1, max(c.least, c.ceiling/floor))
 		}
 	case s.Memory < memoryEasy && s.Late < lateEasy:
 		c.busy = 0
@@ -69,8 +72,9 @@ func (c *Controller) Step(s Sample) int {
 	return c.limit
 }
 
-// fall takes so many quarters of what runs away. A limit above what runs does nothing.
-func (c *Controller) fall(running, quarters int) {
-	base := min(c.limit, max(running, c.least))
-	c.limit = max(c.least, base-max(1, base*quarters/4))
+// fall takes so many quarters of what runs away, down to least. A limit above what runs
+// does nothing.
+func (c *Controller) fall(running, quarters, least int) {
+	base := min(c.limit, max(running, least))
+	c.limit = min(c.limit, max(least, base-max(1, base*quarters/4)))
 }
