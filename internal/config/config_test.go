@@ -61,7 +61,6 @@ func TestPrecedence(t *testing.T) {
 		"flags over all":                  {file: file, env: []string{"WEIR_WORKERS=4"}, args: []string{"--workers=5", "--bus.url=flag"}, want: settings{"flag", 3 * time.Second, 5, config.List{"a", "b"}, ""}},
 		"a flag with its default's value": {file: file, args: []string{"--workers=1"}, want: settings{"file", 3 * time.Second, 1, config.List{"a", "b"}, ""}},
 		"kubernetes links":                {env: []string{"WEIR_STORAGE_SERVICE_HOST=1.2.3.4", "WEIR_STORAGE_PORT=tcp://1.2.3.4:7300", "WEIR_STORAGE_PORT_7300_TCP_ADDR=1.2.3.4", "WEIR_STORAGE_SERVICE_PORT_GRPC=7300"}, want: settings{"default", time.Second, 1, config.List{"http"}, ""}},
-		"secrets of crawls":               {env: []string{"WEIR_SECRET_SHOP=x"}, want: settings{"default", time.Second, 1, config.List{"http"}, ""}},
 		"ignored variable":                {env: []string{"WEIR_SERVER=x"}, want: settings{"default", time.Second, 1, config.List{"http"}, ""}},
 	} {
 		t.Run(name, func(t *testing.T) {

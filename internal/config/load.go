@@ -22,8 +22,6 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
-
-	"github.com/weircrawl/weir/internal/secret"
 )
 
 // EnvPrefix begins the names of our environment variables.
@@ -194,8 +192,8 @@ var kubernetesLink = regexp.MustCompile(`_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]
 func (l *loader) environ(environ, ignore []string) {
 	for _, kv := range environ {
 		name, value, ok := strings.Cut(kv, "=")
-		if !ok || !strings.HasPrefix(name, EnvPrefix) || slices.Contains(ignore, name) || secret.IsName(name) {
-			continue // secrets are for crawls, and no settings
+		if !ok || !strings.HasPrefix(name, EnvPrefix) || slices.Contains(ignore, name) {
+			continue
 		}
 		if key, ok := l.keys[name]; ok {
 			l.set("environment "+name, key, value)
