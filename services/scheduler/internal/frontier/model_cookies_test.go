@@ -73,23 +73,44 @@ func (w *world) cookies(u weburl.URL) []cookie.Cookie {
 	return out
 }
 
-// redirect draws where a redirect of a lease leads: to itself, to where it came from,
-// or anywhere.
+// redirect draws where a redirect of a lease leads: to itself, to where it came from, to
+// what led elsewhere before, or anywhere.
 func (w *world) redirect(l frontier.Lease) *frontier.Candidate {
 	r := w.candidate(l.Ref.Crawl)
 	if r.Mode == frontier.ModeMedia {
 		r.Mode = frontier.ModePage // that is decided by what redirects
 	}
-	switch to := rapid.IntRange(0, 3).Draw(w.t, "to"); {
-	case to == 0:
-		r.URL, r.Ref = l.Item.URL, l.Ref
-	case to == 1 && l.Item.Hop != nil:
-		u, err := weburl.FromCanonical(l.Item.Hop.Via)
+	to := ""
+	switch n := rapid.IntRange(0, 5).Draw(w.t, "to"); {
+	case n == 0:
+		to = l.Item.URL.String()
+	case n <= 2 && l.Item.Hop != nil:
+		to = l.Item.Hop.Via
+	case n <= 4:
+		to = w.redirected(l.Ref.Crawl)
+	}
+	if to != "" {
+		u, err := weburl.FromCanonical(to)
 		w.must(err)
 		r.URL, r.Ref = u, w.f.Ref(l.Ref.Crawl, u)
 	}
 	r.Next, r.Redirects = true, l.Item.Redirects+1
 	return &r
+}
+
+// redirected draws a URL whose last answer was a redirect, "" without one.
+func (w *world) redirected(no frontier.CrawlNo) string {
+	var urls []string
+	for _, u := range w.m.crawls[no].urls {
+		if u.redirected && u.state == frontier.URLDone {
+			urls = append(urls, u.url)
+		}
+	}
+	if len(urls) == 0 {
+		return ""
+	}
+	slices.Sort(urls)
+	return rapid.SampledFrom(urls).Draw(w.t, "back")
 }
 
 // leads decides whether a redirect is followed, after its cookies were set.

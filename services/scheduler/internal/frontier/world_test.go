@@ -266,7 +266,7 @@ func (w *world) ref(no frontier.CrawlNo, raw string) frontier.Ref {
 // exchange draws what happened to a fetch.
 func (w *world) exchange() frontier.Exchange {
 	x := rapid.SampledFrom([]frontier.Exchange{
-		{Status: 200}, {Status: 200}, {Status: 200}, {Status: 200}, {Status: 301},
+		{Status: 200}, {Status: 200}, {Status: 200}, {Status: 200}, {Status: 301}, {Status: 301}, {Status: 301},
 		{Status: 404, Class: crawl.ClassStatus4xx},
 		{Status: 503, Class: crawl.ClassStatus5xx, RetryAfter: 7 * time.Second},
 		{Status: 429, Class: crawl.ClassStatus429}, {Status: 429, Class: crawl.ClassStatus429, RetryAfter: 3 * time.Second},
