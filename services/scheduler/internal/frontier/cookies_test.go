@@ -1,6 +1,7 @@
 package frontier_test
 
 import (
+	"encoding/binary"
 	"strings"
 	"testing"
 	"time"
@@ -107,6 +108,12 @@ func TestCookiesNeededToProceed(t *testing.T) {
 			}
 			return found{status: 302, redirect: login}
 		}, []string{page, login}, 302, crawl.ClassNone},
+		{"round and round with a cookie that does not help", func(url, _ string) found {
+			if url == login {
+				return found{status: 302, redirect: page, set: []string{"a=1"}}
+			}
+			return found{status: 302, redirect: login}
+		}, []string{page, login, page + " a=1", login + " a=1"}, 302, crawl.ClassNone},
 		{"by a refresh", func(url, cookies string) found {
 			if has(cookies, "a=1") {
 				return found{}
@@ -155,6 +162,34 @@ func TestPagesThatAllLeadToOne(t *testing.T) {
 	v.add("https://a.test/1", "https://a.test/2", "https://a.test/3")
 	if got := v.run(); len(got) != 5 {
 		t.Errorf("visited %q", got)
+	}
+}
+
+// TestGoingBackOnce: a message from another owner that comes again sends nobody round
+// again.
+func TestGoingBackOnce(t *testing.T) {
+	t.Parallel()
+	n := 0
+	v := newVisitor(t, keeping(), func(l frontier.Lease, _ string) found {
+		if l.Item.URL.Path() != "/" {
+			return found{}
+		}
+		n++
+		return found{status: 302, redirect: "https://b.test/x", set: []string{"n=" + strings.Repeat("x", n)}}
+	})
+	v.add("https://a.test/")
+	v.want(v.run(), "https://a.test/", "https://b.test/x")
+	back := v.candidate("https://a.test/")
+	back.Next, back.Redirects = true, 2
+	back.Hop = &frontier.Hop{Via: "https://b.test/x", Chain: binary.BigEndian.Uint64(back.Ref.Key[:])}
+	for _, want := range [][]string{{"https://a.test/ n=x"}, nil, nil} {
+		c := back
+		known := v.known([]frontier.Ref{c.Ref})
+		v.lookBack(c.Ref, &c, false)
+		rec := v.record("https://a.test/")
+		c.Was = &rec
+		v.f.Add(v.now, v.no, []frontier.Candidate{c}, known)
+		v.want(v.run(), want...)
 	}
 }
 

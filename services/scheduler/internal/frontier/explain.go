@@ -106,6 +106,8 @@ func (f *Frontier) explainQueued(v *View, q *queue, t tick) {
 		return
 	case !f.dispatchable(c):
 		v.Reason = "waits for pages under " + ReasonPages
+	case q.lined:
+		v.Reason = "waits for a browser"
 	default:
 		v.Reason = f.hostWait(q, t)
 	}

@@ -64,7 +64,7 @@ func (j *modelJar) set(cookies []cookie.Cookie) {
 // cookies draws what a response from a URL sets.
 func (w *world) cookies(u weburl.URL) []cookie.Cookie {
 	var out []cookie.Cookie
-	for range rapid.SampledFrom([]int{0, 0, 1, 1, 2}).Draw(w.t, "cookies") {
+	for range rapid.SampledFrom([]int{0, 0, 0, 0, 1, 1, 2}).Draw(w.t, "cookies") {
 		h := rapid.SampledFrom([]string{"a=1", "a=2", "b=1", "a=; max-age=0", "b=; max-age=0"}).Draw(w.t, "cookie")
 		c, err := cookie.Parse(h+"; path=/; domain="+u.Site(), u, w.now)
 		w.must(err)
