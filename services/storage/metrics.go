@@ -19,6 +19,7 @@ type metrics struct {
 	segments prometheus.Counter
 
 	quarantined prometheus.Gauge
+	paused      prometheus.Gauge
 
 	free prometheus.Gauge
 }
@@ -67,6 +68,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		segments: f.NewCounter(prometheus.CounterOpts{
 			Name: "weir_storage_segments_finished_total",
 			Help: "WARC files that were made whole, indexed and sealed. Standing still while the archive grows by more than storage.segment-size: look for warnings about finishing.",
+		}),
+		paused: f.NewGauge(prometheus.GaugeOpts{
+			Name: "weir_storage_intake_paused",
+			Help: "1 while nothing is committed for want of free space. Nothing is lost; crawls stand still until there is space.",
 		}),
 		quarantined: f.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_storage_segments_quarantined",

@@ -92,7 +92,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 			return nil, errors.Join(err, s.Close())
 		}
 	}
-	s.space = &space{dir: cfg.Dir, min: cfg.MinFree, m: s.m}
+	s.space = &space{dir: cfg.Dir, min: cfg.MinFree, m: s.m, log: deps.Log}
 	return s, nil
 }
 

@@ -2,16 +2,37 @@ package storage
 
 import (
 	"fmt"
+	"log/slog"
+	"sync/atomic"
 
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/services/storage/internal/archive"
 )
 
-// space guards the disk's last free bytes.
+// space guards the disk's last free bytes: with an object store too, since long bodies
+// arrive on it. While it is short, intake pauses: records stay on their stream, which
+// holds up the stages before, and what is stored can be read.
 type space struct {
 	dir string
 	min int64
 	m   *metrics
+	log *slog.Logger
+
+	paused atomic.Bool
+}
+
+// pause notes whether intake is paused, and says so when that changes.
+func (s *space) pause(why error) {
+	if now := why != nil; s.paused.Swap(now) == now {
+		return
+	}
+	if why != nil {
+		s.m.paused.Set(1)
+		s.log.Error("intake is paused; it goes on by itself when there is space", "err", why)
+		return
+	}
+	s.m.paused.Set(0)
+	s.log.Info("there is space again: intake goes on")
 }
 
 // check returns an Unavailable error while there is too little free space.
@@ -25,11 +46,14 @@ func (s *space) check() error {
 	}
 	s.m.free.Set(float64(free))
 	if free >= uint64(s.min) {
+		s.pause(nil)
 		return nil
 	}
 	s.m.refused.Inc()
-	return crawl.Errorf(crawl.Unavailable, "no space left in %s: free space; nothing is lost (%s free, storage.min-free is %s)",
+	err = crawl.Errorf(crawl.Unavailable, "no space left in %s: free space; nothing is lost (%s free, storage.min-free is %s)",
 		s.dir, mebibytes(int64(free)), mebibytes(s.min))
+	s.pause(err)
+	return err
 }
 
 // wrap gives an error of the file system its kind; errors with a kind keep it.

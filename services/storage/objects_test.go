@@ -1,0 +1,75 @@
+package storage
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/testkit/s3test"
+)
+
+// TestFaultyStore stores records in an S3 store that refuses, forgets to answer and
+// breaks off, and merges in between: every record that was stored can be read, from
+// parts and from merged objects, and the check finds nothing wrong.
+func TestFaultyStore(t *testing.T) {
+	t.Parallel()
+	server := s3test.Start(t)
+	dir := t.TempDir()
+	s := newStore(t, dir, func(c *Config) { c.Archive, c.SegmentSize = server.URL("archive"), 200<<10 })
+	defer s.Close()
+	var mu sync.Mutex
+	rng := rand.New(rand.NewPCG(1, 3))
+	server.Fail(func(r *http.Request) s3test.Fault {
+		mu.Lock()
+		defer mu.Unlock()
+		if rng.IntN(12) > 0 {
+			return s3test.None
+		}
+		if r.Method == http.MethodGet {
+			return s3test.Refused
+		}
+		return []s3test.Fault{s3test.Refused, s3test.Lost}[rng.IntN(2)]
+	})
+	const batches, size = 24, 7
+	for n := range batches {
+		for try := 0; ; try++ { // as the bus does
+			err := storeRecords(s, n*size, n*size+size)
+			if err == nil {
+				break
+			}
+			if crawl.KindOf(err) != crawl.Unavailable || try > 50 {
+				t.Fatal(err)
+			}
+		}
+		if n%6 == 5 {
+			_, _ = s.arch.Tend(t.Context(), time.Now()) // tried again below
+		}
+	}
+	server.Fail(nil)
+	if _, err := s.arch.Tend(t.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for n := range batches * size {
+		p, err := s.cat.Newest(t.Context(), crawlID, fmt.Sprintf("http://example.com/page/%d", n), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := s.arch.Body(t.Context(), p.Place)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(body); string(got) != textOf(n) || err != nil {
+			t.Errorf("page %d has another body, %v", n, err)
+		}
+		_ = body.Close()
+	}
+	f, said := checked(t, dir, server.URL("archive"), false)
+	if f.Wrong() || f.Pages != batches*size || f.Records != batches*size || f.Unreferenced != 0 {
+		t.Errorf("%+v %v", f, said)
+	}
+}
