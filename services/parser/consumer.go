@@ -71,7 +71,7 @@ func (s *Service) record(ctx context.Context, specs specs, p *crawlv1.Page) (*cr
 	if err != nil {
 		return nil, err
 	}
-	if o.given {
+	if o.given && !o.result.GetWantsRender() {
 		if err := s.extract(ctx, j, &o); err != nil {
 			return nil, err
 		}
@@ -79,7 +79,7 @@ func (s *Service) record(ctx context.Context, specs specs, p *crawlv1.Page) (*cr
 	if p.GetReparse() {
 		return again(p, o.result), nil
 	}
-	return &crawlv1.Record{Ref: p.GetRef(), Fetch: p.GetFetch(), Body: p.GetBody(), Parsed: o.result}, nil
+	return &crawlv1.Record{Ref: p.GetRef(), Fetch: p.GetFetch(), Body: p.GetBody(), Parsed: o.result, Attachments: p.GetAttachments()}, nil
 }
 
 // again is the record of a page that storage has and wants read by a new revision: its

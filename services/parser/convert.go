@@ -21,6 +21,7 @@ func inputOf(p *crawlv1.Page) (page.Input, error) {
 	in := page.Input{
 		URL: u, Depth: p.GetRef().GetDepth(), FetchedAt: p.GetFetch().GetStartedAt().AsTime(),
 		Status: p.GetFetch().GetStatus(), Size: p.GetBody().GetSize(),
+		Rendered: p.GetFetch().GetRendered(),
 	}
 	readHeaders(&in, p.GetFetch().GetResponseHeaders())
 	return in, nil
@@ -71,7 +72,8 @@ func linksOf(found []link.Found) []*parserv1.FoundLink {
 // resultOf makes the message of what was found. It copies what the parser reuses.
 func resultOf(out *page.Output) *crawlv1.ParseResult {
 	r := &crawlv1.ParseResult{
-		Title: out.Title, ContentType: strings.ToValidUTF8(out.ContentType, "\ufffd"), Charset: out.Charset,
+		WantsRender: out.WantsRender,
+		Title:       out.Title, ContentType: strings.ToValidUTF8(out.ContentType, "\ufffd"), Charset: out.Charset,
 		RejectedItems: out.Items.Rejected, Warning: strings.ToValidUTF8(strings.Join(out.Warnings, "; "), "\ufffd"),
 	}
 	if n := len(out.Links.Outlinks); n > 0 {

@@ -248,7 +248,8 @@ func ready(c *spec.Compiled, maxOutlinks int) *readyCrawl {
 	parse := c.Spec.GetParse()
 	r := &readyCrawl{compiled: c, crawl: page.Crawl{
 		Structured: parse.GetStructuredData(), Text: textForm(parse.GetText()),
-		Agent: c.Agent, Sitemaps: parse.GetSitemaps(), NamedSitemaps: namedSitemaps(c),
+		Render: c.Spec.GetFetch().GetRender() == crawlv1.Render_RENDER_AUTO,
+		Agent:  c.Agent, Sitemaps: parse.GetSitemaps(), NamedSitemaps: namedSitemaps(c),
 		Links: link.Config{
 			Canon: c.Canon, Scope: c.Scope, Priority: c.Priority, Max: maxOutlinks,
 			Follow: parse.GetFollowLinks(), ObeyNoFollow: parse.GetObeyNofollow(), Kinds: kindsOf(parse.GetFollow()),

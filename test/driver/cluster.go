@@ -36,6 +36,8 @@ const startTime = 60 * time.Second
 type ClusterConfig struct {
 	// Fetchers and Parsers are the numbers of processes. Default: 1.
 	Fetchers, Parsers int
+	// Browsers is the number of fetchers of the render pool. Default: 0.
+	Browsers int
 	// Schedulers is the number of them, named scheduler-1 and so on, that share the
 	// database Store (postgres://…). Default: one, named scheduler, with a folder.
 	Schedulers int
@@ -73,6 +75,9 @@ func StartCluster(ctx context.Context, b Binaries, dir string, cfg ClusterConfig
 	}
 	c.add(Command{Name: "nats", Path: b.NATS, Args: []string{"-a", host, "-p", port, "-js", "-sd", filepath.Join(dir, "nats")}})
 	names := slices.Concat([]string{"storage"}, schedulers, numbered("fetcher", cfg.Fetchers), numbered("parser", cfg.Parsers))
+	if cfg.Browsers > 0 {
+		names = append(names, numbered("render", cfg.Browsers)...)
+	}
 	admins, err := freeAddrs(len(names))
 	if err != nil {
 		return nil, err
@@ -140,6 +145,9 @@ func (c *Cluster) serviceArgs(name string) []string {
 	case "fetcher":
 		args = append(args, "--storage", c.storage, "--allow-net", Loopback)
 		args = c.withDNS(args)
+	case "render":
+		args[0] = "fetcher"
+		args = c.withDNS(append(args, "--pool", "render", "--storage", c.storage, "--allow-net", Loopback))
 	case "parser":
 		args = append(args, "--storage", c.storage)
 	}

@@ -33,6 +33,8 @@ type Job struct {
 	DNS string
 	// Processes is the number of fetchers, and of parsers, in split mode. Default: 1.
 	Processes int
+	// Browsers is the number of fetchers of the render pool in split mode. Default: 0.
+	Browsers int
 }
 
 // Result is what a finished crawl left.
@@ -153,7 +155,7 @@ func Crawl(ctx context.Context, mode Mode, b Binaries, dir string, job Job) (Res
 }
 
 func crawlSplit(ctx context.Context, b Binaries, dir string, job Job) (_ Result, err error) {
-	c, err := StartCluster(ctx, b, dir, ClusterConfig{Fetchers: job.Processes, Parsers: job.Processes, DNS: job.DNS})
+	c, err := StartCluster(ctx, b, dir, ClusterConfig{Fetchers: job.Processes, Parsers: job.Processes, Browsers: job.Browsers, DNS: job.DNS})
 	if err != nil {
 		return Result{}, err
 	}

@@ -30,6 +30,7 @@ import (
 
 	"github.com/weircrawl/weir/internal/weburl"
 	"github.com/weircrawl/weir/services/parser/internal/article"
+	"github.com/weircrawl/weir/services/parser/internal/blank"
 	"github.com/weircrawl/weir/services/parser/internal/charset"
 	"github.com/weircrawl/weir/services/parser/internal/document"
 	"github.com/weircrawl/weir/services/parser/internal/extract"
@@ -59,6 +60,8 @@ type Input struct {
 	Body []byte
 	// Size of the whole body, of which Body may be the beginning.
 	Size uint64
+	// Rendered says that Body is what a browser made of the page.
+	Rendered bool
 }
 
 // Crawl is what a crawl says about its pages. It is not changed by Parse and may
@@ -84,6 +87,8 @@ type Crawl struct {
 	Structured bool
 	// Text says whether the text of pages is looked for, and how it is written.
 	Text TextForm
+	// Render says that pages without content are to be visited again in a browser.
+	Render bool
 	// NoItems says that there are rules but that they cannot be used: the page then
 	// has no items.
 	NoItems bool
@@ -118,6 +123,8 @@ type Output struct {
 	Refresh string
 	// Items of the page.
 	Items extract.Items
+	// WantsRender: the page has no content without a browser, and no items therefore.
+	WantsRender bool
 	// Sitemap says that the page is one, of which there are no items.
 	Sitemap bool
 	// Warnings say what went wrong, for people.
@@ -193,6 +200,10 @@ func (p *Parser) Parse(in *Input, c *Crawl, stop *atomic.Bool) Output {
 	}
 	out.Language = facts.Language
 	p.makeItems(c, &out, &facts)
+	if c.Render && !in.Rendered && f.read && out.Refresh == "" && blank.Page(text, missed(&out.Items)) {
+		out.WantsRender, out.Items, out.Text = true, extract.Items{}, nil
+		return out
+	}
 	if len(out.Items.Files) > 0 {
 		c.addFiles(in, &out)
 	}
@@ -204,6 +215,9 @@ func (p *Parser) Parse(in *Input, c *Crawl, stop *atomic.Bool) Output {
 	}
 	return out
 }
+
+// missed reports whether there were rules for the page that found nothing.
+func missed(items *extract.Items) bool { return len(items.Counts) > 0 && len(items.Items) == 0 }
 
 // readText finds the article of a page, whose links count from base, and the facts of
 // its text.

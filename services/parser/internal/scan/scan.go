@@ -87,6 +87,9 @@ func (s *Scanner) Next() bool {
 // Name returns the name of the tag.
 func (s *Scanner) Name() Name { return s.key }
 
+// Raw returns the name of the tag as written.
+func (s *Scanner) Raw() []byte { return s.name }
+
 // IsEnd reports whether the tag is an end tag.
 func (s *Scanner) IsEnd() bool { return s.end }
 
