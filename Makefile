@@ -46,7 +46,7 @@ up: build ## run the whole ring as a server, all in one process
 # The black-box tests look at files and programs that go's test cache does not know
 # of (-count=1), and need the machine for themselves (-p 1).
 .PHONY: test
-test: postgresql interop-tools example-tools ## all tests of all modules, import rules and a short end-to-end run in both modes
+test: postgresql chromium interop-tools example-tools ## all tests of all modules, import rules and a short end-to-end run in both modes
 	$(GO) test -timeout 10m $(TESTFLAGS) $$($(GO) list $(PACKAGES) | grep -v '^$(MODULE)/test/')
 	$(GO) test -count=1 -timeout 10m -p 1 $(TESTFLAGS) $(MODULE)/test/...
 
@@ -80,8 +80,12 @@ debian = { \
 	  { $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $(1); } || { \
 	    echo "the tests need these programs; install your system's packages: $(1)" >&2; exit 1; }; }
 
+.PHONY: chromium
+chromium: ## install Debian's chromium, where there is no such browser and this user may
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || $(call debian,chromium)
+
 .PHONY: race
-race: postgresql interop-tools ## all tests but the end-to-end ones under the race detector (needs a C compiler)
+race: postgresql chromium interop-tools ## all tests but the end-to-end ones under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(TESTFLAGS) $$($(GO) list $(PACKAGES) | grep -v -e /test/e2e -e /test/chaos -e /test/bench)
 
 .PHONY: e2e
@@ -174,7 +178,7 @@ $(TOOLS)/staticcheck: tools/go.mod
 	GOWORK=off $(GO) -C tools build -o ../$@ honnef.co/go/tools/cmd/staticcheck
 
 .PHONY: install-deps
-install-deps: ## fetch modules and build the pinned tools (Debian packages of the tests: postgresql, nodejs, npm, wget; of the long e2e: python3-doc)
+install-deps: ## fetch modules and build the pinned tools (Debian packages of the tests: postgresql, chromium, nodejs, npm, wget; of the long e2e: python3-doc)
 	@for dir in $(MODULE_DIRS); do GOWORK=off $(GO) -C $$dir mod download; done
 	@$(MAKE) protoc-tools $(TOOLS)/staticcheck
 

@@ -114,7 +114,7 @@ func TestRenderAuto(t *testing.T) {
 // TestBrowserKilled: the browser is killed again and again; nothing is lost, and no
 // page is asked for more than once more.
 func TestBrowserKilled(t *testing.T) {
-	apps := 6
+	apps := 4
 	if *long {
 		apps = 40
 	}
