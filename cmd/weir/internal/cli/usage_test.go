@@ -29,7 +29,7 @@ func TestMistakes(t *testing.T) {
 		{"crawl shop.example", 2, "shop.example is no spec (no such file or directory); did you mean https://shop.example ?"},
 		{"crawl DIR/none.yaml", 2, "cannot read the spec DIR/none.yaml: no such file or directory"},
 		{"crawl https://a.example/ DIR/good.yaml", 2, "DIR/good.yaml is a file: give one spec, or URLs, not both"},
-		{"crawl DIR/noseeds.yaml", 2, "DIR/noseeds.yaml: seeds: name at least one URL in seeds.urls or seeds.sitemaps, or a file of them in seeds.files"},
+		{"crawl DIR/noseeds.yaml", 2, "DIR/noseeds.yaml: seeds: name at least one URL in seeds.urls, seeds.sitemaps or seeds.requests, or a file of them in seeds.files"},
 		{"crawl DIR/nofile.yaml", 2, "seeds.files: there is no file DIR/none.txt"},
 		{"crawl https://a.example/ --set politeness.dealy=1s", 2, `--set politeness.dealy=1s: unknown field "dealy" in politeness; did you mean "delay"?`},
 		{"crawl https://a.example/ --set extract=[{}]", 2, "--set extract=[{}]: extract[0].name: is required: it becomes the _rule of the items\nweir: --set extract=[{}]: extract[0].fields: needs at least one field"},

@@ -249,7 +249,7 @@ func links(list []*parserv1.FoundLink, kind string) string {
 	var b strings.Builder
 	n := 0
 	for _, l := range list {
-		if kind != "" && kindName(l.GetKind()) != kind {
+		if l.GetSource() != parserv1.LinkSource_LINK_SOURCE_LINK || kind != "" && kindName(l.GetKind()) != kind {
 			continue
 		}
 		state := "followed"
