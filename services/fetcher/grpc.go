@@ -68,6 +68,7 @@ func (s *Service) Fetch(ctx context.Context, req *fetcherv1.FetchRequest) (*fetc
 			out.Fetch, out.Url, out.Body, out.Size, out.WireSize = e.result, u.String(), e.body, e.size, e.wire
 			out.At = timestamppb.New(e.result.GetStartedAt().AsTime().Add(e.result.GetDuration().AsDuration()))
 			out.Charset = charsetOf(e)
+			out.Attachments = e.made
 			return out, nil
 		}
 		out.Hops = append(out.Hops, &fetcherv1.Hop{Url: u.String(), Fetch: e.result})
@@ -77,9 +78,10 @@ func (s *Service) Fetch(ctx context.Context, req *fetcherv1.FetchRequest) (*fetc
 
 // call is what the exchanges of one call share.
 type call struct {
-	s   *Service
-	p   *prepared
-	jar cookie.Jar
+	s      *Service
+	p      *prepared
+	jar    cookie.Jar
+	render bool // pages go through a browser
 }
 
 // newCall checks a request.
@@ -87,7 +89,7 @@ func (s *Service) newCall(req *fetcherv1.FetchRequest) (*call, weburl.URL, error
 	switch {
 	case req.GetFollow() > maxFollow:
 		return nil, weburl.URL{}, crawl.Errorf(crawl.Invalid, "follow: at most %d redirects, not %d", maxFollow, req.GetFollow())
-	case req.GetRender():
+	case req.GetRender() && s.browsers == nil:
 		return nil, weburl.URL{}, crawl.Errorf(crawl.Precondition, "render: this fetcher has no browser; ask one of the pool render")
 	}
 	compiled, err := spec.Compile(&crawlv1.Crawl{Spec: &crawlv1.CrawlSpec{
@@ -108,12 +110,13 @@ func (s *Service) newCall(req *fetcherv1.FetchRequest) (*call, weburl.URL, error
 	}
 	p := newPrepared(compiled, s.deps.Version, s.deps.Secrets)
 	p.cookies = p.cookies || req.GetFollow() > 0
-	return &call{s: s, p: p}, u, nil
+	return &call{s: s, p: p, render: req.GetRender()}, u, nil
 }
 
 // exchanged is an exchange that is over.
 type exchanged struct {
 	result     *crawlv1.FetchResult
+	made       []*crawlv1.Attachment
 	body       []byte // its beginning
 	size, wire uint64
 }
@@ -141,6 +144,12 @@ func (c *call) exchange(ctx context.Context, u weburl.URL, kind crawlv1.TaskKind
 	if err != nil {
 		return nil, crawl.Errorf(crawl.Unavailable, "%w", err)
 	}
+	var v view
+	if c.render {
+		if v, err = c.s.show(ctx, c.p, task, u, o, &res, acc); err != nil {
+			return nil, crawl.Errorf(crawl.Unavailable, "%w", err)
+		}
+	}
 	if c.p.cookies {
 		c.jar, _ = c.jar.Merge(u, setCookies(u, &res), now)
 	}
@@ -148,7 +157,9 @@ func (c *call) exchange(ctx context.Context, u weburl.URL, kind crawlv1.TaskKind
 	if err != nil {
 		return nil, crawl.Errorf(crawl.Internal, "inflate body of %s: %w", u, err)
 	}
-	return &exchanged{c.p.fetchResult(u, &res, o.sent), data, uint64(res.Body.Size), uint64(res.WireSize)}, nil
+	result := c.p.fetchResult(u, &res, o.sent)
+	v.complete(result)
+	return &exchanged{result, v.attachments(), data, uint64(res.Body.Size), uint64(res.WireSize)}, nil
 }
 
 // robots says what the robots.txt of a URL's host allows, and the line that decided.

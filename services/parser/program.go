@@ -195,7 +195,7 @@ func (ps *programs) call(ctx context.Context, p *program, e effort, req *extract
 		case !passing(err):
 			p.breaker.Success() // it lives
 			ps.m.extractorCalls.WithLabelValues("refused").Inc()
-			return crawl.Errorf(crawl.Invalid, "extractor %s: %w", p.address, err)
+			return crawl.Errorf(crawl.Invalid, "extractor %s: %s", p.address, saying(err))
 		}
 		ps.m.extractorCalls.WithLabelValues("failed").Inc()
 		if p.breaker.Failure(time.Now()) {
@@ -207,11 +207,11 @@ func (ps *programs) call(ctx context.Context, p *program, e effort, req *extract
 		}
 		switch {
 		case !reached:
-			return fmt.Errorf("%w: %w", errAside, err)
+			return fmt.Errorf("%w: %s", errAside, saying(err))
 		case fails:
-			return fmt.Errorf("%w: %w", errFailed, err)
+			return fmt.Errorf("%w: %s", errFailed, saying(err))
 		}
-		return fmt.Errorf("extractor %s, after %d tries: %w", p.address, n+1, err)
+		return fmt.Errorf("extractor %s, after %d tries: %s", p.address, n+1, saying(err))
 	}
 }
 
@@ -236,6 +236,14 @@ func (p *program) try(ctx context.Context, limit time.Time, req *extractorv1.Ext
 			return true, err
 		}
 	}
+}
+
+// saying is an error of a call as its program meant it, for dead letters.
+func saying(err error) string {
+	if s, ok := status.FromError(err); ok {
+		return s.Code().String() + ": " + s.Message()
+	}
+	return err.Error()
 }
 
 // passing reports whether an error may be gone at the next try.

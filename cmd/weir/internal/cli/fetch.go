@@ -57,7 +57,7 @@ spec says. robots.txt is shown and not obeyed: you answer for politeness.`,
 	fs.StringArrayVar(&f.headers, "header", nil, "more of the request's header: 'Name: value'; may be repeated")
 	fs.Uint32Var(&f.follow, "follow", 0, "follow at most this many redirects")
 	fs.BoolVar(&f.robots, "robots", true, "read the host's robots.txt too")
-	fs.BoolVar(&f.render, "render", false, "go through a browser; needs a fetcher of the pool render")
+	fs.BoolVar(&f.render, "render", false, "go through a browser; with --server, a fetcher of the pool render is needed")
 	fs.BoolVar(&f.body, "body", false, "print the body alone, at most 1 MiB of it")
 	fs.BoolVar(&f.json, "json", false, "print one JSON object")
 	var std flag.FlagSet
@@ -158,11 +158,22 @@ func (a *app) fetched(ctx context.Context, f fetchFlags, req *fetcherv1.FetchReq
 	}
 	cfg := fetcher.DefaultConfig()
 	cfg.AllowNets = f.nets
+	if f.render {
+		cfg.Pool = fetcher.RenderPool
+		if err := cfg.Browser.Check(); err != nil {
+			return nil, err
+		}
+	}
 	svc, err := fetcher.New(cfg, fetcher.Deps{Log: slog.New(slog.DiscardHandler), Version: a.Version})
 	if err != nil {
 		return nil, err
 	}
-	return svc.Fetch(ctx, req)
+	running, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- svc.Run(running) }()
+	resp, err = svc.Fetch(ctx, req)
+	stop()
+	return resp, errors.Join(err, <-ended) // it closes connections and the browser
 }
 
 // exchangeText shows an exchange, for people.
@@ -188,6 +199,9 @@ func exchangeText(resp *fetcherv1.FetchResponse) string {
 	}
 	fmt.Fprintf(&b, "body         %s\n", bodyText(resp))
 	fmt.Fprintf(&b, "from         %s over %s\n", f.GetRemoteAddr(), transport(resp.GetUrl(), f.GetProtocol()))
+	if f.GetRendered() {
+		fmt.Fprintf(&b, "browser      %d requests\n", f.GetRequests())
+	}
 	fmt.Fprintf(&b, "time         %s\n", timeText(f))
 	if f.GetError() != 0 {
 		fmt.Fprintf(&b, "error        %s: %s\n", errorName(f.GetError()), f.GetErrorDetail())

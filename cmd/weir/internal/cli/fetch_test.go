@@ -18,6 +18,9 @@ func fetchSite(t *testing.T) string {
 			http.Redirect(w, r, "/page", http.StatusMovedPermanently)
 		case "/robots.txt":
 			_, _ = io.WriteString(w, "User-agent: *\nDisallow: /page\n")
+		case "/script":
+			w.Header().Set("Content-Type", "text/html")
+			_, _ = io.WriteString(w, "<body><script>document.body.append(1+1+' made')</script>")
 		case "/stop":
 			panic(http.ErrAbortHandler)
 		default:
@@ -98,12 +101,20 @@ func TestFetchFailures(t *testing.T) {
 		{2, "add --allow-net 127.0.0.0/8", []string{url + "/page"}},
 		{2, "is not 'Name: value'", []string{url + "/page", "--header", "nonsense"}},
 		{2, "url", []string{"nonsense"}},
-		{1, "no browser", []string{url + "/page", "--allow-net", "127.0.0.0/8", "--render"}},
 		{2, "at most 20 redirects", []string{url + "/page", "--allow-net", "127.0.0.0/8", "--follow", "21"}},
 	} {
 		got := weir(t, append([]string{"fetch"}, c.args...)...)
 		if got.code != c.code || !strings.Contains(strings.ToLower(got.stderr), strings.ToLower(c.want)) || strings.Count(got.stderr, "\n") != 1 || got.stdout != "" {
 			t.Errorf("%v: exit code %d, %q %q; want %d, one line with %q", c.args, got.code, got.stdout, got.stderr, c.code, c.want)
 		}
+	}
+}
+
+// TestFetchRendered: the body is the page after its scripts.
+func TestFetchRendered(t *testing.T) {
+	t.Parallel()
+	got := weir(t, "fetch", "--allow-net", "127.0.0.0/8", "--render", "--body", fetchSite(t)+"/script")
+	if got.code != 0 || !strings.Contains(got.stdout, "2 made") {
+		t.Errorf("exit code %d, %s%s", got.code, got.stdout, got.stderr)
 	}
 }
