@@ -192,7 +192,7 @@ func (s *Service) GetStats(ctx context.Context, req *storagev1.GetStatsRequest) 
 	}
 	return &storagev1.GetStatsResponse{
 		Attempts: st.Attempts, Pages: st.Pages, Items: st.Items, ArchiveBytes: st.ArchiveBytes, Statuses: st.Statuses, Errors: st.Errors,
-		Rules: st.Rules, Rejects: st.Rejects, Media: st.Media, Duplicates: st.Duplicates,
+		Rules: st.Rules, Rejects: st.Rejects, Media: st.Media, Duplicates: st.Duplicates, Warnings: s.warnings(req.GetCrawlId()),
 	}, nil
 }
 

@@ -19,10 +19,23 @@ type space struct {
 	log *slog.Logger
 
 	paused atomic.Bool
+	reason atomic.Pointer[string] // of the pause
+}
+
+// why returns why intake is paused; empty: it is not.
+func (s *space) why() string {
+	if r := s.reason.Load(); r != nil && s.paused.Load() {
+		return *r
+	}
+	return ""
 }
 
 // pause notes whether intake is paused, and says so when that changes.
 func (s *space) pause(why error) {
+	if why != nil {
+		text := why.Error()
+		s.reason.Store(&text)
+	}
 	if now := why != nil; s.paused.Swap(now) == now {
 		return
 	}

@@ -24,8 +24,8 @@ func TestIntakePauses(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	}
-	if n := testutil.ToFloat64(s.m.paused); n != 1 {
-		t.Errorf("paused is %v", n)
+	if n := testutil.ToFloat64(s.m.paused); n != 1 || !strings.Contains(s.why(), "no space left") {
+		t.Errorf("paused is %v: %s", n, s.why())
 	}
 	s.min = 1
 	for range 2 {
@@ -33,8 +33,8 @@ func TestIntakePauses(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if n := testutil.ToFloat64(s.m.paused); n != 0 {
-		t.Errorf("paused is %v", n)
+	if n := testutil.ToFloat64(s.m.paused); n != 0 || s.why() != "" {
+		t.Errorf("paused is %v: %s", n, s.why())
 	}
 	if strings.Count(log.String(), "intake is paused") != 1 || strings.Count(log.String(), "intake goes on") != 1 {
 		t.Errorf("log:\n%s", log.String())

@@ -3,7 +3,11 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
+
+	"github.com/weircrawl/weir/services/storage/internal/archive"
 )
 
 const (
@@ -41,4 +45,19 @@ func (s *Service) indexOpen() {
 	if err := s.arch.IndexOpen(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		s.deps.Log.Warn("index archive segments", "err", err)
 	}
+}
+
+// warnings are what an operator should know of this storage, of a crawl's files among it.
+func (s *Service) warnings(crawlID string) []string {
+	var out []string
+	if why := s.space.why(); why != "" {
+		out = append(out, "intake is paused: "+why)
+	}
+	for file, why := range s.arch.Quarantined() {
+		if archive.CrawlOf(file) == crawlID {
+			out = append(out, fmt.Sprintf("archive file %s is damaged: %s", file, why))
+		}
+	}
+	slices.Sort(out)
+	return out
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/weircrawl/weir/internal/crawl"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
+	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
 )
 
 // remote is the body of a command that is a client.
@@ -179,10 +180,29 @@ func (a *app) statusCmd() *cobra.Command {
 		if err := a.writeSummary(summary.New(cr, time.Now()), asJSON, false); err != nil || asJSON {
 			return err
 		}
+		if err := a.writeWarnings(ctx, c, cr.GetId()); err != nil {
+			return err
+		}
 		return a.writeFields(ctx, c, cr.GetId())
 	})
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the summary as JSON")
 	return cmd
+}
+
+// writeWarnings says what is wrong with the storage of a crawl: why it stands still.
+func (a *app) writeWarnings(ctx context.Context, c *client.Client, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	resp, err := c.Storage.GetStats(ctx, &storagev1.GetStatsRequest{CrawlId: id})
+	if err != nil {
+		return nil // what was asked for has been shown
+	}
+	for _, line := range resp.GetWarnings() {
+		if _, err := fmt.Fprintf(a.Stdout, "  storage   %s\n", line); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *app) watchCmd() *cobra.Command {

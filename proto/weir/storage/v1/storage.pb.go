@@ -1757,7 +1757,10 @@ type GetStatsResponse struct {
 	// Files that items refer to.
 	Media uint64 `protobuf:"varint,9,opt,name=media,proto3" json:"media,omitempty"`
 	// Pages that have the same text as an earlier one.
-	Duplicates    uint64 `protobuf:"varint,10,opt,name=duplicates,proto3" json:"duplicates,omitempty"`
+	Duplicates uint64 `protobuf:"varint,10,opt,name=duplicates,proto3" json:"duplicates,omitempty"`
+	// What is wrong with the storage that answers, one line each: intake is paused for want
+	// of space, or a WARC file of the crawl is damaged. Empty: nothing.
+	Warnings      []string `protobuf:"bytes,11,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1860,6 +1863,13 @@ func (x *GetStatsResponse) GetDuplicates() uint64 {
 		return x.Duplicates
 	}
 	return 0
+}
+
+func (x *GetStatsResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
 }
 
 // DeleteCrawlRequest names a crawl.
@@ -2092,7 +2102,7 @@ const file_weir_storage_v1_storage_proto_rawDesc = "" +
 	"\x0fPutBodyResponse\x12\x10\n" +
 	"\x03ref\x18\x01 \x01(\tR\x03ref\",\n" +
 	"\x0fGetStatsRequest\x12\x19\n" +
-	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\"\xd9\x04\n" +
+	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\"\xf5\x04\n" +
 	"\x10GetStatsResponse\x12\x1a\n" +
 	"\battempts\x18\x01 \x01(\x04R\battempts\x12\x14\n" +
 	"\x05pages\x18\x02 \x01(\x04R\x05pages\x12\x14\n" +
@@ -2106,7 +2116,8 @@ const file_weir_storage_v1_storage_proto_rawDesc = "" +
 	"\n" +
 	"duplicates\x18\n" +
 	" \x01(\x04R\n" +
-	"duplicates\x1a;\n" +
+	"duplicates\x12\x1a\n" +
+	"\bwarnings\x18\v \x03(\tR\bwarnings\x1a;\n" +
 	"\rStatusesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\rR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\x1a9\n" +
