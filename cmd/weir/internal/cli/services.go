@@ -85,11 +85,6 @@ func (a *app) storageCmd() *cobra.Command {
 
 func (a *app) fetcherCmd() *cobra.Command {
 	return a.serviceCmd(settings.Fetcher, "Run a fetcher of a cluster", func(p parts) (service, error) {
-		if p.settings.Fetcher.Pool == fetcher.RenderPool {
-			if err := p.settings.Fetcher.Browser.Check(); err != nil {
-				return nil, &crawl.Error{Kind: crawl.Invalid, Err: err}
-			}
-		}
 		return fetcher.New(p.settings.Fetcher, fetcher.Deps{
 			Bus: p.bus, Storage: p.storage, Log: p.log, Registry: p.registry, Version: p.version, Lookup: resolve.Via(p.settings.DNS),
 		})

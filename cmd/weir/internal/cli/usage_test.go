@@ -42,6 +42,8 @@ func TestMistakes(t *testing.T) {
 		{"crawl http://localhost/ --data DIR/d", 2, "http://localhost/ is on a private network, which is not visited unless it is allowed: add --allow-net 127.0.0.0/8"},
 		{"crawl http://10.1.2.3/ --allow-net 10.2.0.0/16 --data DIR/d", 2, "http://10.1.2.3/ is on a private network, which is not visited unless it is allowed: add --allow-net 10.1.2.3/32"},
 		{"crawl https://a.example/ --data DIR/d --storage.min-free 1000000000000000", 1, "the disk of DIR/d is nearly full: "},
+		{"crawl https://a.example/ --set fetch.render=auto --fetcher.browser.path DIR/none --data DIR/d", 2, "fetch.render: browser DIR/none: "},
+		{"fetcher --pool render --fetcher.browser.path DIR/none", 2, "browser DIR/none: "},
 		{"submit", 2, "name a spec or URLs: weir submit shop.yaml"},
 		{"status", 2, "weir status takes a CRAWL (id or name): usage: weir status CRAWL [flags]"},
 		{"ls x", 2, `weir ls takes no arguments, not "x": see weir ls --help`},

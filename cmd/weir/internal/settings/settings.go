@@ -245,6 +245,9 @@ func (s *Settings) Validate() error {
 	if runs(Fetcher) {
 		errs = append(errs, s.Fetcher.Validate())
 	}
+	if s.mode == Fetcher && s.Fetcher.Pool == fetcher.RenderPool {
+		errs = append(errs, s.Fetcher.Browser.Check())
+	}
 	if runs(Parser) {
 		errs = append(errs, s.Parser.Validate())
 	}

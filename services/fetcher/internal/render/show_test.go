@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -336,5 +339,22 @@ func TestShadows(t *testing.T) {
 		connectedCallback() { this.attachShadow({mode: "open"}).innerHTML = "<a href=/deep>deep</a>" } })</script>`, nil))
 	if html := string(out.HTML); !strings.Contains(html, `<a href="/deep">deep</a>`) || !strings.HasPrefix(html, `<!DOCTYPE html>`+"\n"+`<html lang="en">`) || !strings.HasSuffix(html, "</html>\n") {
 		t.Errorf("document:\n%s", html)
+	}
+}
+
+// TestTLS: what a page of https loads goes through the proxy in a tunnel.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write([]byte(`document.body.append("by " + location.protocol)`))
+	}))
+	t.Cleanup(s.Close)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	for _, insecure := range []bool{true, false} {
+		page := pageOf(&site{Server: s}, "/", "<!doctype html><body><script src=/a.js></script>", func(p *Page) { p.InsecureTLS = insecure })
+		out := show(t, shared(t), page)
+		if got := strings.Contains(string(out.HTML), "by https:</body>"); got != insecure {
+			t.Errorf("insecure %v, document:\n%s", insecure, out.HTML)
+		}
 	}
 }
