@@ -122,10 +122,14 @@ func late(t *crawlv1.FetchTask, now time.Time) bool {
 	return t.GetStartBefore() != nil && now.After(t.GetStartBefore().AsTime())
 }
 
-// salvage makes a page of a body that broke off when there is no further attempt:
-// half a page is better than none, but a whole one is worth another try.
+// salvage makes a page of a body that broke off, or did not end in time, when there is
+// no further attempt: half a page is better than none, but a whole one is worth another
+// try.
 func salvage(res *client.Result, ref *crawlv1.TaskRef, retries uint32) {
-	if res.Class == crawl.ClassReset && res.Body.Size > 0 && res.Status/100 == 2 && ref.GetAttempt() > retries {
-		res.Class = crawl.ClassNone
+	switch res.Class {
+	case crawl.ClassReset, crawl.ClassTimeoutBody, crawl.ClassTooSlow:
+		if res.Body.Size > 0 && res.Status/100 == 2 && ref.GetAttempt() > retries {
+			res.Class = crawl.ClassNone
+		}
 	}
 }

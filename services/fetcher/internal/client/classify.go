@@ -145,8 +145,10 @@ func (ex *exchange) bodyTrouble(err error) {
 		ex.fail(crawl.ClassTimeoutBody, fmt.Sprintf("body not ended after %s, %d bytes came", ex.opts.Timeout, size))
 	case errors.Is(err, budget.ErrTooLarge):
 		ex.fail(crawl.ClassTooLarge, budget.ErrTooLarge.Error())
-	case errors.Is(err, inflate.ErrTooLong):
+	case errors.Is(err, inflate.ErrTooLong) && size > 0:
 		ex.fail(crawl.ClassNone, "coded body longer than the limit")
+	case errors.Is(err, inflate.ErrTooLong):
+		ex.fail(crawl.ClassTooLarge, "coded body longer than the limit, with nothing in it")
 	case errors.Is(err, inflate.ErrCut) && size > 0:
 		// As browsers do: show what there is.
 		ex.fail(crawl.ClassNone, err.Error())

@@ -148,7 +148,7 @@ func TestContentCodings(t *testing.T) {
 		{"brotli bomb", "br", coded(t, bomb, "br"), want{status: 200, size: 1 << 20, truncated: true}},
 		{"zstd bomb", "zstd", coded(t, bomb, "zstd"), want{status: 200, size: 1 << 20, truncated: true}},
 		{"bomb in layers", "gzip, gzip, gzip", coded(t, bomb, "gzip", "gzip", "gzip"), want{status: 200, size: 1 << 20, truncated: true}},
-		{"bomb in the middle", "gzip, gzip", coded(t, strings.Repeat(coded(t, "", "gzip"), 1<<18), "gzip"), want{status: 200, truncated: true, detail: "longer than the limit"}},
+		{"bomb in the middle", "gzip, gzip", coded(t, strings.Repeat(coded(t, "", "gzip"), 1<<18), "gzip"), want{class: crawl.ClassTooLarge, status: 200, truncated: true, detail: "longer than the limit"}},
 	}
 	b := setup(t, nil, local, "127.0.0.0/8")
 	for _, tt := range tests {
