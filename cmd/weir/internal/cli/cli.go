@@ -102,7 +102,7 @@ fetcher, parser, storage) and their client (weir submit, ls, status, …).`,
 	group("client", a.submitCmd(), a.updateCmd(), a.lsCmd(), a.statusCmd(), a.watchCmd(), a.waitCmd(),
 		a.pauseCmd(), a.resumeCmd(), a.closeCmd(), a.cancelCmd(), a.addCmd(),
 		a.deleteCmd(), a.urlsCmd(), a.hostsCmd(), a.hostCmd(), a.deadCmd(),
-		a.itemsCmd(), a.pagesCmd(), a.bodyCmd(), a.exportCmd(), a.explainCmd())
+		a.itemsCmd(), a.pagesCmd(), a.mediaCmd(), a.bodyCmd(), a.exportCmd(), a.explainCmd())
 	root.AddCommand(a.specCmd(), a.configCmd(), a.versionCmd())
 	return root
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/weircrawl/weir/cmd/weir/internal/client"
 	"github.com/weircrawl/weir/cmd/weir/internal/output"
+	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/export"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
@@ -42,16 +43,24 @@ func (a *app) itemsCmd() *cobra.Command {
 		rule         string
 		follow       bool
 		rejected     bool
+		filter       filterFlags
 	)
 	cmd := a.clientCmd("items CRAWL", "Print a crawl's items as JSON lines", exact("a CRAWL (id or name)"), func(ctx context.Context, c *client.Client, args []string) error {
+		chosen, err := filter.ofItems(time.Now())
+		if err != nil {
+			return err
+		}
+		if follow && (rejected || limit > 0) {
+			return crawl.Errorf(crawl.Invalid, "--follow goes with neither --rejected nor --limit")
+		}
 		id, err := c.ID(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		src := export.Remote{Client: c.Storage, Request: &storagev1.ListItemsRequest{CrawlId: id, Rule: rule, Rejected: rejected}}
 		if follow {
-			return a.followItems(ctx, c, src)
+			return a.followItems(ctx, c, &storagev1.TailRequest{CrawlId: id, After: after, Rule: rule, Filter: chosen})
 		}
+		src := export.Remote{Client: c.Storage, Request: &storagev1.ListItemsRequest{CrawlId: id, Rule: rule, Rejected: rejected, Filter: chosen}}
 		lines := output.NewLines(a.Stdout)
 		if _, err := src.Each(ctx, after, limit, lines.Write); err != nil {
 			return err
@@ -64,15 +73,57 @@ func (a *app) itemsCmd() *cobra.Command {
 	fs.StringVar(&rule, "rule", "", "only items of this rule")
 	fs.BoolVar(&rejected, "rejected", false, "the items that did not fit the schema of their rule, with the reason")
 	fs.BoolVarP(&follow, "follow", "f", false, "go on with new items until the crawl ends")
+	filter.items(fs)
 	return cmd
 }
 
-// followItems prints items as they come until the crawl has ended.
-func (a *app) followItems(ctx context.Context, c *client.Client, src export.Remote) error {
-	return whileRunning(ctx, c, src.Request.GetCrawlId(), func(ctx context.Context, ended <-chan struct{}) error {
-		_, err := output.Follow(ctx, src, a.Stdout, 500*time.Millisecond, ended)
+// followTries is how often in a row a stream that broke is begun anew, a second apart.
+const followTries = 30
+
+// followItems prints items as they are committed until the crawl has ended. When the
+// connection breaks it goes on where it was.
+func (a *app) followItems(ctx context.Context, c *client.Client, req *storagev1.TailRequest) error {
+	lines := output.NewLines(a.Stdout)
+	for tries := 0; ; tries++ {
+		err := follow(ctx, c, req, func(items []*storagev1.StoredItem) error {
+			tries = 0
+			for _, it := range items {
+				if err := lines.Write(it); err != nil {
+					return err
+				}
+			}
+			return lines.Flush()
+		})
+		if err == nil || crawl.KindOf(err) != crawl.Unavailable || tries >= followTries {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// follow reads one stream and keeps the request's cursor at what was written.
+func follow(ctx context.Context, c *client.Client, req *storagev1.TailRequest, write func([]*storagev1.StoredItem) error) error {
+	stream, err := c.Storage.Tail(ctx, req)
+	if err != nil {
 		return err
-	})
+	}
+	for {
+		resp, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := write(resp.GetItems()); err != nil {
+			return err
+		}
+		req.After = resp.GetCursor()
+	}
 }
 
 // whileRunning calls f with a channel that is closed when a crawl has ended.
@@ -97,13 +148,18 @@ func (a *app) pagesCmd() *cobra.Command {
 	var (
 		after, limit uint64
 		asJSON       bool
+		filter       filterFlags
 	)
 	cmd := a.clientCmd("pages CRAWL", "Print a crawl's log: every attempt, in the order of its commit", exact("a CRAWL (id or name)"), func(ctx context.Context, c *client.Client, args []string) error {
+		chosen, err := filter.ofPages(time.Now())
+		if err != nil {
+			return err
+		}
 		id, err := c.ID(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		stream, err := c.Storage.ListPages(ctx, &storagev1.ListPagesRequest{CrawlId: id, After: after, Limit: limit})
+		stream, err := c.Storage.ListPages(ctx, &storagev1.ListPagesRequest{CrawlId: id, After: after, Limit: limit, Filter: chosen})
 		if err != nil {
 			return err
 		}
@@ -129,6 +185,7 @@ func (a *app) pagesCmd() *cobra.Command {
 	fs.Uint64Var(&limit, "limit", 0, "at most this many (0: all)")
 	fs.Uint64Var(&after, "after", 0, "start after this position")
 	fs.BoolVar(&asJSON, "json", false, "print one JSON object a line")
+	filter.pages(fs)
 	return cmd
 }
 
@@ -142,6 +199,9 @@ func (a *app) writePages(pages []*storagev1.PageInfo) error {
 		to := ""
 		if p.GetRedirectUrl() != "" {
 			to = " -> " + p.GetRedirectUrl()
+		}
+		if p.GetDuplicateOf() != "" {
+			to += " = " + p.GetDuplicateOf()
 		}
 		if _, err := fmt.Fprintf(a.Stdout, "%s %s %d %dms %s%s\n", p.GetFetchedAt().AsTime().Format("2006-01-02T15:04:05.000Z07:00"), outcome,
 			p.GetSize(), p.GetDurationMicros()/1000, p.GetUrl(), to); err != nil {

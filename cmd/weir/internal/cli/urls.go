@@ -11,6 +11,7 @@ import (
 	"github.com/weircrawl/weir/cmd/weir/internal/client"
 	"github.com/weircrawl/weir/internal/crawl"
 	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
+	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
 )
 
 func (a *app) urlsCmd() *cobra.Command {
@@ -87,15 +88,22 @@ func (a *app) writeURLs(urls []*schedulerv1.URLInfo) error {
 }
 
 func (a *app) deleteCmd() *cobra.Command {
-	var yes bool
-	cmd := a.clientCmd("delete CRAWL", "Take a crawl that has ended out of the frontier; what it kept stays", exact("a CRAWL (id or name)"), func(ctx context.Context, c *client.Client, args []string) error {
+	var yes, data bool
+	cmd := a.clientCmd("delete CRAWL", "Take a crawl that has ended out of the frontier; with --data, delete what it kept too", exact("a CRAWL (id or name)"), func(ctx context.Context, c *client.Client, args []string) error {
 		cr, err := c.Get(ctx, args[0])
+		if crawl.KindOf(err) == crawl.NotFound && data {
+			return a.deleteData(ctx, c, args[0], yes) // it has left the frontier already
+		}
 		if err != nil {
 			return err
 		}
 		if !yes {
-			question := fmt.Sprintf("Delete crawl %s (%s) with its %d URLs from the frontier? [y/N] ",
-				cr.GetId(), cr.GetSpec().GetName(), cr.GetStats().GetLedger().GetDiscovered())
+			also := ""
+			if data {
+				also = ", and the pages, items and files that it kept"
+			}
+			question := fmt.Sprintf("Delete crawl %s (%s) with its %d URLs from the frontier%s? [y/N] ",
+				cr.GetId(), cr.GetSpec().GetName(), cr.GetStats().GetLedger().GetDiscovered(), also)
 			if err := a.confirm(question); err != nil {
 				return err
 			}
@@ -103,11 +111,38 @@ func (a *app) deleteCmd() *cobra.Command {
 		if _, err := c.Crawls.DeleteCrawl(ctx, &schedulerv1.DeleteCrawlRequest{Crawl: cr.GetId()}); err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(a.Stdout, "%s deleted\n", cr.GetId())
-		return err
+		if _, err = fmt.Fprintf(a.Stdout, "%s deleted\n", cr.GetId()); err != nil || !data {
+			return err
+		}
+		return a.deleteData(ctx, c, cr.GetId(), true)
 	})
 	cmd.Long = `Take a crawl that has ended out of the frontier: its queue, what it knows of URLs,
-its counters. Its pages, items and bodies stay in storage. There is no way back.`
+its counters. Its pages, items and bodies stay in storage, unless --data deletes them
+too; a crawl that has left the frontier is named by its id then. There is no way back.`
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	cmd.Flags().BoolVar(&data, "data", false, "delete the pages, items and files that it kept too")
 	return cmd
+}
+
+// deleteData deletes what was kept of a crawl. Nothing kept is no error.
+func (a *app) deleteData(ctx context.Context, c *client.Client, id string, yes bool) error {
+	st, err := c.Storage.GetStats(ctx, &storagev1.GetStatsRequest{CrawlId: id})
+	if err != nil {
+		return err
+	}
+	if st.GetAttempts() == 0 {
+		_, err := fmt.Fprintf(a.Stdout, "nothing is kept of %s\n", id)
+		return err
+	}
+	if !yes {
+		if err := a.confirm(fmt.Sprintf("Delete the %d pages and %d items that crawl %s kept? [y/N] ", st.GetPages(), st.GetItems(), id)); err != nil {
+			return err
+		}
+	}
+	gone, err := c.Storage.DeleteCrawl(ctx, &storagev1.DeleteCrawlRequest{CrawlId: id})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.Stdout, "%d attempts and %d items of %s deleted\n", gone.GetAttempts(), gone.GetItems(), id)
+	return err
 }

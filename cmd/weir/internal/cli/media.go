@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weircrawl/weir/cmd/weir/internal/client"
+	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
+)
+
+func (a *app) mediaCmd() *cobra.Command {
+	var (
+		dir          string
+		after, limit uint64
+	)
+	cmd := a.clientCmd("media CRAWL", "List the files that a crawl's items refer to, or write them to a folder", exact("a CRAWL (id or name)"), func(ctx context.Context, c *client.Client, args []string) error {
+		id, err := c.ID(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		req := &storagev1.ListMediaRequest{CrawlId: id, After: after, Limit: limit}
+		if dir == "" {
+			return eachMedia(ctx, c, req, func(m *storagev1.MediaInfo) error { return writeProtoLines(a.Stdout, []*storagev1.MediaInfo{m}) })
+		}
+		n, err := saveMedia(ctx, c, req, dir)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(a.Stdout, "%d files in %s, which of them has what is in %s\n", n, dir, filepath.Join(dir, mediaIndex))
+		return err
+	})
+	cmd.Long = `List the files that a crawl's items refer to (media fields), as JSON lines. With -o
+they are written to a folder: each under the SHA-256 of what it holds, once however
+many URLs it has, and index.jsonl, which has a line for every URL. Files that are there
+already are not fetched again.`
+	cmd.Flags().StringVarP(&dir, "output", "o", "", "folder to write the files to; made when missing")
+	cmd.Flags().Uint64Var(&limit, "limit", 0, "at most this many (0: all)")
+	cmd.Flags().Uint64Var(&after, "after", 0, "start after this position")
+	return cmd
+}
+
+// mediaIndex is the file that says which file has what.
+const mediaIndex = "index.jsonl"
+
+// eachMedia calls f for the files of a crawl.
+func eachMedia(ctx context.Context, c *client.Client, req *storagev1.ListMediaRequest, f func(*storagev1.MediaInfo) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := c.Storage.ListMedia(ctx, req)
+	if err != nil {
+		return err
+	}
+	for {
+		resp, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, m := range resp.GetMedia() {
+			if err := f(m); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// saveMedia writes files to a folder and returns how many lines the index has.
+func saveMedia(ctx context.Context, c *client.Client, req *storagev1.ListMediaRequest, dir string) (n int, err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return 0, err
+	}
+	index, err := os.CreateTemp(dir, "."+mediaIndex+".*")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = os.Remove(index.Name()) }() // renamed when all went well
+	err = eachMedia(ctx, c, req, func(m *storagev1.MediaInfo) error {
+		n++
+		if err := saveFile(ctx, c, req.GetCrawlId(), m, dir); err != nil {
+			return fmt.Errorf("%s: %w", m.GetUrl(), err)
+		}
+		return writeProtoLines(index, []*storagev1.MediaInfo{m})
+	})
+	if err := errors.Join(err, index.Chmod(0o644), index.Close()); err != nil {
+		return n, err
+	}
+	return n, os.Rename(index.Name(), filepath.Join(dir, mediaIndex))
+}
+
+// saveFile writes a file under its digest, unless it is there.
+func saveFile(ctx context.Context, c *client.Client, crawlID string, m *storagev1.MediaInfo, dir string) error {
+	path := filepath.Join(dir, hex.EncodeToString(m.GetSha256())+extensionOf(m.GetUrl()))
+	if info, err := os.Stat(path); err == nil && info.Size() == int64(m.GetSize()) {
+		return nil
+	}
+	stream, err := c.Storage.GetMedia(ctx, &storagev1.GetMediaRequest{CrawlId: crawlID, File: &storagev1.GetMediaRequest_Sha256{Sha256: m.GetSha256()}})
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(dir, ".media.*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(tmp.Name()) }() // renamed when all went well
+	for err == nil {
+		var resp *storagev1.GetMediaResponse
+		if resp, err = stream.Recv(); err == nil {
+			_, err = tmp.Write(resp.GetData())
+		}
+	}
+	if !errors.Is(err, io.EOF) {
+		return errors.Join(err, tmp.Close())
+	}
+	if err := errors.Join(tmp.Chmod(0o644), tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), path)
+}
+
+// extensionOf is the extension of a URL's path, for programs that want one.
+func extensionOf(url string) string {
+	url, _, _ = strings.Cut(url, "?")
+	url, _, _ = strings.Cut(url, "#")
+	ext := strings.ToLower(filepath.Ext(url[strings.LastIndexByte(url, '/')+1:]))
+	if len(ext) < 2 || len(ext) > 6 {
+		return ""
+	}
+	for _, c := range ext[1:] {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return ""
+		}
+	}
+	return ext
+}
