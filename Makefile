@@ -96,6 +96,10 @@ e2e: example-tools ## the long end-to-end suite, both modes, 10,000 pages, pytho
 chaos: ## the long fault suite: kill -9 of everything in turn, stopped storage, full disk
 	$(GO) test -count=1 -timeout 60m -tags long -v $(TESTFLAGS) ./test/chaos -args -long
 
+.PHONY: chaos-store
+chaos-store: postgresql ## kill -9 of a storage that writes, 200 times with each catalogue; then everything is read and checked
+	$(GO) test -count=1 -timeout 60m -tags long -v $(TESTFLAGS) -run '^TestKill$$' ./services/storage
+
 .PHONY: bench
 bench: build ## measure the ring against a bare Go loop; writes test/bench/results (BENCHFLAGS=-short for a quick look, -fair for a small crawl beside a big one)
 	$(GO) run ./test/cmd/bench -weir bin/weir $(BENCHFLAGS)
@@ -103,6 +107,10 @@ bench: build ## measure the ring against a bare Go loop; writes test/bench/resul
 .PHONY: bench-frontier
 bench-frontier: ## measure the frontier and its stores at 1 M and 10 M URLs (BENCHFLAGS=-short for 100,000; -h lists the flags)
 	$(GO) run -trimpath ./services/scheduler/cmd/frontierbench $(BENCHFLAGS)
+
+.PHONY: bench-store
+bench-store: postgresql ## measure both catalogues and the archive beside plain inserts and COPY (BENCHFLAGS=-short for a quick look)
+	$(GO) run -trimpath ./services/storage/cmd/storebench $(BENCHFLAGS)
 
 .PHONY: bench-parse
 bench-parse: ## measure the parser on pages of 5, 16 and 160 KiB beside a bare goquery loop

@@ -26,6 +26,7 @@ import (
 
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/testkit/pgtest"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
 	"github.com/weircrawl/weir/services/storage/internal/catalogue"
 )
@@ -36,13 +37,14 @@ const (
 	dirVariable   = "WEIR_STORAGE_TEST_DIR"
 	startVariable = "WEIR_STORAGE_TEST_START"
 	storeVariable = "WEIR_STORAGE_TEST_ARCHIVE"
+	rowsVariable  = "WEIR_STORAGE_TEST_CATALOGUE"
 )
 
 func play(role string) int {
 	cfg := DefaultConfig()
 	cfg.Dir, cfg.MinFree = os.Getenv(dirVariable), 0
 	cfg.SegmentSize = 1 << 20 // rolled every few batches
-	cfg.Archive = os.Getenv(storeVariable)
+	cfg.Archive, cfg.Catalogue = os.Getenv(storeVariable), os.Getenv(rowsVariable)
 	s, err := New(cfg, Deps{Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry()})
 	if err == nil {
 		switch role {
@@ -119,24 +121,30 @@ func writeForEver(s *Service) error {
 // catalogue.
 func TestKill(t *testing.T) {
 	t.Parallel()
-	for _, medium := range []string{"files", "objects"} {
+	for _, medium := range []string{"files", "objects", "postgres"} {
 		t.Run(medium, func(t *testing.T) {
 			t.Parallel()
-			dir, store := t.TempDir(), ""
-			if medium == "objects" {
-				store = "file://" + filepath.Join(dir, "objects")
+			dir, at := t.TempDir(), places{}
+			switch medium {
+			case "objects":
+				at.archive = "file://" + filepath.Join(dir, "objects")
+			case "postgres":
+				at.catalogue = pgtest.Start(t, pgtest.Options{}).Database(t)
 			}
-			killAgainAndAgain(t, dir, store)
+			killAgainAndAgain(t, dir, at)
 		})
 	}
 }
 
-func killAgainAndAgain(t *testing.T, dir, store string) {
+// places are where a storage keeps what is not in its folder; empty: in its folder.
+type places struct{ archive, catalogue string }
+
+func killAgainAndAgain(t *testing.T, dir string, at places) {
 	acked := 0
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range kills {
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), roleVariable+"=writer", dirVariable+"="+dir, storeVariable+"="+store, fmt.Sprintf("%s=%d", startVariable, acked))
+		cmd.Env = append(os.Environ(), roleVariable+"=writer", dirVariable+"="+dir, storeVariable+"="+at.archive, rowsVariable+"="+at.catalogue, fmt.Sprintf("%s=%d", startVariable, acked))
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		out, err := cmd.StdoutPipe()
@@ -165,14 +173,14 @@ func killAgainAndAgain(t *testing.T, dir, store string) {
 			t.Fatalf("the writer failed: %s", stderr.String())
 		}
 	}
-	checkStore(t, dir, store, acked)
+	checkStore(t, dir, at, acked)
 	t.Logf("%d records acknowledged over %d kills", acked, kills)
 }
 
 // checkStore opens a directory as after a crash and checks all of it.
-func checkStore(t *testing.T, dir, store string, atLeast int) {
+func checkStore(t *testing.T, dir string, at places, atLeast int) {
 	t.Helper()
-	s := newStore(t, dir, func(c *Config) { c.Archive = store })
+	s := newStore(t, dir, func(c *Config) { c.Archive, c.Catalogue = at.archive, at.catalogue })
 	defer s.Close()
 	pages := allPages(t, s)
 	if len(pages) < atLeast {
@@ -206,6 +214,7 @@ func checkStore(t *testing.T, dir, store string, atLeast int) {
 	if err != nil || st.Attempts != uint64(len(pages)) || st.Items != uint64(len(pages)) {
 		t.Errorf("stats %+v for %d pages, %v", st, len(pages), err)
 	}
+	checkItems(t, s, len(pages))
 	checkArchive(t, dir, len(pages))
 	// And once more, when everything is merged and has its index.
 	if _, err := s.arch.Tend(t.Context(), time.Now().Add(48*time.Hour)); err != nil {
@@ -225,6 +234,31 @@ func checkStore(t *testing.T, dir, store string, atLeast int) {
 	}
 	if parts := globAll(t, filepath.Join(dir, "objects", "parts"), ""); len(parts) > 0 {
 		t.Errorf("parts that are merged are left: %v", parts)
+	}
+}
+
+// checkItems checks that there is one item for each page, each once.
+func checkItems(t *testing.T, s *Service, pages int) {
+	t.Helper()
+	seen := map[string]bool{}
+	for q := (catalogue.ItemQuery{Crawl: crawlID, Limit: 1000}); ; {
+		a, err := s.cat.Items(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, it := range a.Items {
+			if seen[it.URL] {
+				t.Errorf("the item of %s is there twice", it.URL)
+			}
+			seen[it.URL] = true
+		}
+		if a.End {
+			break
+		}
+		q.After = a.Next
+	}
+	if len(seen) != pages {
+		t.Errorf("items of %d pages, there are %d", len(seen), pages)
 	}
 }
 
@@ -402,7 +436,7 @@ func TestNoSpace(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%d records stored, %d of 4 times the archive was what was full", stored, full)
-	checkStore(t, dir, "", stored)
+	checkStore(t, dir, places{}, stored)
 }
 
 // TestInterruptedUpload: a client that goes away leaves no body behind.
