@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Cluster is the ring in split mode: a NATS server, one storage, a scheduler or several
+// Cluster is the ring in split mode: a NATS server, a storage and a scheduler, or several
 // that share a database, and any number of fetchers and parsers, each a process of
 // its own.
 type Cluster struct {
@@ -25,8 +25,9 @@ type Cluster struct {
 	order    []string          // in which they were first started
 	nats     string            // address
 	database string            // of the schedulers
+	shelf    string            // catalogue of the storages
 	dns      string            // server of names, empty for the machine's
-	servers  map[string]string // gRPC address by scheduler
+	servers  map[string]string // gRPC address by scheduler and storage
 }
 
 // startTime bounds how long a process may take to be ready on a busy machine.
@@ -42,6 +43,11 @@ type ClusterConfig struct {
 	// database Store (postgres://…). Default: one, named scheduler, with a folder.
 	Schedulers int
 	Store      string
+	// Storages is the number of them, named storage-1 and so on, that share the catalogue
+	// Catalogue (postgres://…). Clients, fetchers and parsers ask the first. Default: one,
+	// named storage, with a folder.
+	Storages  int
+	Catalogue string
 	// DNS is the DNS server of schedulers and fetchers. Default: the machine's.
 	DNS string
 	// Wrap is a program and its arguments to put before every command, for example
@@ -54,27 +60,32 @@ func StartCluster(ctx context.Context, b Binaries, dir string, cfg ClusterConfig
 	c := &Cluster{
 		Client: Client{Dir: dir, bin: b}, wrap: cfg.Wrap,
 		commands: map[string]Command{}, admin: map[string]string{}, procs: map[string]*Proc{},
-		database: cfg.Store, dns: cfg.DNS, servers: map[string]string{},
+		database: cfg.Store, shelf: cfg.Catalogue, dns: cfg.DNS, servers: map[string]string{},
 	}
 	schedulers := []string{"scheduler"}
 	if cfg.Store != "" {
 		schedulers = numbered("scheduler", cfg.Schedulers)
 	}
-	addrs, err := freeAddrs(2 + len(schedulers))
+	storages := []string{"storage"}
+	if cfg.Catalogue != "" {
+		storages = numbered("storage", cfg.Storages)
+	}
+	addrs, err := freeAddrs(1 + len(schedulers) + len(storages))
 	if err != nil {
 		return nil, err
 	}
-	c.nats, c.storage = addrs[0], addrs[1]
-	for i, name := range schedulers {
-		c.servers[name] = addrs[2+i]
+	c.nats = addrs[0]
+	for i, name := range slices.Concat(storages, schedulers) {
+		c.servers[name] = addrs[1+i]
 	}
+	c.storage = c.servers[storages[0]]
 	c.Ask(schedulers[0])
 	host, port, err := net.SplitHostPort(c.nats)
 	if err != nil {
 		return nil, err
 	}
 	c.add(Command{Name: "nats", Path: b.NATS, Args: []string{"-a", host, "-p", port, "-js", "-sd", filepath.Join(dir, "nats")}})
-	names := slices.Concat([]string{"storage"}, schedulers, numbered("fetcher", cfg.Fetchers), numbered("parser", cfg.Parsers))
+	names := slices.Concat(storages, schedulers, numbered("fetcher", cfg.Fetchers), numbered("parser", cfg.Parsers))
 	if cfg.Browsers > 0 {
 		names = append(names, numbered("render", cfg.Browsers)...)
 	}
@@ -141,7 +152,10 @@ func (c *Cluster) serviceArgs(name string) []string {
 		}
 		args = c.withDNS(args)
 	case "storage":
-		args = append(args, "--data", filepath.Join(c.Dir, name), "--grpc.listen", c.storage)
+		args = append(args, "--data", filepath.Join(c.Dir, name), "--grpc.listen", c.servers[name])
+		if c.shelf != "" {
+			args = append(args, "--catalogue", c.shelf)
+		}
 	case "fetcher":
 		args = append(args, "--storage", c.storage, "--allow-net", Loopback)
 		args = c.withDNS(args)
