@@ -47,5 +47,5 @@ func TestNoResultBeforeTheCommit(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	checkStore(t, dir, "", 20)
+	checkStore(t, dir, places{}, 20)
 }
