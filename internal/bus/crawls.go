@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
@@ -154,6 +155,20 @@ func (c *Crawls) State(ctx context.Context, crawlID string) (crawlv1.CrawlState,
 		}
 	}
 	return ent.crawl.GetState(), nil
+}
+
+// EndedBefore returns the ids of the crawls that are known to have ended before a time.
+// Those that the scheduler has deleted are not known any more.
+func (c *Crawls) EndedBefore(t time.Time) []string {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var ids []string
+	for id, ent := range c.entries {
+		if at := ent.crawl.GetEndedAt(); at != nil && at.AsTime().Before(t) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // At is Get for a revision that the scheduler has shared: where the cache is older,

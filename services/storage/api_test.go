@@ -362,3 +362,38 @@ func warcFiles(t *testing.T, dir string) []string {
 	}
 	return files
 }
+
+// TestRetention: what a crawl kept goes when its time is over, and not before.
+func TestRetention(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(c *Config) { c.Retention = time.Hour })
+	b.publish(t, record(1, "a"))
+	end := func(at time.Time) {
+		t.Helper()
+		c := &crawlv1.Crawl{Id: crawlID, Spec: &crawlv1.CrawlSpec{Name: "x"}, State: crawlv1.CrawlState_CRAWL_STATE_FINISHED, EndedAt: timestamppb.New(at)}
+		if err := b.bus.PutCrawl(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	attempts := func() uint64 {
+		t.Helper()
+		if err := b.svc.cleanUp(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		st, err := b.client.GetStats(t.Context(), &storagev1.GetStatsRequest{CrawlId: crawlID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.GetAttempts()
+	}
+	end(time.Now().Add(-59 * time.Minute))
+	if n := attempts(); n != 1 {
+		t.Errorf("%d attempts within the time", n)
+	}
+	end(time.Now().Add(-61 * time.Minute))
+	for attempts() > 0 { // the news take a moment
+		if t.Context().Err() != nil {
+			t.Fatal("it stays")
+		}
+	}
+}

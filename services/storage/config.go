@@ -38,6 +38,8 @@ type Config struct {
 	MinFree int64
 	// BodyAge is how long a long body waits for its record. Default 24h.
 	BodyAge time.Duration
+	// Retention is how long what a crawl kept outlives the crawl's end. 0 is for ever.
+	Retention time.Duration
 	// MaxBody bounds one long body, compressed, in bytes. Default 300 MiB.
 	MaxBody int64
 }
@@ -69,6 +71,7 @@ func (c *Config) RegisterFlags(prefix string, fs *flag.FlagSet) {
 	fs.DurationVar(&c.SegmentAge, prefix+"segment-age", c.SegmentAge, "time after which a WARC file is finished")
 	fs.Int64Var(&c.MinFree, prefix+"min-free", c.MinFree, "free bytes on the disk below which nothing is committed; 0 is off")
 	fs.DurationVar(&c.BodyAge, prefix+"body-age", c.BodyAge, "how long a long body waits for its record")
+	fs.DurationVar(&c.Retention, prefix+"retention", c.Retention, "how long what a crawl kept outlives the crawl's end; 0 is for ever")
 	fs.Int64Var(&c.MaxBody, prefix+"max-body", c.MaxBody, "bytes of one long body, compressed, at most")
 }
 
@@ -90,6 +93,7 @@ func (c Config) Validate() error {
 	check(c.SegmentAge > 0, "storage.segment-age: must be above 0")
 	check(c.MinFree >= 0, "storage.min-free: must not be negative")
 	check(c.BodyAge >= time.Minute, "storage.body-age: must be at least 1m, or bodies are deleted under their records")
+	check(c.Retention == 0 || c.Retention >= time.Minute, "storage.retention: must be 0 or at least 1m")
 	check(c.MaxBody >= 1, "storage.max-body: must be at least 1")
 	return errors.Join(errs...)
 }

@@ -59,7 +59,32 @@ func (s *Service) clean(ctx context.Context) error {
 	}
 }
 
+// expire deletes what crawls kept that ended too long ago. One that goes on after all
+// is not among them.
+func (s *Service) expire(ctx context.Context) error {
+	if s.cfg.Retention == 0 {
+		return nil
+	}
+	for _, id := range s.crawls.EndedBefore(s.deps.Now().Add(-s.cfg.Retention)) {
+		if ended, err := s.ended(ctx, id); err != nil || !ended {
+			continue // asked again in a minute
+		}
+		st, err := s.cat.DeleteCrawl(ctx, id)
+		if err != nil {
+			return err
+		}
+		if st.Attempts > 0 {
+			s.arch.Drop(id)
+			s.deps.Log.Info("deleted what a crawl kept: its time is over", "crawl", id, "attempts", st.Attempts, "items", st.Items)
+		}
+	}
+	return nil
+}
+
 func (s *Service) cleanUp(ctx context.Context) error {
+	if err := s.expire(ctx); err != nil {
+		return err
+	}
 	for more := true; more; {
 		if err := ctx.Err(); err != nil {
 			return err
