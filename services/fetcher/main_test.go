@@ -258,3 +258,23 @@ func (s *storage) serve(t *testing.T) storagev1.StorageServiceClient {
 	})
 	return storagev1.NewStorageServiceClient(conn)
 }
+
+// noneLeft waits until no task is left: the server hears of the last ack a little after
+// what it is for has gone on.
+func (b *testBundle) noneLeft(t *testing.T) {
+	t.Helper()
+	limit, tick := time.NewTimer(10*time.Second), time.NewTicker(5*time.Millisecond)
+	defer limit.Stop()
+	defer tick.Stop()
+	for {
+		lag, err := b.bus.Lag(t.Context())
+		if err == nil && lag["WEIR_TASKS/fetch-http"] == 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-limit.C:
+			t.Fatalf("left on the streams: %v %v", lag, err)
+		}
+	}
+}

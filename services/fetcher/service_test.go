@@ -250,9 +250,7 @@ func TestLateAndBadTasks(t *testing.T) {
 	if diff := cmp.Diff([]string{"/page"}, got); diff != "" {
 		t.Errorf("asked for (-want +got):\n%s", diff)
 	}
-	if lag, err := b.bus.Lag(t.Context()); err != nil || lag["WEIR_TASKS/fetch-http"] != 0 {
-		t.Errorf("left on the streams: %v %v", lag, err)
-	}
+	b.noneLeft(t)
 	for _, name := range []string{"weir_fetcher_tasks_late_total", "weir_fetcher_tasks_returned_total"} {
 		if n := metric(t, b.registry, name); n != 1 {
 			t.Errorf("%s is %v", name, n)
