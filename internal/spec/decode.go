@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -191,6 +192,12 @@ func (d *decoder) resolve(n *yaml.Node) *yaml.Node {
 // message reads a mapping into a message.
 func (d *decoder) message(n *yaml.Node, m protoreflect.Message, path string) {
 	if n = d.resolve(n); n == nil {
+		return
+	}
+	if steps := namedSteps(m.Descriptor()); n.Kind == yaml.ScalarNode && len(steps) > 0 {
+		known := fieldNames(m.Descriptor())
+		d.errorf(n, "%s must be %s, or a mapping with %s, not %s; %s", subject(path), oneOf(steps),
+			oneOf(slices.DeleteFunc(slices.Clone(known), func(name string) bool { return slices.Contains(steps, name) })), describe(n), didYouMean(n.Value, known))
 		return
 	}
 	if n.Kind != yaml.MappingNode {

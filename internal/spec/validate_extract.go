@@ -86,6 +86,36 @@ func (c *checker) each(path, each string) {
 		c.addf(path, `must be %s, a colon, and what to look for, as in "css:article.product"; not %q`, oneOf(eachKinds()), each)
 	}
 	c.length(path, each)
+	if kind == "json" {
+		c.jsonPath(path, rest, "offers")
+	}
+}
+
+// jsonPath refuses what JSONPath and JavaScript write otherwise and Weir's paths take
+// for names, so that it would find nothing: $.a, a[0], a[*].
+func (c *checker) jsonPath(path, text, all string) {
+	text = strings.TrimSpace(text)
+	if strings.HasPrefix(text, "$.") || strings.HasPrefix(text, "$[") {
+		c.addf(path, "must not begin with $: a path begins with a name, as in offers.0.price")
+	} else if at := subscript(text); at != "" {
+		c.addf(path, "has %s: the first of a list is written offers.0, and all of it %s", at, all)
+	}
+}
+
+// subscript returns the first [0], [*] or the like of a path without queries.
+func subscript(text string) string {
+	if strings.ContainsAny(text, "(\\@") {
+		return ""
+	}
+	open := strings.IndexByte(text, '[')
+	if open <= 0 || text[open-1] == '.' { // [a,b] is a list of paths
+		return ""
+	}
+	end := strings.IndexByte(text[open:], ']')
+	if end < 2 || !strings.ContainsRune("*?'\"-0123456789", rune(text[open+1])) {
+		return ""
+	}
+	return text[open : open+end+1]
 }
 
 func (c *checker) condition(path, text string, ofField bool) {
@@ -232,6 +262,9 @@ func (c *checker) source(path string, f *crawlv1.FieldRule) {
 	if f.GetAttr() != "" && f.GetCss() == "" && f.GetXpath() == "" {
 		c.addf(path+".attr", "needs css or xpath")
 	}
+	c.jsonPath(path+".json", f.GetJson(), "offers.#")
+	c.jsonPath(path+".json_ld", f.GetJsonLd(), "offers")
+	c.jsonPath(path+".microdata", f.GetMicrodata(), "offers")
 	if f.GetScript() != "" && f.GetJson() == "" {
 		c.addf(path+".script", "needs json")
 	}

@@ -74,13 +74,16 @@ func TestKept(t *testing.T) {
 	}
 	files := filepath.Join(dir, "files")
 	for range 2 {
-		if got := call("media", id, "-o", files); !strings.HasPrefix(got, "2 files in "+files) {
+		if got := call("media", id, "-o", files); !strings.HasPrefix(got, "the files of 2 URLs are in "+files) {
 			t.Errorf("media: %s", got)
 		}
 	}
 	name := fmt.Sprintf("%x.png", sha256.Sum256([]byte(image)))
 	if data, err := os.ReadFile(filepath.Join(files, name)); err != nil || string(data) != image {
 		t.Errorf("file %q, %v", data, err)
+	}
+	if index, err := os.ReadFile(filepath.Join(files, "index.jsonl")); err != nil || strings.Count(string(index), `"file":"`+name+`"`) != 2 {
+		t.Errorf("index %s, %v: want %s", index, err, name)
 	}
 	if entries, err := os.ReadDir(files); err != nil || len(entries) != 2 || len(lines(t, filepath.Join(files, "index.jsonl"))) != 2 {
 		t.Errorf("%v, %v", entries, err)

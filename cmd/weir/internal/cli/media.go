@@ -3,12 +3,14 @@ package cli
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -28,18 +30,18 @@ func (a *app) mediaCmd() *cobra.Command {
 		}
 		req := &storagev1.ListMediaRequest{CrawlId: id, After: after, Limit: limit}
 		if dir == "" {
-			return eachMedia(ctx, c, req, func(m *storagev1.MediaInfo) error { return writeProtoLines(a.Stdout, []*storagev1.MediaInfo{m}) })
+			return eachMedia(ctx, c, req, func(m *storagev1.MediaInfo) error { return writeMediaLine(a.Stdout, m, "") })
 		}
 		n, err := saveMedia(ctx, c, req, dir)
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(a.Stdout, "%d files in %s, which of them has what is in %s\n", n, dir, filepath.Join(dir, mediaIndex))
+		_, err = fmt.Fprintf(a.Stdout, "the files of %d URLs are in %s; %s names the file of each\n", n, dir, filepath.Join(dir, mediaIndex))
 		return err
 	})
 	cmd.Long = `List the files that a crawl's items refer to (media fields), as JSON lines. With -o
 they are written to a folder: each under the SHA-256 of what it holds, once however
-many URLs it has, and index.jsonl, which has a line for every URL. Files that are there
+many URLs it has, and index.jsonl, which names the file of every URL. Files that are there
 already are not fetched again.`
 	cmd.Flags().StringVarP(&dir, "output", "o", "", "folder to write the files to; made when missing")
 	cmd.Flags().Uint64Var(&limit, "limit", 0, "at most this many (0: all)")
@@ -49,6 +51,26 @@ already are not fetched again.`
 
 // mediaIndex is the file that says which file has what.
 const mediaIndex = "index.jsonl"
+
+// mediaLine is a line about a file. The digest is in the form of file names and tools.
+type mediaLine struct {
+	Cursor      uint64    `json:"cursor"`
+	URL         string    `json:"url"`
+	File        string    `json:"file,omitempty"` // inside the folder
+	SHA256      string    `json:"sha256"`
+	Size        uint64    `json:"size"`
+	ContentType string    `json:"content_type"`
+	FetchedAt   time.Time `json:"fetched_at"`
+	Truncated   bool      `json:"truncated,omitempty"`
+}
+
+func writeMediaLine(w io.Writer, m *storagev1.MediaInfo, file string) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(mediaLine{
+		m.GetCursor(), m.GetUrl(), file, hex.EncodeToString(m.GetSha256()), m.GetSize(), m.GetContentType(), m.GetFetchedAt().AsTime(), m.GetTruncated(),
+	})
+}
 
 // eachMedia calls f for the files of a crawl.
 func eachMedia(ctx context.Context, c *client.Client, req *storagev1.ListMediaRequest, f func(*storagev1.MediaInfo) error) error {
@@ -86,10 +108,11 @@ func saveMedia(ctx context.Context, c *client.Client, req *storagev1.ListMediaRe
 	defer func() { _ = os.Remove(index.Name()) }() // renamed when all went well
 	err = eachMedia(ctx, c, req, func(m *storagev1.MediaInfo) error {
 		n++
-		if err := saveFile(ctx, c, req.GetCrawlId(), m, dir); err != nil {
+		name := hex.EncodeToString(m.GetSha256()) + extensionOf(m.GetUrl())
+		if err := saveFile(ctx, c, req.GetCrawlId(), m, filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("%s: %w", m.GetUrl(), err)
 		}
-		return writeProtoLines(index, []*storagev1.MediaInfo{m})
+		return writeMediaLine(index, m, name)
 	})
 	if err := errors.Join(err, index.Chmod(0o644), index.Close()); err != nil {
 		return n, err
@@ -97,9 +120,8 @@ func saveMedia(ctx context.Context, c *client.Client, req *storagev1.ListMediaRe
 	return n, os.Rename(index.Name(), filepath.Join(dir, mediaIndex))
 }
 
-// saveFile writes a file under its digest, unless it is there.
-func saveFile(ctx context.Context, c *client.Client, crawlID string, m *storagev1.MediaInfo, dir string) error {
-	path := filepath.Join(dir, hex.EncodeToString(m.GetSha256())+extensionOf(m.GetUrl()))
+// saveFile writes a file to path, unless it is there.
+func saveFile(ctx context.Context, c *client.Client, crawlID string, m *storagev1.MediaInfo, path string) error {
 	if info, err := os.Stat(path); err == nil && info.Size() == int64(m.GetSize()) {
 		return nil
 	}
@@ -107,7 +129,7 @@ func saveFile(ctx context.Context, c *client.Client, crawlID string, m *storagev
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(dir, ".media.*")
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".media.*")
 	if err != nil {
 		return err
 	}

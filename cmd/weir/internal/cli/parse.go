@@ -87,7 +87,7 @@ func (a *app) parse(ctx context.Context, f parseFlags, arg string) error {
 	if f.json {
 		return a.writeParsedJSON(page, resp)
 	}
-	return a.writeParsed(page, resp)
+	return a.writeParsed(page, resp, s)
 }
 
 // pageSpec reads the spec of the flags; an empty one without.
@@ -145,10 +145,16 @@ func keepRule(r *crawlv1.ParseResult, rule string) {
 		}
 	}
 	r.Items = kept
+	r.Rejects = slices.DeleteFunc(r.GetRejects(), func(it *crawlv1.RejectedItem) bool { return it.GetRule() != rule })
+	r.Rules = slices.DeleteFunc(r.GetRules(), func(c *crawlv1.RuleCounts) bool { return c.GetRule() != rule })
+	r.RejectedItems = 0
+	for _, c := range r.GetRules() {
+		r.RejectedItems += c.GetRejected()
+	}
 }
 
 // writeParsed shows what was found, for people.
-func (a *app) writeParsed(page trial.Page, resp *parserv1.ParseResponse) error {
+func (a *app) writeParsed(page trial.Page, resp *parserv1.ParseResponse, s *crawlv1.CrawlSpec) error {
 	r := resp.GetResult()
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", page.URL)
@@ -163,13 +169,13 @@ func (a *app) writeParsed(page trial.Page, resp *parserv1.ParseResponse) error {
 	if r.GetWarning() != "" {
 		fmt.Fprintf(&b, "warning: %s\n", r.GetWarning())
 	}
-	writeItems(&b, r)
+	writeItems(&b, r, s)
 	writeLinks(&b, resp.GetLinks())
 	_, err := fmt.Fprint(a.Stdout, b.String())
 	return err
 }
 
-func writeItems(b *strings.Builder, r *crawlv1.ParseResult) {
+func writeItems(b *strings.Builder, r *crawlv1.ParseResult, s *crawlv1.CrawlSpec) {
 	fmt.Fprintf(b, "\nitems: %d\n", len(r.GetItems()))
 	for _, it := range r.GetItems() {
 		var pretty bytes.Buffer
@@ -180,6 +186,9 @@ func writeItems(b *strings.Builder, r *crawlv1.ParseResult) {
 	}
 	if n := r.GetRejectedItems(); n > 0 {
 		fmt.Fprintf(b, "  rejected: %d\n", n)
+		for _, why := range trial.Rejected(r, s) {
+			fmt.Fprintf(b, "    %s\n", why)
+		}
 	}
 }
 
@@ -287,6 +296,10 @@ func (a *app) writeParsedJSON(page trial.Page, resp *parserv1.ParseResponse) err
 	for _, it := range r.GetItems() {
 		items = append(items, it.GetJson())
 	}
+	rejects := make([]json.RawMessage, 0, len(r.GetRejects()))
+	for _, it := range r.GetRejects() {
+		rejects = append(rejects, it.GetJson())
+	}
 	links := make([]parsedLink, 0, len(resp.GetLinks()))
 	for _, l := range resp.GetLinks() {
 		links = append(links, parsedLink{
@@ -307,9 +320,10 @@ func (a *app) writeParsedJSON(page trial.Page, resp *parserv1.ParseResponse) err
 		Refresh       string            `json:"refresh,omitempty"`
 		Items         []json.RawMessage `json:"items"`
 		RejectedItems uint32            `json:"rejected_items"`
+		Rejects       []json.RawMessage `json:"rejects"`
 		Links         []parsedLink      `json:"links"`
 	}{
 		page.URL, page.Status, r.GetContentType(), r.GetCharset(), r.GetTitle(), r.GetWarning(), resp.GetDuration().AsDuration().Seconds(),
-		r.GetRefreshUrl(), items, r.GetRejectedItems(), links,
+		r.GetRefreshUrl(), items, r.GetRejectedItems(), rejects, links,
 	})
 }

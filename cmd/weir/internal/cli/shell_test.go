@@ -21,7 +21,7 @@ func TestShell(t *testing.T) {
 		{"value url", "https://shop.example/p/1\n"},
 		{"value colour", "must be"},
 		{"json_ld name", "nothing\n"},
-		{"items", "1 items, 1 rejected\n"},
+		{"items", "1 items, 1 rejected\nrejected: trail: 1 without crumb\n"},
 		{"links", "followed       anchor    https://shop.example/p/2\nnot: rule      anchor    https://shop.example/cart\n"},
 		{"links image", "not: kind      image     https://shop.example/lamp.jpg\n1 links\n"},
 		{"help", shell.Help},

@@ -53,7 +53,7 @@ tests:
 	}
 	r := weir(t, "spec", "test", file)
 	for _, want := range []string{
-		"FAIL " + file + ": page.html\n", `title: "Lamp", want "Lamps"`, "rejected: 1 items, want 0", "items: 1, want 2", "items[0].price: 12.5, want 13", `items[0].color: missing, want "red"`,
+		"FAIL " + file + ": page.html\n", `title: "Lamp", want "Lamps"`, "rejected: 1 items, want 0", "trail: 1 without crumb", "items: 1, want 2", "items[0].price: 12.5, want 13", `items[0].color: missing, want "red"`,
 		`items[1]: missing: {"title":"Another"}`, "follow: https://shop.example/cart is not followed: rule", "follow: https://shop.example/none is not a link of the page",
 		"not_follow: https://shop.example/p/2 is followed", "1 passed, 1 failed",
 	} {

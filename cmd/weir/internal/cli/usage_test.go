@@ -69,7 +69,7 @@ func TestMistakes(t *testing.T) {
 		{"up --data DIR/d --log.level loud", 2, `log level "loud": want debug, info, warn or error`},
 		{"up --config DIR/good.yaml", 2, "DIR/good.yaml:1:1: seeds is not a setting"},
 		{"fetch http://127.0.0.1:1/", 2, "http://127.0.0.1:1/ is on a private network, which is not visited unless it is allowed: add --allow-net 127.0.0.0/8"},
-		{"fetch http://127.0.0.1:1/ --allow-net 127.0.0.1", 1, "connect_refused: "},
+		{"fetch http://127.0.0.1:1/ --allow-net 127.0.0.1", 1, "http://127.0.0.1:1/: connect_refused: "},
 		{"spec validate DIR/noseeds.yaml --set order=x", 2, `--set order=x: order must be breadth_first, depth_first or best_first, not "x"`},
 		{"spec validate DIR/css.yaml", 2, "DIR/css.yaml:1:34: extract[0].fields.a.css: "},
 		{"spec validate DIR/noschema.yaml", 2, "DIR/noschema.yaml:1:21: extract[0].schema: cannot read DIR/none.json: no such file or directory"},

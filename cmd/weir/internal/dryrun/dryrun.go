@@ -287,6 +287,9 @@ func (r *run) report(page trial.Page, n next, resp *parserv1.ParseResponse) erro
 	for _, it := range result.GetItems() {
 		fmt.Fprintf(&b, "  %s\n", it.GetJson())
 	}
+	for _, why := range trial.Rejected(result, r.opt.Spec) {
+		fmt.Fprintf(&b, "  rejected: %s\n", why)
+	}
 	return r.printf("%s", b.String())
 }
 

@@ -140,7 +140,7 @@ func (s *Shell) answer(ctx context.Context, word, rest string) string {
 			return wrong(err)
 		}
 		if word == "items" {
-			return items(resp.GetResult())
+			return items(resp.GetResult(), s.spec)
 		}
 		return links(resp.GetLinks(), rest)
 	}
@@ -230,7 +230,7 @@ func values(r *crawlv1.ParseResult) string {
 	return b.String()
 }
 
-func items(r *crawlv1.ParseResult) string {
+func items(r *crawlv1.ParseResult, s *crawlv1.CrawlSpec) string {
 	var b bytes.Buffer
 	for _, it := range r.GetItems() {
 		if json.Indent(&b, it.GetJson(), "", "  ") != nil {
@@ -239,6 +239,9 @@ func items(r *crawlv1.ParseResult) string {
 		b.WriteByte('\n')
 	}
 	fmt.Fprintf(&b, "%d items, %d rejected\n", len(r.GetItems()), r.GetRejectedItems())
+	for _, why := range trial.Rejected(r, s) {
+		fmt.Fprintf(&b, "rejected: %s\n", why)
+	}
 	if w := r.GetWarning(); w != "" {
 		fmt.Fprintf(&b, "warning: %s\n", w)
 	}

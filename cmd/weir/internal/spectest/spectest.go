@@ -142,11 +142,11 @@ func (f *File) Run(ctx context.Context, p *trial.Parser, t *Test, s *crawlv1.Cra
 	if err != nil {
 		return nil, err
 	}
-	return t.check(resp)
+	return t.check(resp, s)
 }
 
 // check compares.
-func (t *Test) check(resp *parserv1.ParseResponse) ([]string, error) {
+func (t *Test) check(resp *parserv1.ParseResponse, s *crawlv1.CrawlSpec) ([]string, error) {
 	var failures []string
 	failf := func(format string, args ...any) { failures = append(failures, fmt.Sprintf(format, args...)) }
 	r := resp.GetResult()
@@ -155,6 +155,7 @@ func (t *Test) check(resp *parserv1.ParseResponse) ([]string, error) {
 	}
 	if t.Rejected != nil && r.GetRejectedItems() != *t.Rejected {
 		failf("rejected: %d items, want %d", r.GetRejectedItems(), *t.Rejected)
+		failures = append(failures, trial.Rejected(r, s)...)
 	}
 	if t.Items != nil {
 		more, err := t.checkItems(r.GetItems())
