@@ -21,6 +21,13 @@ type Ledger interface {
 	// crawl.Unavailable says that the same may succeed later: after Known was asked
 	// again, since another writer may have stored an attempt meanwhile.
 	Commit(ctx context.Context, b *Batch) error
+	// Reread puts what readings of stored pages found in the place of what was found
+	// before, in one transaction, durable on return: items, which get new cursors, rejects,
+	// title, language and warning; nothing else of a page changes. A reading of a page that
+	// is not the newest good one of its URL any more, that is not known, or that has been
+	// read by this revision or a later one, is dropped. It returns how many were not.
+	// No two readings may be of the same page.
+	Reread(ctx context.Context, readings []*Page) (kept int, err error)
 }
 
 // Library is where answers come from. It is safe for concurrent use.
@@ -33,6 +40,9 @@ type Library interface {
 	// MediaByDigest returns a file with a SHA-256 and its place, an error of kind
 	// crawl.NotFound without one.
 	MediaByDigest(ctx context.Context, crawlID string, sha256 []byte) (*Page, error)
+	// Source returns the page that has the body of a page of a list: itself, or for a
+	// revisit an earlier one.
+	Source(ctx context.Context, p *Page) (*Page, error)
 	// Pages reads attempts in the order of their commit.
 	Pages(ctx context.Context, q PageQuery) (PageAnswer, error)
 	// Items reads items, or rejects, in the order of their commit.
@@ -85,6 +95,10 @@ type PageQuery struct {
 	Limit int
 	// Filter of the rows.
 	Filter PageFilter
+	// Unread narrows to pages that have items by a revision before this one, if they have
+	// any: of each URL the newest that was visited without an error, where it has a body.
+	// 0: all. It goes with no URL.
+	Unread uint64
 }
 
 // PageFilter chooses attempts. The zero value takes all.

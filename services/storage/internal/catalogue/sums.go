@@ -45,7 +45,9 @@ func NewGrowth() *Growth { return &Growth{Counts: map[Count]int64{}} }
 
 // Add counts a page that is stored, with what Commit has found out about it.
 func (g *Growth) Add(p *Page) {
-	g.attempt(p.Status, p.Error, 1)
+	if p.Kind != KindReading {
+		g.attempt(p.Status, p.Error, 1)
+	}
 	if p.Kind == KindPage && p.Status/100 == 2 {
 		g.Pages++
 	}

@@ -19,7 +19,19 @@ const (
 	KindRobots Kind = 2
 	// KindMedia is a file that an item refers to.
 	KindMedia Kind = 3
+	// KindReading is no attempt: a row in the log that has the items of a later reading of
+	// a stored page, with the key of the visit that the page is of. Lists of attempts
+	// leave it out.
+	KindReading Kind = 4
 )
+
+// Carriers are the kinds of rows that may have the items of a visit.
+func (k Kind) Carriers() [2]Kind {
+	if k == KindPage {
+		return [2]Kind{KindPage, KindReading}
+	}
+	return [2]Kind{k, k}
+}
 
 // Key names an attempt; no two rows have the same.
 type Key struct {
@@ -50,6 +62,9 @@ type Page struct {
 	Lease uint64
 	// Depth is the number of links from a seed.
 	Depth uint32
+	// Revision of the spec that the items which hold for the page were made by; it may be
+	// a later one in fact. 0: not known.
+	Revision uint64
 	// FetchedAt is when the exchange began; kept to the microsecond.
 	FetchedAt time.Time
 	// Duration of the exchange.
@@ -121,6 +136,16 @@ type Page struct {
 	Replaces bool
 	// Supersedes: the items of earlier visits of the URL are no longer true.
 	Supersedes bool
+}
+
+// Reading is the row that carries the items of a reading.
+func (p *Page) Reading() *Page {
+	r := &Page{
+		Key: p.Key, CanonicalURL: p.CanonicalURL, FetchedAt: p.FetchedAt, Revision: p.Revision,
+		Items: p.Items, Rejects: p.Rejects, ItemsDigest: p.ItemsDigest, RejectedItems: p.RejectedItems,
+	}
+	r.Kind = KindReading
+	return r
 }
 
 // State is what the catalogue has of an attempt.

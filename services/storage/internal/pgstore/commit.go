@@ -205,6 +205,17 @@ func (w *writer) write(ctx context.Context) error {
 		return err
 	}
 	w.encode()
+	if err := w.copy(ctx); err != nil {
+		return err
+	}
+	if err := w.supersede(ctx); err != nil {
+		return err
+	}
+	return w.finish(ctx)
+}
+
+// copy sends the rows.
+func (w *writer) copy(ctx context.Context) error {
 	r := &w.s.rows
 	for _, t := range []struct {
 		name, columns string
@@ -217,10 +228,7 @@ func (w *writer) write(ctx context.Context) error {
 			return fmt.Errorf("copy %s: %w", t.name, err)
 		}
 	}
-	if err := w.supersede(ctx); err != nil {
-		return err
-	}
-	return w.finish(ctx)
+	return nil
 }
 
 // encode makes the rows and counts them.
@@ -312,9 +320,19 @@ func (w *writer) supersede(ctx context.Context) error {
 	if len(v.at) == 0 {
 		return nil
 	}
+	// A reading of an earlier visit that is being written is waited for: it holds the
+	// visit's row.
+	const earlier = "JOIN pages p ON p.key = v.key AND p.kind = v.kind AND (p.generation, p.attempt) < (v.generation, v.attempt) "
+	if err := v.lock(ctx, w.conn, earlier); err != nil {
+		return err
+	}
+	return w.unsay(ctx, v, "JOIN pages p ON p.key = v.key AND (p.kind = v.kind OR p.kind = 4 AND v.kind = 1) AND (p.generation, p.attempt) < (v.generation, v.attempt) ")
+}
+
+// unsay deletes the items of the pages that a join finds for visits.
+func (w *writer) unsay(ctx context.Context, v *visits, join string) error {
 	for _, table := range []string{"items", "rejects"} {
-		rows, err := v.query(ctx, w.conn, "WITH gone AS (DELETE FROM "+table+" AS i USING "+unnestVisits+
-			"JOIN pages p ON p.key = v.key AND p.kind = v.kind AND (p.generation, p.attempt) < (v.generation, v.attempt) "+
+		rows, err := v.query(ctx, w.conn, "WITH gone AS (DELETE FROM "+table+" AS i USING "+unnestVisits+join+
 			"WHERE i.page = p.id RETURNING v.at, i.rule) SELECT at, rule, count(*) FROM gone GROUP BY at, rule")
 		if err != nil {
 			return err

@@ -60,7 +60,7 @@ func (s *Store) Priors(ctx context.Context, keys []catalogue.Key) ([]*catalogue.
 	all := make([]*catalogue.Prior, len(keys))
 	err = s.retry(ctx, "read the last visits", func(ctx context.Context) error {
 		rows, err := v.query(ctx, s.pool, "SELECT v.at, p.id, p.generation, p.attempt, p.content_type, p.title, p.language, p.size, p.sha256, p.truncated, p.outlinks, p.items, p.items_digest, "+
-			"p.rejected_items, p.duplicate_of, p.near_of, p.simhash, s.id, s.url, s.fetched_at, s.generation, s.attempt, s.warc_id, s.segment <> 0 FROM "+unnestVisits+
+			"p.rejected_items, p.duplicate_of, p.near_of, p.simhash, p.revision, s.id, s.url, s.fetched_at, s.generation, s.attempt, s.warc_id, s.segment <> 0 FROM "+unnestVisits+
 			"CROSS JOIN LATERAL (SELECT * FROM pages WHERE key = v.key AND kind = v.kind AND status BETWEEN 200 AND 299 AND error = '' ORDER BY generation DESC, attempt DESC LIMIT 1) AS p "+
 			"JOIN pages s ON s.id = CASE p.revisit WHEN 0 THEN p.id ELSE p.revisit END")
 		if err != nil {
@@ -72,7 +72,7 @@ func (s *Store) Priors(ctx context.Context, keys []catalogue.Key) ([]*catalogue.
 			var at int32
 			var digest, hash int64
 			if err := rows.Scan(&at, &p.ID, &p.Generation, &p.Attempt, &p.ContentType, &p.Title, &p.Language, &p.Size, &p.SHA256, &p.Truncated, &p.Outlinks, &p.ItemCount, &digest,
-				&p.RejectedItems, &p.DuplicateOf, &p.NearOf, &hash,
+				&p.RejectedItems, &p.DuplicateOf, &p.NearOf, &hash, &p.Revision,
 				&p.Source.ID, &p.Source.CanonicalURL, &p.Source.FetchedAt, &p.Source.Generation, &p.Source.Attempt, &p.Source.RecordID, &p.Archived); err != nil {
 				return err
 			}

@@ -141,6 +141,9 @@ func (s *Store) Pages(ctx context.Context, q catalogue.PageQuery) (catalogue.Pag
 	}
 	l := list{number: number, column: "pages", after: q.After, last: q.Last, rows: q.Limit}
 	w := &where{args: []any{nil, nil, nil}}
+	if q.Unread != 0 {
+		w.and(unread, int64(q.Unread))
+	}
 	if w.filter(&q.Filter); w.text != "" {
 		l.rows = max(l.rows, catalogue.Window)
 	}
@@ -149,7 +152,7 @@ func (s *Store) Pages(ctx context.Context, q catalogue.PageQuery) (catalogue.Pag
 		return catalogue.PageAnswer{Next: next, End: end}, err
 	}
 	a := catalogue.PageAnswer{Next: next, End: end}
-	err = s.each(ctx, "list pages", spans, "SELECT $3::bigint + p.id, "+pageFields+"FROM pages p "+pageJoins+"WHERE p.id >= $1 AND p.id < $2 "+w.text+"ORDER BY p.id",
+	err = s.each(ctx, "list pages", spans, "SELECT $3::bigint + p.id, "+pageFields+"FROM pages p "+pageJoins+"WHERE p.id >= $1 AND p.id < $2 AND p.kind < 4 "+w.text+"ORDER BY p.id",
 		func(c span) []any {
 			return append([]any{int64(c.first) + int64(c.from), int64(c.first) + int64(c.to), int64(c.base) + 1 - int64(c.first)}, w.args[3:]...)
 		},

@@ -18,7 +18,7 @@ import (
 // pageFields are what scanPage reads; the first is the cursor.
 const pageFields = "p.id, p.key, p.generation, p.attempt, p.kind, p.url, p.via, p.depth, p.fetched_at, p.duration_us, p.status, p.error, p.error_detail, " +
 	"p.content_type, p.title, p.language, p.size, p.sha256, p.redirect_url, p.truncated, p.rendered, p.outlinks, p.items, p.items_digest, p.rejected_items, p.warning, " +
-	"p.segment, coalesce(s.file, ''), p.warc_offset, p.warc_length, p.lease, p.revisit, p.duplicate_of, coalesce(d.url, ''), p.near_of, coalesce(n.url, ''), p.simhash "
+	"p.segment, coalesce(s.file, ''), p.warc_offset, p.warc_length, p.lease, p.revisit, p.duplicate_of, coalesce(d.url, ''), p.near_of, coalesce(n.url, ''), p.simhash, p.revision "
 
 const pageJoins = "LEFT JOIN segments s ON s.segment = p.segment LEFT JOIN pages d ON d.id = p.duplicate_of LEFT JOIN pages n ON n.id = p.near_of "
 
@@ -102,7 +102,7 @@ func (s *Store) attempts(ctx context.Context, number int32, q catalogue.PageQuer
 	w := &where{args: []any{number, uuidOf(number, key[:])}}
 	w.filter(&q.Filter)
 	err = s.retry(ctx, "list attempts", func(ctx context.Context) error {
-		a.Pages, err = s.pages(ctx, q.Crawl, onePage+"WHERE p.key = $2 "+w.text, w.args...)
+		a.Pages, err = s.pages(ctx, q.Crawl, onePage+"WHERE p.key = $2 AND p.kind < 4 "+w.text, w.args...)
 		return err
 	})
 	a.Pages = slices.DeleteFunc(a.Pages, func(p *catalogue.Page) bool { return p.Cursor <= q.After || p.Cursor > last })
@@ -173,7 +173,7 @@ func scanPage(row interface{ Scan(...any) error }, crawlID string) (*catalogue.P
 	var cursor, micros, lease, digest, hash int64
 	if err := row.Scan(&cursor, &p.ID, &key, &p.Generation, &p.Attempt, &p.Kind, &p.CanonicalURL, &p.Via, &p.Depth, &p.FetchedAt, &micros, &p.Status, &class, &p.ErrorDetail,
 		&p.ContentType, &p.Title, &p.Language, &p.Size, &p.SHA256, &p.RedirectURL, &p.Truncated, &p.Rendered, &p.Outlinks, &p.ItemCount, &digest, &p.RejectedItems, &p.Warning,
-		&p.Place.Segment, &p.Place.File, &p.Place.Offset, &p.Place.Length, &lease, &p.Revisit, &p.DuplicateOf, &p.DuplicateURL, &p.NearOf, &p.NearURL, &hash); err != nil {
+		&p.Place.Segment, &p.Place.File, &p.Place.Offset, &p.Place.Length, &lease, &p.Revisit, &p.DuplicateOf, &p.DuplicateURL, &p.NearOf, &p.NearURL, &hash, &p.Revision); err != nil {
 		return nil, err
 	}
 	p.URL, p.FetchedAt, p.Duration, p.Error = urlKey(key), p.FetchedAt.UTC(), time.Duration(micros)*time.Microsecond, catalogue.ClassNamed(class)

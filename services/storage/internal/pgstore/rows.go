@@ -130,10 +130,10 @@ func urlKey(u [16]byte) (k weburl.Key) {
 
 const pageColumns = "id, lease, size, duration_us, fetched_at, segment, warc_offset, warc_length, revisit, duplicate_of, near_of, simhash, items_digest, " +
 	"generation, attempt, depth, outlinks, items, rejected_items, kind, status, truncated, rendered, key, " +
-	"url, via, error, error_detail, content_type, title, language, redirect_url, warning, sha256, warc_id"
+	"url, via, error, error_detail, content_type, title, language, redirect_url, warning, sha256, warc_id, revision"
 
 func (c *copyData) page(p *catalogue.Page, number int32) {
-	c.row(35)
+	c.row(36)
 	c.int64(int64(p.ID))
 	c.int64(int64(p.Lease))
 	c.int64(int64(p.Size))
@@ -161,6 +161,7 @@ func (c *copyData) page(p *catalogue.Page, number int32) {
 	}
 	c.bytes(p.SHA256)
 	c.bytes(p.RecordID)
+	c.int64(int64(p.Revision))
 }
 
 const itemColumns = "page, n, idx, rule, json"

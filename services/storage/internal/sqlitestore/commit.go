@@ -19,7 +19,7 @@ const rowsAtOnce = 16
 const (
 	pageColumns = "id, crawl, url_key, generation, attempt, kind, url, via, depth, fetched_at, duration_us, status, error, error_detail, " +
 		"content_type, title, language, size, sha256, redirect_url, truncated, rendered, outlinks, items, items_digest, rejected_items, warning, " +
-		"segment, warc_offset, warc_length, lease, revisit, warc_id, duplicate_of, near_of, simhash"
+		"segment, warc_offset, warc_length, lease, revisit, warc_id, duplicate_of, near_of, simhash, revision"
 	itemColumns = "id, crawl, page, rule, idx, json"
 
 	replaceQuery = "DELETE FROM pages WHERE crawl = ? AND url_key = ? AND generation = ? AND attempt = ? AND kind = ? AND error <> '' RETURNING status, error, segment"
@@ -37,8 +37,8 @@ func values(columns, rows int) string {
 	return strings.Repeat(row+",", rows-1) + row
 }
 
-func supersedeQuery(table string) string {
-	return "DELETE FROM " + table + " WHERE page IN (SELECT id FROM pages WHERE crawl = ? AND url_key = ? AND kind = ? AND (generation, attempt) < (?, ?)) RETURNING rule"
+func supersedeQuery(table, than string) string {
+	return "DELETE FROM " + table + " WHERE page IN (SELECT id FROM pages WHERE crawl = ? AND url_key = ? AND kind IN (?, ?) AND (generation, attempt) " + than + " (?, ?)) RETURNING rule"
 }
 
 // Commit stores a batch in one transaction; it is durable on return.
@@ -221,7 +221,8 @@ func (w *writer) supersede(ctx context.Context) error {
 // deleted calls f for the rule of each row that a statement deletes for a page.
 func (w *writer) deleted(ctx context.Context, stmt *sql.Stmt, i int, f func(rule string)) error {
 	p := w.b.Pages[i]
-	rows, err := w.stmt(ctx, stmt).QueryContext(ctx, w.numbers[i], p.URL[:], int64(p.Kind), int64(p.Generation), int64(p.Attempt))
+	kinds := p.Kind.Carriers()
+	rows, err := w.stmt(ctx, stmt).QueryContext(ctx, w.numbers[i], p.URL[:], int64(kinds[0]), int64(kinds[1]), int64(p.Generation), int64(p.Attempt))
 	if err != nil {
 		return err
 	}
@@ -284,7 +285,7 @@ func appendPage(args []any, p *catalogue.Page, number int64) []any {
 		p.CanonicalURL, p.Via, int64(p.Depth), formatTime(p.FetchedAt), p.Duration.Microseconds(), int64(p.Status), catalogue.ClassName(p.Error), p.ErrorDetail,
 		p.ContentType, p.Title, p.Language, int64(p.Size), nullable(p.SHA256), p.RedirectURL, p.Truncated, p.Rendered, int64(p.Outlinks),
 		int64(max(int(p.ItemCount), len(p.Items))), int64(p.ItemsDigest), int64(p.RejectedItems), p.Warning,
-		segment, p.Place.Offset, p.Place.Length, int64(p.Lease), int64(p.Revisit), nullable(p.RecordID), int64(p.DuplicateOf), int64(p.NearOf), int64(p.SimHash))
+		segment, p.Place.Offset, p.Place.Length, int64(p.Lease), int64(p.Revisit), nullable(p.RecordID), int64(p.DuplicateOf), int64(p.NearOf), int64(p.SimHash), int64(p.Revision))
 }
 
 // nullable makes NULL of nothing.

@@ -62,7 +62,7 @@ func (s *Store) markKnown(ctx context.Context, known []catalogue.Known) error {
 // priorQuery finds the newest page of a URL that was read whole, and the page that
 // has its body.
 const priorQuery = "SELECT p.id, p.generation, p.attempt, p.content_type, p.title, p.language, p.size, p.sha256, p.truncated, p.outlinks, p.items, p.items_digest, p.rejected_items, " +
-	"p.duplicate_of, p.near_of, p.simhash, s.id, s.url, s.fetched_at, s.generation, s.attempt, s.warc_id, s.segment IS NOT NULL " +
+	"p.duplicate_of, p.near_of, p.simhash, p.revision, s.id, s.url, s.fetched_at, s.generation, s.attempt, s.warc_id, s.segment IS NOT NULL " +
 	"FROM pages p JOIN pages s ON s.id = CASE p.revisit WHEN 0 THEN p.id ELSE p.revisit END " +
 	"WHERE p.crawl = ? AND p.url_key = ? AND p.kind = ? AND p.status BETWEEN 200 AND 299 AND p.error = '' " +
 	"ORDER BY p.generation DESC, p.attempt DESC LIMIT 1"
@@ -90,7 +90,7 @@ func (s *Store) priorOf(ctx context.Context, k catalogue.Key) (*catalogue.Prior,
 	var digest, hash int64
 	err = s.stmt.prior.QueryRowContext(ctx, number, k.URL[:], int64(k.Kind)).Scan(
 		&p.ID, &p.Generation, &p.Attempt, &p.ContentType, &p.Title, &p.Language, &p.Size, &p.SHA256, &p.Truncated, &p.Outlinks, &p.ItemCount, &digest, &p.RejectedItems,
-		&p.DuplicateOf, &p.NearOf, &hash,
+		&p.DuplicateOf, &p.NearOf, &hash, &p.Revision,
 		&p.Source.ID, &p.Source.CanonicalURL, &fetched, &p.Source.Generation, &p.Source.Attempt, &p.Source.RecordID, &p.Archived)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil

@@ -16,7 +16,7 @@ import (
 // The item counts are read from the page row: one look-up a page.
 const selectPages = "SELECT p.id, p.url_key, p.generation, p.attempt, p.kind, p.url, p.via, p.depth, p.fetched_at, p.duration_us, p.status, p.error, p.error_detail, " +
 	"p.content_type, p.title, p.language, p.size, p.sha256, p.redirect_url, p.truncated, p.rendered, p.outlinks, p.items, p.items_digest, p.rejected_items, p.warning, " +
-	"coalesce(p.segment, 0), coalesce(s.file, ''), p.warc_offset, p.warc_length, p.lease, p.revisit, p.duplicate_of, coalesce(d.url, ''), p.near_of, coalesce(n.url, ''), p.simhash " +
+	"coalesce(p.segment, 0), coalesce(s.file, ''), p.warc_offset, p.warc_length, p.lease, p.revisit, p.duplicate_of, coalesce(d.url, ''), p.near_of, coalesce(n.url, ''), p.simhash, p.revision " +
 	"FROM pages p LEFT JOIN segments s ON s.segment = p.segment LEFT JOIN pages d ON d.id = p.duplicate_of LEFT JOIN pages n ON n.id = p.near_of "
 
 // ofCrawl narrows to a crawl by its id.
@@ -96,7 +96,7 @@ func in[T any](w *where, column string, values []T, arg func(T) any) {
 // Pages reads attempts in the order of their commit.
 func (s *Store) Pages(ctx context.Context, q catalogue.PageQuery) (catalogue.PageAnswer, error) {
 	w := &where{}
-	w.and("p.crawl "+ofCrawl, q.Crawl)
+	w.and("p.crawl "+ofCrawl+"AND p.kind < 4", q.Crawl)
 	if q.URL != "" {
 		key := weburl.KeyOf(q.URL)
 		w.and("p.url_key = ?", key[:])
@@ -109,6 +109,10 @@ func (s *Store) Pages(ctx context.Context, q catalogue.PageQuery) (catalogue.Pag
 		w.and("p.kind = ?", int64(f.Kind))
 	}
 	w.between(f.Since, f.Until)
+	if q.Unread != 0 {
+		filtered = true
+		w.and(unread, int64(q.Unread))
+	}
 	end, last, err := s.window(ctx, "pages", q.Crawl, q.After, q.Last, filtered && q.URL == "")
 	if err != nil {
 		return catalogue.PageAnswer{}, s.wrap("list pages", err)
@@ -252,7 +256,7 @@ func scanPage(row interface{ Scan(...any) error }, crawlID string) (*catalogue.P
 	var micros, lease, digest, hash int64
 	if err := row.Scan(&p.ID, &key, &p.Generation, &p.Attempt, &p.Kind, &p.CanonicalURL, &p.Via, &p.Depth, &fetched, &micros, &p.Status, &class, &p.ErrorDetail,
 		&p.ContentType, &p.Title, &p.Language, &p.Size, &p.SHA256, &p.RedirectURL, &p.Truncated, &p.Rendered, &p.Outlinks, &p.ItemCount, &digest, &p.RejectedItems, &p.Warning,
-		&p.Place.Segment, &p.Place.File, &p.Place.Offset, &p.Place.Length, &lease, &p.Revisit, &p.DuplicateOf, &p.DuplicateURL, &p.NearOf, &p.NearURL, &hash); err != nil {
+		&p.Place.Segment, &p.Place.File, &p.Place.Offset, &p.Place.Length, &lease, &p.Revisit, &p.DuplicateOf, &p.DuplicateURL, &p.NearOf, &p.NearURL, &hash, &p.Revision); err != nil {
 		return nil, err
 	}
 	if len(key) != len(p.URL) {

@@ -65,6 +65,8 @@ type statements struct {
 	replace                            *sql.Stmt
 	supersede, supersedeRejects        *sql.Stmt
 	addContent, content, near, addNear *sql.Stmt
+	reread, dropReadings               *sql.Stmt
+	unsay, unsayRejects                *sql.Stmt
 }
 
 // Open opens or creates the catalogue in dir and brings its schema up to date.
@@ -129,8 +131,12 @@ func (s *Store) prepare(ctx context.Context) error {
 		{&st.setSegment, "UPDATE segments SET size = ? WHERE segment = ? AND sealed = 0"},
 		{&st.addRecords, "UPDATE segments SET records = records + ? WHERE segment = ?"},
 		{&st.replace, replaceQuery},
-		{&st.supersede, supersedeQuery("items")},
-		{&st.supersedeRejects, supersedeQuery("rejects")},
+		{&st.supersede, supersedeQuery("items", "<")},
+		{&st.supersedeRejects, supersedeQuery("rejects", "<")},
+		{&st.reread, rereadQuery},
+		{&st.unsay, supersedeQuery("items", "<=")},
+		{&st.unsayRejects, supersedeQuery("rejects", "<=")},
+		{&st.dropReadings, "DELETE FROM pages WHERE crawl = ? AND url_key = ? AND kind = 4"},
 		{&st.addContent, "INSERT INTO contents (crawl, digest, page) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"},
 		{&st.content, "SELECT c.page, p.url_key FROM contents c LEFT JOIN pages p ON p.id = c.page WHERE c.crawl = ? AND c.digest = ?"},
 		{&st.near, nearQuery},

@@ -71,6 +71,9 @@ func Run(t *testing.T, factory func(t *testing.T) Factory) {
 		{"delete while it is written", testDeleteWriting},
 		{"texts", testTexts},
 		{"large batch", testLargeBatch},
+		{"reread", testReread},
+		{"reread while it is visited", testRereadVisited},
+		{"reread many", testRereadMany},
 	})
 }
 
@@ -82,6 +85,7 @@ func RunShared(t *testing.T, factory func(t *testing.T) Factory) {
 		{"the same attempts at a time", testSameAttempts},
 		{"duplicates at a time", testDuplicatesAtATime},
 		{"deleted by another", testDeletedByAnother},
+		{"reread and visited at a time", testRereadAtATime},
 	})
 }
 
