@@ -316,6 +316,25 @@ func SkipHTTPHead(b *bufio.Reader) error {
 	}
 }
 
+// HTTPHead reads the lines of the HTTP headers that a response block begins with, the
+// status line first.
+func HTTPHead(b *bufio.Reader) ([]string, error) {
+	var lines []string
+	for total := 0; ; {
+		line, err := readLine(b)
+		if err != nil {
+			return nil, err
+		}
+		if total += len(line) + 2; total > maxHeader {
+			return nil, fmt.Errorf("%w: HTTP headers over %d bytes", ErrFormat, maxHeader)
+		}
+		if line == "" {
+			return lines, nil
+		}
+		lines = append(lines, line)
+	}
+}
+
 // countingReader counts what was read, and remembers an error of the source as
 // opposed to one of the format.
 type countingReader struct {

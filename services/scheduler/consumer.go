@@ -128,7 +128,8 @@ func (s *session) takeDeadLetter(ctx context.Context, d *crawlv1.DeadLetter) err
 	return s.deps.Bus.PublishAll(ctx, m)
 }
 
-// refOf reads what visit a dead letter is about, nil when that cannot be known.
+// refOf reads what visit a dead letter is about, nil when that cannot be known or it is
+// about none.
 func refOf(d *crawlv1.DeadLetter) *crawlv1.TaskRef {
 	var m interface {
 		proto.Message
@@ -148,6 +149,9 @@ func refOf(d *crawlv1.DeadLetter) *crawlv1.TaskRef {
 	}
 	if err := proto.Unmarshal(d.GetData(), m); err != nil {
 		return nil
+	}
+	if r, ok := m.(interface{ GetReparse() bool }); ok && r.GetReparse() {
+		return nil // a page that is stored and was to be read again: its visit ended well
 	}
 	return m.GetRef()
 }

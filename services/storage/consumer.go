@@ -33,6 +33,9 @@ func (s *Service) handle(ctx context.Context, ds []bus.Delivery) error {
 	if err := s.store(ctx, b); err != nil {
 		return err
 	}
+	if err := s.reread(ctx, b.readings); err != nil {
+		return err
+	}
 	results := make([]bus.Message, len(b.entries))
 	for i, e := range b.entries {
 		r, err := s.result(ctx, e)
@@ -46,8 +49,9 @@ func (s *Service) handle(ctx context.Context, ds []bus.Delivery) error {
 
 // batch is what one commit is made of.
 type batch struct {
-	entries []*entry
-	bytes   int // of the messages
+	entries  []*entry
+	readings []*catalogue.Page // of stored pages, which have no result
+	bytes    int               // of the messages
 }
 
 // entry is a record on its way into the stores.
@@ -75,7 +79,7 @@ func (b *batch) close() {
 }
 
 func (s *Service) decode(ds []bus.Delivery) (*batch, error) {
-	b := &batch{entries: make([]*entry, len(ds))}
+	b := &batch{entries: make([]*entry, 0, len(ds))}
 	for i := range ds {
 		rec := &crawlv1.Record{}
 		if err := proto.Unmarshal(ds[i].Data, rec); err != nil {
@@ -84,8 +88,12 @@ func (s *Service) decode(ds []bus.Delivery) (*batch, error) {
 		if err := check(rec); err != nil {
 			return nil, crawl.Errorf(crawl.Invalid, "record of %.200q: %w", rec.GetRef().GetUrl(), err)
 		}
-		b.entries[i] = &entry{rec: rec, page: pageOf(rec)}
 		b.bytes += len(ds[i].Data)
+		if rec.GetReparse() {
+			b.readings = append(b.readings, pageOf(rec))
+			continue
+		}
+		b.entries = append(b.entries, &entry{rec: rec, page: pageOf(rec)})
 	}
 	return b, nil
 }
@@ -93,6 +101,9 @@ func (s *Service) decode(ds []bus.Delivery) (*batch, error) {
 // store commits what is not known yet: the archive first, then the catalogue, in
 // whose transaction the archive's new size is.
 func (s *Service) store(ctx context.Context, b *batch) error {
+	if len(b.entries) == 0 {
+		return nil
+	}
 	start := time.Now()
 	if err := s.markKnown(ctx, b.entries); err != nil {
 		return err

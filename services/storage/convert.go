@@ -47,6 +47,8 @@ func check(rec *crawlv1.Record) error {
 		return errors.New("no fetch")
 	case fetch.GetStatus() > 999:
 		return fmt.Errorf("status %d", fetch.GetStatus())
+	case rec.GetReparse() && (rec.GetParsed() == nil || body != nil || ref.GetKind() != crawlv1.TaskKind_TASK_KIND_PAGE || ref.GetRevision() == 0):
+		return errors.New("no reading of a stored page")
 	case body.GetSize() > 1<<40:
 		return fmt.Errorf("body of %d bytes", body.GetSize())
 	case body.GetSize() > 0 && body.GetData() == nil:
@@ -68,6 +70,7 @@ func pageOf(rec *crawlv1.Record) *catalogue.Page {
 		Via:           ref.GetVia(),
 		Lease:         ref.GetLease(),
 		Depth:         ref.GetDepth(),
+		Revision:      ref.GetRevision(),
 		FetchedAt:     fetch.GetStartedAt().AsTime(),
 		Duration:      fetch.GetDuration().AsDuration(),
 		Status:        fetch.GetStatus(),

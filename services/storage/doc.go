@@ -23,6 +23,9 @@
 //  7. publish the results of all records, known ones included
 //  8. ack (the bus does, when the handler returns)
 //
+// Records of stored pages that were read again (Reparse) are written in a transaction of
+// their own after step 6 and have no result.
+//
 // A failure at any step leaves the records on the stream, and the next try begins
 // at 1.
 package storage

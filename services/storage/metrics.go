@@ -29,7 +29,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
 		records: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_storage_records_total",
-			Help: "Records handled, by outcome: stored, duplicate (came again; only the result was published), invalid. Many duplicates mean redelivery: look at restarts.",
+			Help: "Records handled, by outcome: stored, duplicate (came again; only the result was published), reread (a stored page by a new spec), outdated (such a reading of a page that was visited or read again meanwhile), invalid. Many duplicates mean redelivery: look at restarts.",
 		}, []string{"outcome"}),
 		revisits: f.NewCounter(prometheus.CounterOpts{
 			Name: "weir_storage_revisits_total",

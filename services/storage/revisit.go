@@ -51,7 +51,7 @@ func (s *Service) revisit(e *entry, prior *catalogue.Prior) {
 	case notModified:
 		p.ContentType, p.Title, p.Language, p.Size, p.SHA256 = prior.ContentType, prior.Title, prior.Language, prior.Size, prior.SHA256
 		p.Truncated, p.Outlinks, p.ItemCount, p.RejectedItems = prior.Truncated, prior.Outlinks, prior.ItemCount, prior.RejectedItems
-		p.ItemsDigest = prior.ItemsDigest
+		p.ItemsDigest, p.Revision = prior.ItemsDigest, prior.Revision
 	case p.Size > 0 && len(p.SHA256) > 0 && p.Size == prior.Size && bytes.Equal(p.SHA256, prior.SHA256):
 		if prior.ItemsDigest == p.ItemsDigest && int(prior.ItemCount) == len(p.Items) {
 			p.ItemCount, p.Items = uint32(len(p.Items)), nil

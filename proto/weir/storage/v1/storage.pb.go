@@ -1973,6 +1973,162 @@ func (x *DeleteCrawlResponse) GetItems() uint64 {
 	return 0
 }
 
+// ReparseRequest names what is read again.
+type ReparseRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the crawl.
+	CrawlId string `protobuf:"bytes,1,opt,name=crawl_id,json=crawlId,proto3" json:"crawl_id,omitempty"`
+	// Revision of the spec to read by, not above the crawl's: pages that were read by an
+	// earlier one are read again. 0 is the present one as this storage knows it.
+	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Only pages whose URL matches, see PageFilter. Default: all.
+	UrlPattern    string `protobuf:"bytes,3,opt,name=url_pattern,json=urlPattern,proto3" json:"url_pattern,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReparseRequest) Reset() {
+	*x = ReparseRequest{}
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReparseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReparseRequest) ProtoMessage() {}
+
+func (x *ReparseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReparseRequest.ProtoReflect.Descriptor instead.
+func (*ReparseRequest) Descriptor() ([]byte, []int) {
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ReparseRequest) GetCrawlId() string {
+	if x != nil {
+		return x.CrawlId
+	}
+	return ""
+}
+
+func (x *ReparseRequest) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *ReparseRequest) GetUrlPattern() string {
+	if x != nil {
+		return x.UrlPattern
+	}
+	return ""
+}
+
+// ReparseResponse says how far it is.
+type ReparseResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Pages that were sent to the parsers.
+	Sent uint64 `protobuf:"varint,1,opt,name=sent,proto3" json:"sent,omitempty"`
+	// Pages of these whose items are new now, or that were visited again meanwhile.
+	Done uint64 `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
+	// Pages that could not be read, and keep the items that they have: their body is
+	// damaged, or no parser answered.
+	Failed uint64 `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
+	// Position in the crawl's log up to which pages were sent, and the end of the log.
+	Cursor uint64 `protobuf:"varint,4,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Last   uint64 `protobuf:"varint,5,opt,name=last,proto3" json:"last,omitempty"`
+	// Items that the crawl has; in the last message only.
+	Items         uint64 `protobuf:"varint,6,opt,name=items,proto3" json:"items,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReparseResponse) Reset() {
+	*x = ReparseResponse{}
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReparseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReparseResponse) ProtoMessage() {}
+
+func (x *ReparseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReparseResponse.ProtoReflect.Descriptor instead.
+func (*ReparseResponse) Descriptor() ([]byte, []int) {
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ReparseResponse) GetSent() uint64 {
+	if x != nil {
+		return x.Sent
+	}
+	return 0
+}
+
+func (x *ReparseResponse) GetDone() uint64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *ReparseResponse) GetFailed() uint64 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *ReparseResponse) GetCursor() uint64 {
+	if x != nil {
+		return x.Cursor
+	}
+	return 0
+}
+
+func (x *ReparseResponse) GetLast() uint64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *ReparseResponse) GetItems() uint64 {
+	if x != nil {
+		return x.Items
+	}
+	return 0
+}
+
 var File_weir_storage_v1_storage_proto protoreflect.FileDescriptor
 
 const file_weir_storage_v1_storage_proto_rawDesc = "" +
@@ -2132,7 +2288,19 @@ const file_weir_storage_v1_storage_proto_rawDesc = "" +
 	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\"G\n" +
 	"\x13DeleteCrawlResponse\x12\x1a\n" +
 	"\battempts\x18\x01 \x01(\x04R\battempts\x12\x14\n" +
-	"\x05items\x18\x02 \x01(\x04R\x05items2\xc5\x06\n" +
+	"\x05items\x18\x02 \x01(\x04R\x05items\"h\n" +
+	"\x0eReparseRequest\x12\x19\n" +
+	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x1f\n" +
+	"\vurl_pattern\x18\x03 \x01(\tR\n" +
+	"urlPattern\"\x93\x01\n" +
+	"\x0fReparseResponse\x12\x12\n" +
+	"\x04sent\x18\x01 \x01(\x04R\x04sent\x12\x12\n" +
+	"\x04done\x18\x02 \x01(\x04R\x04done\x12\x16\n" +
+	"\x06failed\x18\x03 \x01(\x04R\x06failed\x12\x16\n" +
+	"\x06cursor\x18\x04 \x01(\x04R\x06cursor\x12\x12\n" +
+	"\x04last\x18\x05 \x01(\x04R\x04last\x12\x14\n" +
+	"\x05items\x18\x06 \x01(\x04R\x05items2\x95\a\n" +
 	"\x0eStorageService\x12L\n" +
 	"\aGetPage\x12\x1f.weir.storage.v1.GetPageRequest\x1a .weir.storage.v1.GetPageResponse\x12T\n" +
 	"\tListPages\x12!.weir.storage.v1.ListPagesRequest\x1a\".weir.storage.v1.ListPagesResponse0\x01\x12T\n" +
@@ -2143,7 +2311,8 @@ const file_weir_storage_v1_storage_proto_rawDesc = "" +
 	"\aGetBody\x12\x1f.weir.storage.v1.GetBodyRequest\x1a .weir.storage.v1.GetBodyResponse0\x01\x12N\n" +
 	"\aPutBody\x12\x1f.weir.storage.v1.PutBodyRequest\x1a .weir.storage.v1.PutBodyResponse(\x01\x12O\n" +
 	"\bGetStats\x12 .weir.storage.v1.GetStatsRequest\x1a!.weir.storage.v1.GetStatsResponse\x12X\n" +
-	"\vDeleteCrawl\x12#.weir.storage.v1.DeleteCrawlRequest\x1a$.weir.storage.v1.DeleteCrawlResponseB;Z9github.com/weircrawl/weir/proto/weir/storage/v1;storagev1b\x06proto3"
+	"\vDeleteCrawl\x12#.weir.storage.v1.DeleteCrawlRequest\x1a$.weir.storage.v1.DeleteCrawlResponse\x12N\n" +
+	"\aReparse\x12\x1f.weir.storage.v1.ReparseRequest\x1a .weir.storage.v1.ReparseResponse0\x01B;Z9github.com/weircrawl/weir/proto/weir/storage/v1;storagev1b\x06proto3"
 
 var (
 	file_weir_storage_v1_storage_proto_rawDescOnce sync.Once
@@ -2157,7 +2326,7 @@ func file_weir_storage_v1_storage_proto_rawDescGZIP() []byte {
 	return file_weir_storage_v1_storage_proto_rawDescData
 }
 
-var file_weir_storage_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_weir_storage_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_weir_storage_v1_storage_proto_goTypes = []any{
 	(*PageInfo)(nil),              // 0: weir.storage.v1.PageInfo
 	(*PageFilter)(nil),            // 1: weir.storage.v1.PageFilter
@@ -2185,23 +2354,25 @@ var file_weir_storage_v1_storage_proto_goTypes = []any{
 	(*GetStatsResponse)(nil),      // 23: weir.storage.v1.GetStatsResponse
 	(*DeleteCrawlRequest)(nil),    // 24: weir.storage.v1.DeleteCrawlRequest
 	(*DeleteCrawlResponse)(nil),   // 25: weir.storage.v1.DeleteCrawlResponse
-	nil,                           // 26: weir.storage.v1.GetStatsResponse.StatusesEntry
-	nil,                           // 27: weir.storage.v1.GetStatsResponse.ErrorsEntry
-	nil,                           // 28: weir.storage.v1.GetStatsResponse.RulesEntry
-	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
-	(v1.ErrorClass)(0),            // 30: weir.crawl.v1.ErrorClass
-	(v1.TaskKind)(0),              // 31: weir.crawl.v1.TaskKind
+	(*ReparseRequest)(nil),        // 26: weir.storage.v1.ReparseRequest
+	(*ReparseResponse)(nil),       // 27: weir.storage.v1.ReparseResponse
+	nil,                           // 28: weir.storage.v1.GetStatsResponse.StatusesEntry
+	nil,                           // 29: weir.storage.v1.GetStatsResponse.ErrorsEntry
+	nil,                           // 30: weir.storage.v1.GetStatsResponse.RulesEntry
+	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
+	(v1.ErrorClass)(0),            // 32: weir.crawl.v1.ErrorClass
+	(v1.TaskKind)(0),              // 33: weir.crawl.v1.TaskKind
 }
 var file_weir_storage_v1_storage_proto_depIdxs = []int32{
-	29, // 0: weir.storage.v1.PageInfo.fetched_at:type_name -> google.protobuf.Timestamp
-	30, // 1: weir.storage.v1.PageInfo.error:type_name -> weir.crawl.v1.ErrorClass
-	31, // 2: weir.storage.v1.PageInfo.kind:type_name -> weir.crawl.v1.TaskKind
-	30, // 3: weir.storage.v1.PageFilter.errors:type_name -> weir.crawl.v1.ErrorClass
-	29, // 4: weir.storage.v1.PageFilter.since:type_name -> google.protobuf.Timestamp
-	29, // 5: weir.storage.v1.PageFilter.until:type_name -> google.protobuf.Timestamp
-	31, // 6: weir.storage.v1.PageFilter.kind:type_name -> weir.crawl.v1.TaskKind
-	29, // 7: weir.storage.v1.ItemFilter.since:type_name -> google.protobuf.Timestamp
-	29, // 8: weir.storage.v1.ItemFilter.until:type_name -> google.protobuf.Timestamp
+	31, // 0: weir.storage.v1.PageInfo.fetched_at:type_name -> google.protobuf.Timestamp
+	32, // 1: weir.storage.v1.PageInfo.error:type_name -> weir.crawl.v1.ErrorClass
+	33, // 2: weir.storage.v1.PageInfo.kind:type_name -> weir.crawl.v1.TaskKind
+	32, // 3: weir.storage.v1.PageFilter.errors:type_name -> weir.crawl.v1.ErrorClass
+	31, // 4: weir.storage.v1.PageFilter.since:type_name -> google.protobuf.Timestamp
+	31, // 5: weir.storage.v1.PageFilter.until:type_name -> google.protobuf.Timestamp
+	33, // 6: weir.storage.v1.PageFilter.kind:type_name -> weir.crawl.v1.TaskKind
+	31, // 7: weir.storage.v1.ItemFilter.since:type_name -> google.protobuf.Timestamp
+	31, // 8: weir.storage.v1.ItemFilter.until:type_name -> google.protobuf.Timestamp
 	3,  // 9: weir.storage.v1.ItemFilter.fields:type_name -> weir.storage.v1.FieldValue
 	0,  // 10: weir.storage.v1.GetPageResponse.page:type_name -> weir.storage.v1.PageInfo
 	1,  // 11: weir.storage.v1.ListPagesRequest.filter:type_name -> weir.storage.v1.PageFilter
@@ -2210,13 +2381,13 @@ var file_weir_storage_v1_storage_proto_depIdxs = []int32{
 	8,  // 14: weir.storage.v1.ListItemsResponse.items:type_name -> weir.storage.v1.StoredItem
 	2,  // 15: weir.storage.v1.TailRequest.filter:type_name -> weir.storage.v1.ItemFilter
 	8,  // 16: weir.storage.v1.TailResponse.items:type_name -> weir.storage.v1.StoredItem
-	29, // 17: weir.storage.v1.MediaInfo.fetched_at:type_name -> google.protobuf.Timestamp
+	31, // 17: weir.storage.v1.MediaInfo.fetched_at:type_name -> google.protobuf.Timestamp
 	13, // 18: weir.storage.v1.ListMediaResponse.media:type_name -> weir.storage.v1.MediaInfo
 	13, // 19: weir.storage.v1.GetMediaResponse.info:type_name -> weir.storage.v1.MediaInfo
 	4,  // 20: weir.storage.v1.GetBodyRequest.page:type_name -> weir.storage.v1.GetPageRequest
-	26, // 21: weir.storage.v1.GetStatsResponse.statuses:type_name -> weir.storage.v1.GetStatsResponse.StatusesEntry
-	27, // 22: weir.storage.v1.GetStatsResponse.errors:type_name -> weir.storage.v1.GetStatsResponse.ErrorsEntry
-	28, // 23: weir.storage.v1.GetStatsResponse.rules:type_name -> weir.storage.v1.GetStatsResponse.RulesEntry
+	28, // 21: weir.storage.v1.GetStatsResponse.statuses:type_name -> weir.storage.v1.GetStatsResponse.StatusesEntry
+	29, // 22: weir.storage.v1.GetStatsResponse.errors:type_name -> weir.storage.v1.GetStatsResponse.ErrorsEntry
+	30, // 23: weir.storage.v1.GetStatsResponse.rules:type_name -> weir.storage.v1.GetStatsResponse.RulesEntry
 	4,  // 24: weir.storage.v1.StorageService.GetPage:input_type -> weir.storage.v1.GetPageRequest
 	6,  // 25: weir.storage.v1.StorageService.ListPages:input_type -> weir.storage.v1.ListPagesRequest
 	9,  // 26: weir.storage.v1.StorageService.ListItems:input_type -> weir.storage.v1.ListItemsRequest
@@ -2227,18 +2398,20 @@ var file_weir_storage_v1_storage_proto_depIdxs = []int32{
 	20, // 31: weir.storage.v1.StorageService.PutBody:input_type -> weir.storage.v1.PutBodyRequest
 	22, // 32: weir.storage.v1.StorageService.GetStats:input_type -> weir.storage.v1.GetStatsRequest
 	24, // 33: weir.storage.v1.StorageService.DeleteCrawl:input_type -> weir.storage.v1.DeleteCrawlRequest
-	5,  // 34: weir.storage.v1.StorageService.GetPage:output_type -> weir.storage.v1.GetPageResponse
-	7,  // 35: weir.storage.v1.StorageService.ListPages:output_type -> weir.storage.v1.ListPagesResponse
-	10, // 36: weir.storage.v1.StorageService.ListItems:output_type -> weir.storage.v1.ListItemsResponse
-	12, // 37: weir.storage.v1.StorageService.Tail:output_type -> weir.storage.v1.TailResponse
-	15, // 38: weir.storage.v1.StorageService.ListMedia:output_type -> weir.storage.v1.ListMediaResponse
-	17, // 39: weir.storage.v1.StorageService.GetMedia:output_type -> weir.storage.v1.GetMediaResponse
-	19, // 40: weir.storage.v1.StorageService.GetBody:output_type -> weir.storage.v1.GetBodyResponse
-	21, // 41: weir.storage.v1.StorageService.PutBody:output_type -> weir.storage.v1.PutBodyResponse
-	23, // 42: weir.storage.v1.StorageService.GetStats:output_type -> weir.storage.v1.GetStatsResponse
-	25, // 43: weir.storage.v1.StorageService.DeleteCrawl:output_type -> weir.storage.v1.DeleteCrawlResponse
-	34, // [34:44] is the sub-list for method output_type
-	24, // [24:34] is the sub-list for method input_type
+	26, // 34: weir.storage.v1.StorageService.Reparse:input_type -> weir.storage.v1.ReparseRequest
+	5,  // 35: weir.storage.v1.StorageService.GetPage:output_type -> weir.storage.v1.GetPageResponse
+	7,  // 36: weir.storage.v1.StorageService.ListPages:output_type -> weir.storage.v1.ListPagesResponse
+	10, // 37: weir.storage.v1.StorageService.ListItems:output_type -> weir.storage.v1.ListItemsResponse
+	12, // 38: weir.storage.v1.StorageService.Tail:output_type -> weir.storage.v1.TailResponse
+	15, // 39: weir.storage.v1.StorageService.ListMedia:output_type -> weir.storage.v1.ListMediaResponse
+	17, // 40: weir.storage.v1.StorageService.GetMedia:output_type -> weir.storage.v1.GetMediaResponse
+	19, // 41: weir.storage.v1.StorageService.GetBody:output_type -> weir.storage.v1.GetBodyResponse
+	21, // 42: weir.storage.v1.StorageService.PutBody:output_type -> weir.storage.v1.PutBodyResponse
+	23, // 43: weir.storage.v1.StorageService.GetStats:output_type -> weir.storage.v1.GetStatsResponse
+	25, // 44: weir.storage.v1.StorageService.DeleteCrawl:output_type -> weir.storage.v1.DeleteCrawlResponse
+	27, // 45: weir.storage.v1.StorageService.Reparse:output_type -> weir.storage.v1.ReparseResponse
+	35, // [35:46] is the sub-list for method output_type
+	24, // [24:35] is the sub-list for method input_type
 	24, // [24:24] is the sub-list for extension type_name
 	24, // [24:24] is the sub-list for extension extendee
 	0,  // [0:24] is the sub-list for field type_name
@@ -2263,7 +2436,7 @@ func file_weir_storage_v1_storage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_storage_v1_storage_proto_rawDesc), len(file_weir_storage_v1_storage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   29,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

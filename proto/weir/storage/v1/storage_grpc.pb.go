@@ -31,6 +31,7 @@ const (
 	StorageService_PutBody_FullMethodName     = "/weir.storage.v1.StorageService/PutBody"
 	StorageService_GetStats_FullMethodName    = "/weir.storage.v1.StorageService/GetStats"
 	StorageService_DeleteCrawl_FullMethodName = "/weir.storage.v1.StorageService/DeleteCrawl"
+	StorageService_Reparse_FullMethodName     = "/weir.storage.v1.StorageService/Reparse"
 )
 
 // StorageServiceClient is the client API for StorageService service.
@@ -69,6 +70,11 @@ type StorageServiceClient interface {
 	// Nothing of it is found any more when the call returns; the space is given back
 	// bit by bit. What is still on its way to storage is kept as if of a new crawl.
 	DeleteCrawl(ctx context.Context, in *DeleteCrawlRequest, opts ...grpc.CallOption) (*DeleteCrawlResponse, error)
+	// Reparse has the stored pages of a crawl read again by its present spec, where they
+	// were read by an older one: nothing is fetched, and the items of each page are replaced
+	// at once. It ends when all have been read. Ending the call stops what has not been sent
+	// yet; calling again goes on, and reads no page twice.
+	Reparse(ctx context.Context, in *ReparseRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReparseResponse], error)
 }
 
 type storageServiceClient struct {
@@ -236,6 +242,25 @@ func (c *storageServiceClient) DeleteCrawl(ctx context.Context, in *DeleteCrawlR
 	return out, nil
 }
 
+func (c *storageServiceClient) Reparse(ctx context.Context, in *ReparseRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReparseResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[7], StorageService_Reparse_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ReparseRequest, ReparseResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_ReparseClient = grpc.ServerStreamingClient[ReparseResponse]
+
 // StorageServiceServer is the server API for StorageService service.
 // All implementations must embed UnimplementedStorageServiceServer
 // for forward compatibility.
@@ -272,6 +297,11 @@ type StorageServiceServer interface {
 	// Nothing of it is found any more when the call returns; the space is given back
 	// bit by bit. What is still on its way to storage is kept as if of a new crawl.
 	DeleteCrawl(context.Context, *DeleteCrawlRequest) (*DeleteCrawlResponse, error)
+	// Reparse has the stored pages of a crawl read again by its present spec, where they
+	// were read by an older one: nothing is fetched, and the items of each page are replaced
+	// at once. It ends when all have been read. Ending the call stops what has not been sent
+	// yet; calling again goes on, and reads no page twice.
+	Reparse(*ReparseRequest, grpc.ServerStreamingServer[ReparseResponse]) error
 	mustEmbedUnimplementedStorageServiceServer()
 }
 
@@ -311,6 +341,9 @@ func (UnimplementedStorageServiceServer) GetStats(context.Context, *GetStatsRequ
 }
 func (UnimplementedStorageServiceServer) DeleteCrawl(context.Context, *DeleteCrawlRequest) (*DeleteCrawlResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteCrawl not implemented")
+}
+func (UnimplementedStorageServiceServer) Reparse(*ReparseRequest, grpc.ServerStreamingServer[ReparseResponse]) error {
+	return status.Error(codes.Unimplemented, "method Reparse not implemented")
 }
 func (UnimplementedStorageServiceServer) mustEmbedUnimplementedStorageServiceServer() {}
 func (UnimplementedStorageServiceServer) testEmbeddedByValue()                        {}
@@ -460,6 +493,17 @@ func _StorageService_DeleteCrawl_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _StorageService_Reparse_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ReparseRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(StorageServiceServer).Reparse(m, &grpc.GenericServerStream[ReparseRequest, ReparseResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_ReparseServer = grpc.ServerStreamingServer[ReparseResponse]
+
 // StorageService_ServiceDesc is the grpc.ServiceDesc for StorageService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -515,6 +559,11 @@ var StorageService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "PutBody",
 			Handler:       _StorageService_PutBody_Handler,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "Reparse",
+			Handler:       _StorageService_Reparse_Handler,
+			ServerStreams: true,
 		},
 	},
 	Metadata: "weir/storage/v1/storage.proto",

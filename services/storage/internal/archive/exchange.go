@@ -174,6 +174,9 @@ func (x *Exchange) truncation() string {
 	}
 }
 
+// renamed begins the names of fields about how a body travelled.
+const renamed = "X-Archive-Orig-"
+
 // appendResponseHead appends the status line and headers. The body is stored
 // decoded and whole, so the fields that describe how it travelled are renamed,
 // as browsers' and other crawlers' archives have it, and its length is given.
@@ -195,7 +198,7 @@ func (x *Exchange) appendResponseHead(dst []byte) []byte {
 		switch {
 		case notModified: // its fields are about the page, and nothing follows them
 		case strings.EqualFold(h.Name, "Content-Encoding"), strings.EqualFold(h.Name, "Transfer-Encoding"), strings.EqualFold(h.Name, "Content-Length"):
-			dst = append(dst, "X-Archive-Orig-"...)
+			dst = append(dst, renamed...)
 		}
 		dst = h.append(dst)
 	}
