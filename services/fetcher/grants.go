@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/weircrawl/weir/internal/crawl"
-	"github.com/weircrawl/weir/internal/secret"
+	"github.com/weircrawl/weir/internal/spec"
 	"github.com/weircrawl/weir/internal/weburl"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 )
@@ -32,7 +32,7 @@ func (p *prepared) grant(f *crawlv1.Fetch) {
 	seeds := hostsOf(p.compiled.SeedHosts)
 	for _, name := range slices.Sorted(maps.Keys(f.GetHeaders())) {
 		text := f.GetHeaders()[name]
-		if !isCredential(name) && !secret.Has(text) {
+		if !spec.IsCredential(name, text) {
 			continue
 		}
 		g := grant{hosts: seeds, name: http.CanonicalHeaderKey(name), shown: shown(name, text)}
@@ -57,11 +57,6 @@ func (p *prepared) grant(f *crawlv1.Fetch) {
 		g.value = "Bearer " + token
 		p.grants = append(p.grants, g)
 	}
-}
-
-// isCredential: a header that says who asks.
-func isCredential(name string) bool {
-	return strings.EqualFold(name, "Authorization") || strings.EqualFold(name, "Cookie")
 }
 
 // shown is what the archive gets of a header of the spec or of a request.

@@ -46,7 +46,7 @@ func newPrepared(c *spec.Compiled, version string, secrets secret.Lookup) *prepa
 	p := &prepared{compiled: c, retries: f.GetRetries(), cookies: f.GetCookies(), secrets: secrets}
 	h := http.Header{"Accept": {accept}}
 	for name, value := range f.GetHeaders() {
-		if !isCredential(name) && !secret.Has(value) {
+		if !spec.IsCredential(name, value) {
 			h.Set(name, value)
 		}
 	}

@@ -231,10 +231,12 @@ func (e *entry) exact() bool {
 }
 
 // seedHosts returns e, or a new revision of it whose seeds' hosts include those
-// of hosts that are missing. With a scope of its own a crawl keeps that scope.
+// of hosts that are missing. With a scope of its own a crawl keeps that scope, and its
+// seeds' hosts matter only where credentials are for them.
 func (e *entry) seedHosts(hosts []string) (*entry, error) {
 	s := e.meta.GetSpec().GetScope()
-	if len(s.GetHosts())+len(s.GetDomains())+len(s.GetNets()) > 0 {
+	scoped := len(s.GetHosts())+len(s.GetDomains())+len(s.GetNets()) > 0
+	if scoped && !spec.ForSeeds(e.meta.GetSpec().GetFetch()) {
 		return e, nil
 	}
 	have := make(map[string]bool, len(e.meta.GetSeedHosts()))
@@ -251,6 +253,10 @@ func (e *entry) seedHosts(hosts []string) (*entry, error) {
 	if len(missing) == 0 {
 		return e, nil
 	}
+	if len(have) > maxSeedHosts && scoped {
+		return nil, crawl.Errorf(crawl.Invalid,
+			"more than %d hosts among the seeds, which fetch has credentials for; say which hosts they are for", maxSeedHosts)
+	}
 	if len(have) > maxSeedHosts {
 		return nil, crawl.Errorf(crawl.Invalid,
 			"more than %d hosts among the seeds; say with scope.hosts, scope.domains or scope.nets what belongs to the crawl", maxSeedHosts)
@@ -261,7 +267,7 @@ func (e *entry) seedHosts(hosts []string) (*entry, error) {
 	return newEntry(e.no, meta)
 }
 
-// maxSeedHosts bounds a crawl's default scope, which travels to every service.
+// maxSeedHosts bounds a crawl's default scope, and whom its credentials are for, which travels to every service.
 const maxSeedHosts = 10_000
 
 // view returns the crawl as clients see it.

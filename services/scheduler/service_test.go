@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -291,6 +292,21 @@ func TestDeadLetterFailsItsURL(t *testing.T) {
 	balanced(t, c)
 	if c.GetStats().GetLedger().GetFailed() != 1 || c.GetStats().GetErrors()["dead_letter"] != 1 {
 		t.Errorf("stats are %v", c.GetStats())
+	}
+}
+
+// Credentials are for the seeds' hosts, also in a crawl with a scope of its own.
+func TestSeedsWithAScope(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	s := testSpec("scoped", pageURL(0))
+	s.Scope = &crawlv1.Scope{Hosts: []string{"site.example", "other.example"}}
+	if c := b.create(t, s, true); len(c.GetSeedHosts()) != 0 {
+		t.Errorf("seed hosts %v, which nothing is for", c.GetSeedHosts())
+	}
+	s.Name, s.Fetch = "login", &crawlv1.Fetch{BearerAuth: &crawlv1.BearerAuth{TokenEnv: "WEIR_SECRET_A"}}
+	if c := b.create(t, s, true); !slices.Equal(c.GetSeedHosts(), []string{"site.example"}) {
+		t.Errorf("seed hosts %v, want that of the seed", c.GetSeedHosts())
 	}
 }
 

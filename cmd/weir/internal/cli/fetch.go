@@ -97,7 +97,7 @@ func (f *fetchFlags) request(url string) (*fetcherv1.FetchRequest, error) {
 	var s *crawlv1.CrawlSpec
 	var err error
 	if f.spec == "" {
-		s, err = spec.FromURLs([]string{url}, f.sets)
+		s, err = spec.FromURLs([]string{url}, f.sets, readFiles("."))
 	} else {
 		s, err = readSpec([]string{f.spec}, f.sets)
 	}

@@ -2,9 +2,12 @@ package cli
 
 import (
 	"encoding/json"
+	"encoding/pem"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -73,6 +76,26 @@ func TestFetch(t *testing.T) {
 	got = fetch(url+"/old", "--follow", "1", "--json")
 	if err := json.Unmarshal([]byte(got.stdout), &m); err != nil || m["charset"] != "utf-8" || m["robots_verdict"] != "allowed" || m["body"] != nil || m["hops"] == nil {
 		t.Errorf("JSON %s: %v", got.stdout, err)
+	}
+}
+
+// TestFetchReadsCertificates: what --set names is a file, as in a spec.
+func TestFetchReadsCertificates(t *testing.T) {
+	t.Parallel()
+	web := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "trusted") }))
+	t.Cleanup(web.Close)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw})
+	if err := os.WriteFile(ca, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := weir(t, "fetch", "--allow-net", "127.0.0.0/8", "--body", "--set", "fetch.tls.ca="+ca, web.URL)
+	if got.code != 0 || got.stdout != "trusted" {
+		t.Errorf("exit code %d, %s%s", got.code, got.stdout, got.stderr)
+	}
+	got = weir(t, "fetch", "--allow-net", "127.0.0.0/8", "--set", "fetch.tls.ca="+ca+"x", web.URL)
+	if !strings.Contains(got.stderr, "fetch.tls.ca: cannot read") {
+		t.Errorf("exit code %d, %s", got.code, got.stderr)
 	}
 }
 

@@ -100,7 +100,7 @@ func pageSpec(f parseFlags, arg string) (*crawlv1.CrawlSpec, error) {
 		if !isURL(url) {
 			url = trial.DefaultURL
 		}
-		return spec.FromURLs([]string{url}, f.sets)
+		return spec.FromURLs([]string{url}, f.sets, readFiles("."))
 	}
 	s, err := readSpec([]string{f.spec}, f.sets)
 	if err != nil {

@@ -119,8 +119,9 @@ type Crawl struct {
 	EndedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
 	// Counters, exact at the last commit.
 	Stats *CrawlStats `protobuf:"bytes,8,opt,name=stats,proto3" json:"stats,omitempty"`
-	// The hosts of the seeds, when the spec's scope names none: the crawl's scope.
-	// Grows as seeds are added, up to 10,000, each time under a new revision.
+	// The hosts of the seeds, when the spec's scope names none, as the crawl's scope, or
+	// when credentials in fetch are for them. Grows as seeds are added, up to 10,000, each
+	// time under a new revision.
 	SeedHosts []string `protobuf:"bytes,9,rep,name=seed_hosts,json=seedHosts,proto3" json:"seed_hosts,omitempty"`
 	// The request_id of the CreateCrawl call that made it.
 	RequestId string `protobuf:"bytes,10,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`

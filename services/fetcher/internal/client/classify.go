@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -98,7 +99,25 @@ func tlsDetail(err error) string {
 	if isBroken(err) {
 		return "TLS handshake: the connection broke"
 	}
-	return "TLS handshake: " + err.Error()
+	return "TLS handshake: " + err.Error() + tlsRemedy(err)
+}
+
+// tlsRemedy names the option that may help.
+func tlsRemedy(err error) string {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return " (fetch.tls.ca names others)"
+	}
+	if isAlert(err) && strings.Contains(err.Error(), "certificate required") {
+		return " (fetch.tls.client_cert)"
+	}
+	return ""
+}
+
+// isAlert: the server ended it in terms of TLS. With TLS 1.3 it judges the client's
+// certificate when the client takes the handshake for done.
+func isAlert(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "remote error"
 }
 
 // responseClass names a failure between the request and the end of the headers.
@@ -109,6 +128,8 @@ func (ex *exchange) responseClass(err error) (crawl.Class, string) {
 		return crawl.ClassTooLarge, fmt.Sprintf("response headers longer than %d bytes", maxHeader)
 	case strings.Contains(text, "timeout awaiting response headers"):
 		return crawl.ClassTimeoutHeaders, "no response headers in time"
+	case isAlert(err):
+		return crawl.ClassTLS, tlsDetail(err)
 	case isBroken(err), ex.cutHeader(text):
 		return crawl.ClassReset, "the connection broke before the response headers"
 	case isHTTP2(text), strings.Contains(text, "idle connection"):

@@ -73,7 +73,7 @@ func TestSetups(t *testing.T) {
 		cfg  client.SetupConfig
 		want want
 	}{
-		{"usual", client.SetupConfig{}, want{class: crawl.ClassTLS, detail: "unknown authority"}},
+		{"usual", client.SetupConfig{}, want{class: crawl.ClassTLS, detail: "unknown authority (fetch.tls.ca"}},
 		{"own authority", client.SetupConfig{Roots: ca}, want{status: 200, body: "nobody"}},
 		{"another authority", client.SetupConfig{Roots: other}, want{class: crawl.ClassTLS, detail: "unknown authority"}},
 		{"insecure", client.SetupConfig{Insecure: true}, want{status: 200, body: "nobody"}},
@@ -101,6 +101,26 @@ func TestSetups(t *testing.T) {
 		if _, err := client.NewSetup(cfg); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+// With TLS 1.3 the handshake is over for the client before the server has judged it.
+func TestClientCertificateRequired(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil, local, "127.0.0.0/8")
+	set, err := client.NewSetup(client.SetupConfig{Insecure: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, version := range map[string]uint16{"TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {
+		s := httptest.NewUnstartedServer(http.NotFoundHandler())
+		s.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert, MinVersion: version, MaxVersion: version}
+		s.Config.ErrorLog = quiet()
+		s.StartTLS()
+		t.Cleanup(s.Close)
+		opts := options()
+		opts.Setup = set
+		t.Run(name, func(t *testing.T) { check(t, b.do(t, s.URL, opts), want{class: crawl.ClassTLS}) })
 	}
 }
 
