@@ -3,6 +3,7 @@ package weburl
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	whatwg "github.com/nlnwa/whatwg-url/url"
 )
@@ -18,14 +19,53 @@ type Base struct {
 	dirEnd                      int // after the last slash of the path
 	pathEnd                     int // where the query starts
 
-	slow *whatwg.Url // full, parsed on first need
-	x    builder
+	slow  *whatwg.Url // full, parsed on first need
+	x     builder
+	query func(dst []byte, text string) []byte // nil for UTF-8
+}
+
+// EncodeQueries has Resolve write what is not ASCII in the query of a link by encode,
+// which appends its percent-encoded form: browsers take the encoding of the page that
+// the link is in, for queries alone. Nil, as at first, stands for UTF-8.
+func (b *Base) EncodeQueries(encode func(dst []byte, text string) []byte) { b.query = encode }
+
+func isWide(r rune) bool { return r >= utf8.RuneSelf }
+
+// encoded returns link with its query by b.query.
+func (b *Base) encoded(link string) string {
+	end := strings.IndexByte(link, '#')
+	if end < 0 {
+		end = len(link)
+	}
+	i := strings.IndexByte(link[:end], '?')
+	if i < 0 || strings.IndexFunc(link[i:end], isWide) < 0 {
+		return link
+	}
+	dst := append(make([]byte, 0, 2*len(link)), link[:i]...)
+	for i < end {
+		start := i
+		for i < end && link[i] < utf8.RuneSelf {
+			i++
+		}
+		dst = append(dst, link[start:i]...)
+		start = i
+		for i < end && link[i] >= utf8.RuneSelf {
+			i++
+		}
+		if i > start {
+			dst = b.query(dst, link[start:i])
+		}
+	}
+	return string(append(dst, link[end:]...))
 }
 
 // Resolve returns the canonical form of a link as written in the page: absolute,
 // relative, with spaces around it or a fragment. Errors are those of
 // Canonicalizer.Parse. The usual link costs one allocation, the string itself.
 func (b *Base) Resolve(link string) (URL, error) {
+	if b.query != nil {
+		link = b.encoded(link)
+	}
 	ref, err := prepare(link)
 	if err != nil {
 		return URL{}, err

@@ -264,3 +264,23 @@ func FuzzLinks(f *testing.F) {
 		}
 	})
 }
+
+// Browsers write queries, and nothing else, in the encoding of the page.
+func TestQueriesAreInTheEncodingOfThePage(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ charset, html, want string }{
+		{"windows-1252", "<a href='/\xfc?a=\xfc&amp;b=x#\xfc'>x</a>", "/%C3%BC?a=%FC&b=x"},
+		{"windows-1251", "<base href='/d/?\xef'><a href='?a=\xef b'>x</a>", "/d/?a=%EF%20b"},
+		{"shift_jis", "<a href='?q=\x93\xfa\x96\x7b'>x</a>", "/dir/page.html?q=%93%FA%96{"},
+		{"iso-2022-jp", "<a href='?q=\x1b$BF|K\\\x1b(B'>x</a>", `/dir/page.html?q=%1B$BF|K\%1B(B`},
+		{"windows-1252", "<a href='?q=&#1087;\xfc'>x</a>", "/dir/page.html?q=%26%231087%3B%FC"},
+		{"utf-8", "<a href='?q=ü'>x</a>", "/dir/page.html?q=%C3%BC"},
+		{"windows-1252", "<meta http-equiv=refresh content='0;url=/r?\xfc'>", "=> /r?%FC"},
+	} {
+		in := sitePage(t, c.html)
+		in.ContentType = "text/html; charset=" + c.charset
+		if got := showAll(New().Parse(in, siteCrawl(t), nil)); got != c.want {
+			t.Errorf("%s, %q: %s, want %s", c.charset, c.html, got, c.want)
+		}
+	}
+}

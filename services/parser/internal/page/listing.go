@@ -21,6 +21,8 @@ type found struct {
 	max   int    // how many are taken; 0: as the crawl says
 	// read says that the page was one that may have links.
 	read bool
+	// queries encodes those of the links of an HTML page that is not in UTF-8.
+	queries func(dst []byte, text string) []byte
 }
 
 // list reads a page that lists others: a sitemap or a feed. It says whether the

@@ -173,6 +173,7 @@ func (p *Parser) Parse(in *Input, c *Crawl, stop *atomic.Bool) Output {
 	if !f.read && isHTML(out.ContentType, text) {
 		f.read = true
 		facts.Tree = tree.New(text, stop)
+		f.queries = charset.QueryEncoder(name)
 		f.doc = p.reader.Read(text, document.Config{
 			Agent: c.Agent, Kinds: f.kinds, Texts: c.Links.Explain, Stop: stop,
 		})
@@ -186,10 +187,10 @@ func (p *Parser) Parse(in *Input, c *Crawl, stop *atomic.Bool) Output {
 		facts.JSON = string(text)
 	}
 	if (c.Structured || !c.Rules.Empty() || !c.Requests.Empty()) && (f.read || facts.JSON != "") {
-		facts.Base = p.baseOf(in.URL, f.doc.Base)
+		facts.Base = p.baseOf(in.URL, &f)
 	}
 	if c.Files && facts.Base != nil {
-		facts.Files = c.baseOf(p, in.URL, f.doc.Base)
+		facts.Files = c.baseOf(p, in.URL, &f)
 	}
 	facts.ContentType = out.ContentType
 	if stop != nil && stop.Load() {
@@ -208,7 +209,7 @@ func (p *Parser) Parse(in *Input, c *Crawl, stop *atomic.Bool) Output {
 		c.addFiles(in, &out)
 	}
 	if !c.Requests.Empty() && (f.read || facts.JSON != "") {
-		p.makeRequests(in, c, &out, &facts, c.baseOf(p, in.URL, f.doc.Base))
+		p.makeRequests(in, c, &out, &facts, c.baseOf(p, in.URL, &f))
 	}
 	if facts.Tree.Cut() {
 		out.Warnings = append(out.Warnings, "the page has more elements than are read: rules and text see its beginning")
@@ -275,6 +276,7 @@ func (p *Parser) takeLinks(in *Input, c *Crawl, stop *atomic.Bool, f *found, out
 	if err != nil {
 		out.Warnings = append(out.Warnings, "links not read: "+err.Error())
 	} else {
+		base.EncodeQueries(f.queries)
 		cfg := c.Links
 		cfg.Stop = stop
 		if f.max > 0 {
@@ -322,20 +324,22 @@ func (p *Parser) sendOn(c *Crawl, in *Input, base *weburl.Base, target string, d
 // baseOf returns what the references in items count from; nil for a page without.
 // URLs in items keep what the crawl's canonical form drops: they are the user's
 // data, not identities.
-func (p *Parser) baseOf(u weburl.URL, declared string) *weburl.Base {
-	b, err := p.plain.Base(link.BaseURL(p.plain, u, declared))
+func (p *Parser) baseOf(u weburl.URL, f *found) *weburl.Base {
+	b, err := p.plain.Base(link.BaseURL(p.plain, u, f.doc.Base))
 	if err != nil {
 		return nil
 	}
+	b.EncodeQueries(f.queries)
 	return b
 }
 
 // baseOf is Parser.baseOf by the canonical form of the crawl.
-func (c *Crawl) baseOf(p *Parser, u weburl.URL, declared string) *weburl.Base {
-	b, err := c.Links.Canon.Base(link.BaseURL(p.plain, u, declared))
+func (c *Crawl) baseOf(p *Parser, u weburl.URL, f *found) *weburl.Base {
+	b, err := c.Links.Canon.Base(link.BaseURL(p.plain, u, f.doc.Base))
 	if err != nil {
 		return nil
 	}
+	b.EncodeQueries(f.queries)
 	return b
 }
 

@@ -5,9 +5,9 @@ import (
 
 	"github.com/tidwall/gjson"
 	"golang.org/x/text/encoding"
-	"golang.org/x/text/encoding/htmlindex"
 
 	"github.com/weircrawl/weir/internal/secret"
+	"github.com/weircrawl/weir/services/parser/internal/charset"
 	"github.com/weircrawl/weir/services/parser/internal/extract"
 )
 
@@ -98,15 +98,10 @@ func isAlnum(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' &&
 // encoderOf returns the encoder of a form's encoding; nil for UTF-8, which stands for
 // UTF-16 and what is not known too.
 func encoderOf(label string) *encoding.Encoder {
-	e, err := htmlindex.Get(label)
-	if err != nil {
-		return nil
+	if e := charset.Encoder(label); e != nil {
+		return encoding.HTMLEscapeUnsupported(e)
 	}
-	switch name, err := htmlindex.Name(e); {
-	case err != nil || name == "utf-8" || strings.HasPrefix(name, "utf-16") || name == "replacement" || name == "x-user-defined":
-		return nil
-	}
-	return encoding.HTMLEscapeUnsupported(e.NewEncoder())
+	return nil
 }
 
 // appendObject appends pairs as a JSON object; values of one name become a list.
