@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -213,6 +215,57 @@ func TestReparseVisited(t *testing.T) {
 	}
 	if items[urls[0]] != `{"revision":2}` || items[urls[1]] != `{"visit":2}` || items[urls[2]] != `{"revision":2}` {
 		t.Errorf("items %v", items)
+	}
+}
+
+// TestReparseGoesOn: a call that ends early leaves the rest to the next one, and no page
+// is read twice; a page whose body is damaged keeps its items and is counted.
+func TestReparseGoesOn(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	const n = rereadAtOnce + 100
+	var recs []*crawlv1.Record
+	for i := range n {
+		recs = append(recs, record(i, textOf(i)))
+	}
+	b.publish(t, recs...)
+	b.revise(t, 2)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	read := 0
+	seen := b.parse(t, func(*crawlv1.Page) {
+		if read++; read == 50 {
+			cancel()
+		}
+	})
+	stream, err := b.client.Reparse(ctx, &storagev1.ReparseRequest{CrawlId: crawlID})
+	for err == nil {
+		_, err = stream.Recv()
+	}
+	if ctx.Err() == nil {
+		t.Fatalf("it ended by itself: %v", err)
+	}
+	got, err := b.reparse(t, &storagev1.ReparseRequest{})
+	if err != nil || got.GetDone() != got.GetSent() || got.GetDone() < 100 || got.GetItems() != n {
+		t.Errorf("the second call: %v, %v", got, err)
+	}
+	if pages := seen(); len(pages) != n {
+		t.Errorf("%d pages were read", len(pages))
+	}
+	for _, it := range b.items(t, &storagev1.ListItemsRequest{CrawlId: crawlID}) {
+		if string(it.GetJson()) != `{"revision":2}` {
+			t.Errorf("%s has %s", it.GetUrl(), it.GetJson())
+		}
+	}
+
+	// The archive is gone.
+	if err := os.RemoveAll(filepath.Join(b.svc.cfg.Dir, "warc")); err != nil {
+		t.Fatal(err)
+	}
+	b.revise(t, 3)
+	got, err = b.reparse(t, &storagev1.ReparseRequest{Revision: 3})
+	if err != nil || got.GetFailed() != n || got.GetDone() != 0 || got.GetItems() != n {
+		t.Errorf("without an archive: %v, %v", got, err)
 	}
 }
 

@@ -156,3 +156,60 @@ func exported(ctx context.Context, t *testing.T, w weir, id, file string) []driv
 	}
 	return items
 }
+
+// TestReparseKilled: a server that is killed while it reads stored pages again goes on
+// when it is there again, and so does the command; no page is left out or has items twice.
+func TestReparseKilled(t *testing.T) {
+	t.Parallel()
+	const n = 1000
+	ctx := driver.Limit(t, 10*time.Minute)
+	s := startSite(t, "-pages", fmt.Sprint(n), "-links", "40", "-page-bytes", "8192")
+	dir := t.TempDir()
+	w, err := driver.StartServer(ctx, *bin, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.Close() })
+	id, err := w.Submit(ctx, driver.Job{Spec: specFor(s, fast)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Weir(ctx, "wait", id); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "next.yaml")
+	writeFile(t, file, specFor(s, fast, "extract:\n  - {name: product, fields: {name: {css: h1}}}"))
+	client, err := w.Begin(nil, "reparse", id, "--spec", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = driver.Await(ctx, "some pages", func() (bool, error) {
+		got, err := w.Metric(ctx, "weir_storage_records_total", `outcome="reread"`)
+		return got >= 100, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Proc().Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	code, err := client.Wait(ctx)
+	if err != nil || code != 0 {
+		t.Fatalf("reparse ended with %d, %v\n%s", code, err, client.Tail())
+	}
+	t.Logf("%s%s", client.Stderr(), client.Stdout())
+	items := exported(ctx, t, w, id, filepath.Join(dir, "again.jsonl"))
+	wantOnce(t, "items", pages(s, n), driver.CountURLs(items))
+	for _, i := range items {
+		if i["_rule"] != "product" {
+			t.Fatalf("item of an old revision: %v", i)
+		}
+	}
+	sum, err := w.Status(ctx, id)
+	if err != nil || sum.Pages != n || sum.Ledger.Done != n || sum.State != "finished" {
+		t.Errorf("the crawl is %+v, %v", sum, err)
+	}
+}
