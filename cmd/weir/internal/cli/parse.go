@@ -184,6 +184,9 @@ func writeItems(b *strings.Builder, r *crawlv1.ParseResult, s *crawlv1.CrawlSpec
 		}
 		fmt.Fprintf(b, "  %s\n", pretty.Bytes())
 	}
+	for _, gaps := range trial.Gaps(r) {
+		fmt.Fprintf(b, "  without a value: %s\n", gaps)
+	}
 	if n := r.GetRejectedItems(); n > 0 {
 		fmt.Fprintf(b, "  rejected: %d\n", n)
 		for _, why := range trial.Rejected(r, s) {

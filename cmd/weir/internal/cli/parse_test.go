@@ -45,7 +45,7 @@ func TestParseShowsItemsAndLinks(t *testing.T) {
 		t.Fatalf("code %d: %s", r.code, r.stderr)
 	}
 	for _, want := range []string{
-		"title: Lamp\n", `"price": 12.5`, "rejected: 1\n    trail: 1 without crumb\n", "links followed: 1\n", `  https://shop.example/p/2  anchor "More lamps" priority -5` + "\n",
+		"title: Lamp\n", `"price": 12.5`, "  without a value: trail: crumb 1 empty\n  rejected: 1\n    trail: 1 without crumb\n", "links followed: 1\n", `  https://shop.example/p/2  anchor "More lamps" priority -5` + "\n",
 		"links not followed: 3\n", `rule       https://shop.example/cart  anchor "Cart" [reject: */cart*]`, `nofollow   https://ads.example/  anchor "Ad"`, "kind       https://shop.example/lamp.jpg  image\n",
 	} {
 		if !strings.Contains(r.stdout, want) {

@@ -66,7 +66,7 @@ type Options struct {
 	// Stdin is read for a seed file named "-"; Stdout takes items for the target "-".
 	Stdin  io.Reader
 	Stdout io.Writer
-	// Warn takes a line that the user should see although the run goes on.
+	// Warn takes a line that the user should see although the run goes on, one at a time.
 	Warn func(string)
 	// Version of the program.
 	Version string
@@ -122,6 +122,9 @@ func runIn(ctx context.Context, dir *datadir.Dir, o Options) (_ summary.Summary,
 	if err != nil {
 		return summary.Summary{}, &crawl.Error{Kind: crawl.Invalid, Err: err}
 	}
+	shown := &screen{View: o.View, warn: o.Warn}
+	o.View, o.Warn = shown, shown.tell
+	log = slog.New(&teller{Handler: log.Handler(), tell: shown.tell})
 	if err := prepare(dir, &o); err != nil {
 		return summary.Summary{}, err
 	}

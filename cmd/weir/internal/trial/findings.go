@@ -50,3 +50,25 @@ func missing(counts *crawlv1.RuleCounts, s *crawlv1.CrawlSpec) []string {
 	slices.Sort(names)
 	return names
 }
+
+// Gaps names the fields that had no value where a rule looked for one, a line for each
+// rule: those for which the page had nothing, and those whose text did not fit.
+func Gaps(r *crawlv1.ParseResult) []string {
+	var lines []string
+	for _, counts := range r.GetRules() {
+		var parts []string
+		for _, f := range counts.GetFields() {
+			if n := f.GetEmpty(); n > 0 {
+				parts = append(parts, fmt.Sprintf("%s %d empty", f.GetField(), n))
+			}
+			if n := f.GetInvalid(); n > 0 {
+				parts = append(parts, fmt.Sprintf("%s %d invalid", f.GetField(), n))
+			}
+		}
+		if len(parts) > 0 {
+			slices.Sort(parts)
+			lines = append(lines, counts.GetRule()+": "+strings.Join(parts, ", "))
+		}
+	}
+	return lines
+}
