@@ -1,7 +1,12 @@
 package spec
 
 import (
+	"maps"
+	"slices"
 	"strings"
+
+	"google.golang.org/protobuf/reflect/protopath"
+	"google.golang.org/protobuf/reflect/protorange"
 
 	"github.com/weircrawl/weir/internal/secret"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
@@ -23,4 +28,29 @@ func ForSeeds(f *crawlv1.Fetch) bool {
 	}
 	basic, bearer := f.GetBasicAuth(), f.GetBearerAuth()
 	return basic != nil && len(basic.GetHosts()) == 0 || bearer != nil && len(bearer.GetHosts()) == 0
+}
+
+// Secrets returns the names of what the spec wants from the fetchers' environment, sorted.
+func Secrets(s *crawlv1.CrawlSpec) []string {
+	found := map[string]bool{}
+	collect := func(p protopath.Values) error {
+		last := p.Index(-1)
+		text, ok := last.Value.Interface().(string)
+		if !ok {
+			return nil
+		}
+		for _, name := range secret.Names(text) {
+			found[name] = true
+		}
+		if last.Step.Kind() == protopath.FieldAccessStep && secret.IsName(text) {
+			if field := string(last.Step.FieldDescriptor().Name()); field == "secret" || strings.HasSuffix(field, "_env") {
+				found[text] = true
+			}
+		}
+		return nil
+	}
+	// Other sections are about pages, where such a text is a text.
+	part := &crawlv1.CrawlSpec{Seeds: s.GetSeeds(), Fetch: s.GetFetch(), Requests: s.GetRequests()}
+	_ = protorange.Range(part.ProtoReflect(), collect) // collect has no errors
+	return slices.Sorted(maps.Keys(found))
 }

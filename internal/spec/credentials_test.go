@@ -1,6 +1,10 @@
 package spec
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
 
 func TestForSeeds(t *testing.T) {
 	t.Parallel()
@@ -29,5 +33,24 @@ func TestForSeeds(t *testing.T) {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
 		})
+	}
+}
+
+func TestSecrets(t *testing.T) {
+	t.Parallel()
+	s, err := Decode("a.yaml", []byte(`
+seeds: {requests: [{url: "https://shop.example/", headers: {X-Key: "{WEIR_SECRET_SEED}"}, body: "a={WEIR_SECRET_B}&b={WEIR_SECRET_A}"}]}
+fetch:
+  user_agent: WEIR_SECRET_AGENT
+  headers: {X-Plain: WEIR_SECRET_PLAIN}
+  proxies: ["{WEIR_SECRET_PROXY}"]
+  basic_auth: {user: me, password_env: WEIR_SECRET_A}
+  browser: {steps: [{fill: {selector: "#p", text_env: WEIR_SECRET_FILL}}]}
+requests: [{name: in, form: form, fields: {password: {secret: WEIR_SECRET_FIELD}}}]
+extract: [{name: page, fields: {a: {constant: "{WEIR_SECRET_TEXT}"}}}]
+`), nil)
+	want := []string{"WEIR_SECRET_A", "WEIR_SECRET_B", "WEIR_SECRET_FIELD", "WEIR_SECRET_FILL", "WEIR_SECRET_PROXY", "WEIR_SECRET_SEED"}
+	if diff := cmp.Diff(want, Secrets(s)); diff != "" {
+		t.Errorf("-want +got:\n%s\n%v", diff, err)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -91,10 +90,7 @@ func (a *app) crawl(ctx context.Context, s *settings.Settings, f crawlFlags, arg
 	if err := placeData(s, spec); err != nil {
 		return err
 	}
-	if err := deniedSeed(spec, s.Fetcher.AllowNets); err != nil {
-		return err
-	}
-	if err := noBrowser(spec, s); err != nil {
+	if err := lacking(spec, s); err != nil {
 		return err
 	}
 	if err := s.Validate(); err != nil {
@@ -102,10 +98,8 @@ func (a *app) crawl(ctx context.Context, s *settings.Settings, f crawlFlags, arg
 	}
 	view, interval := a.view(f.quiet)
 	sum, err := single.Run(ctx, single.Options{
-		Check: func(saved *crawlv1.CrawlSpec) error {
-			return errors.Join(deniedSeed(saved, s.Fetcher.AllowNets), noBrowser(saved, s))
-		},
-		Spec: spec, Settings: s, Resume: f.resume, Targets: targets, View: view, Interval: interval,
+		Check: func(saved *crawlv1.CrawlSpec) error { return lacking(saved, s) },
+		Spec:  spec, Settings: s, Resume: f.resume, Targets: targets, View: view, Interval: interval,
 		Stdin: a.Stdin, Stdout: a.Stdout, Version: a.Version,
 		Warn: func(line string) { a.note("%s", line) },
 	})
@@ -121,7 +115,7 @@ func (a *app) dryRun(ctx context.Context, s *settings.Settings, f crawlFlags, ar
 	if err != nil {
 		return err
 	}
-	if err := deniedSeed(spec, s.Fetcher.AllowNets); err != nil {
+	if err := errors.Join(deniedSeed(spec, s.Fetcher.AllowNets), noSecret(spec)); err != nil {
 		return err
 	}
 	return dryrun.Run(ctx, dryrun.Options{Spec: spec, Pages: f.dryRun, Nets: s.Fetcher.AllowNets, Version: a.Version, Out: a.Stdout})
@@ -160,41 +154,6 @@ func placeData(s *settings.Settings, spec *crawlv1.CrawlSpec) error {
 		dir = filepath.Join(dataRoot, spec.GetName())
 	}
 	s.SetData(dir)
-	return nil
-}
-
-// deniedSeed finds the mistake of crawling one's own machine without leave
-// before anything starts. The fetcher's guard is what really holds; it also sees
-// what names resolve to.
-func deniedSeed(spec *crawlv1.CrawlSpec, allowed []netip.Prefix) error {
-	raws := slices.Concat(spec.GetSeeds().GetUrls(), spec.GetSeeds().GetSitemaps())
-	for _, r := range spec.GetSeeds().GetRequests() {
-		raws = append(raws, r.GetUrl())
-	}
-	for _, raw := range raws {
-		addr, ok := privateAddr(raw)
-		if !ok {
-			continue
-		}
-		inside := false
-		for _, n := range allowed {
-			inside = inside || n.Contains(addr)
-		}
-		if !inside {
-			return crawl.Errorf(crawl.Invalid, "%s is on a private network, which is not visited unless it is allowed: add --allow-net %s", raw, suggestNet(addr))
-		}
-	}
-	return nil
-}
-
-// noBrowser finds a crawl that needs a browser on a machine without one.
-func noBrowser(spec *crawlv1.CrawlSpec, s *settings.Settings) error {
-	switch spec.GetFetch().GetRender() {
-	case crawlv1.Render_RENDER_AUTO, crawlv1.Render_RENDER_ALWAYS:
-		if err := s.Fetcher.Browser.Check(); err != nil {
-			return crawl.Errorf(crawl.Invalid, "fetch.render: %w", err)
-		}
-	}
 	return nil
 }
 

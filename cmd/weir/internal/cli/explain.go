@@ -41,6 +41,9 @@ func (a *app) explainCmd() *cobra.Command {
 		if asJSON {
 			return a.writeExplanationJSON(r, log)
 		}
+		if r.GetRobotsVerdict() == "unreachable" {
+			r.RobotsRule = robotsTrouble(ctx, c, args[0], r.GetHost().GetHost())
+		}
 		return a.writeExplanation(time.Now(), r, log)
 	})
 	cmd.Long = `Tell what a crawl knows of a URL, and why: its canonical form, the rule that
@@ -56,11 +59,25 @@ func attemptsAt(ctx context.Context, c *client.Client, name string, r *scheduler
 	if r.GetState() == schedulerv1.URLState_URL_STATE_UNSPECIFIED {
 		return nil, nil
 	}
+	return logOf(ctx, c, name, r.GetCanonicalUrl())
+}
+
+// robotsTrouble says why a host's robots.txt was not had, where this crawl asked for it.
+func robotsTrouble(ctx context.Context, c *client.Client, name, host string) string {
+	log, err := logOf(ctx, c, name, host+"/robots.txt")
+	if err != nil || len(log) == 0 {
+		return ""
+	}
+	last := log[len(log)-1]
+	return strings.TrimSuffix(outcome(last.GetStatus(), last.GetError())+": "+last.GetErrorDetail(), ": ")
+}
+
+func logOf(ctx context.Context, c *client.Client, name, url string) ([]*storagev1.PageInfo, error) {
 	id, err := c.ID(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	stream, err := c.Storage.ListPages(ctx, &storagev1.ListPagesRequest{CrawlId: id, Url: r.GetCanonicalUrl()})
+	stream, err := c.Storage.ListPages(ctx, &storagev1.ListPagesRequest{CrawlId: id, Url: url})
 	if err != nil {
 		return nil, err
 	}

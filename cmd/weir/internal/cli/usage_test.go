@@ -41,6 +41,8 @@ func TestMistakes(t *testing.T) {
 		{"crawl http://127.0.0.1:1/ --data DIR/d", 2, "http://127.0.0.1:1/ is on a private network, which is not visited unless it is allowed: add --allow-net 127.0.0.0/8"},
 		{"crawl http://localhost/ --data DIR/d", 2, "http://localhost/ is on a private network, which is not visited unless it is allowed: add --allow-net 127.0.0.0/8"},
 		{"crawl http://10.1.2.3/ --allow-net 10.2.0.0/16 --data DIR/d", 2, "http://10.1.2.3/ is on a private network, which is not visited unless it is allowed: add --allow-net 10.1.2.3/32"},
+		{"crawl http://10.1.2.3/ --allow-net 10.0.0.0/8 --set fetch.allow_nets=[10.2.0.0/16] --data DIR/d", 2, "http://10.1.2.3/ is on none of the private networks that the spec keeps to: add 10.1.2.3/32 to fetch.allow_nets"},
+		{"crawl DIR/secret.yaml --data DIR/d", 2, "the spec wants the secret WEIR_SECRET_NONE, which is not in the environment: export WEIR_SECRET_NONE=…"},
 		{"crawl https://a.example/ --data DIR/d --storage.min-free 1000000000000000", 1, "the disk of DIR/d is nearly full: "},
 		{"crawl https://a.example/ --set fetch.render=auto --fetcher.browser.path DIR/none --data DIR/d", 2, "fetch.render: browser DIR/none: "},
 		{"fetcher --pool render --fetcher.browser.path DIR/none", 2, "browser DIR/none: "},
@@ -84,6 +86,7 @@ func TestMistakes(t *testing.T) {
 			dir := t.TempDir()
 			write(t, dir, "good.yaml", "seeds: {urls: ['https://a.example/']}\n")
 			write(t, dir, "noseeds.yaml", "name: x\n")
+			write(t, dir, "secret.yaml", "seeds: {urls: ['https://a.example/']}\nfetch: {headers: {X-Key: '{WEIR_SECRET_NONE}'}}\n")
 			write(t, dir, "nofile.yaml", "seeds: {files: [none.txt]}\n")
 			write(t, dir, "css.yaml", "extract: [{name: x, fields: {a: {css: 'p['}}}]\n")
 			write(t, dir, "noschema.yaml", "extract: [{name: x, schema: none.json, fields: {a: {css: p}}}]\n")
