@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/tidwall/gjson"
 
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
 )
@@ -100,61 +103,46 @@ func (c *columns) names() []string { return append(append([]string{}, c.fields..
 // flatten calls f with each leaf of an item: nested objects have dotted names,
 // lists are their JSON, null is empty.
 func flatten(item []byte, f func(name, value string) error) error {
-	dec := json.NewDecoder(bytes.NewReader(item))
-	if err := flattenObject(dec, "", f); err != nil {
+	if !gjson.ValidBytes(item) {
+		return errors.New("read an item: it is not JSON")
+	}
+	root := gjson.ParseBytes(item)
+	if !root.IsObject() {
+		return fmt.Errorf("read an item: it is not a JSON object: %.20s", item)
+	}
+	if err := flattenObject(root, "", f); err != nil {
 		return fmt.Errorf("read an item: %w", err)
 	}
 	return nil
 }
 
-// flattenObject reads one object, tokens rather than maps so that the fields keep
-// their order.
-func flattenObject(dec *json.Decoder, prefix string, f func(name, value string) error) error {
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return fmt.Errorf("it is not a JSON object: %v", t)
-	}
-	for dec.More() {
-		t, err := dec.Token()
-		if err != nil {
-			return err
+func flattenObject(object gjson.Result, prefix string, f func(name, value string) error) (err error) {
+	object.ForEach(func(key, value gjson.Result) bool {
+		name := key.String()
+		if prefix != "" {
+			name = prefix + name
 		}
-		key, _ := t.(string)
-		var raw json.RawMessage
-		if err := dec.Decode(&raw); err != nil {
-			return err
+		if value.IsObject() {
+			err = flattenObject(value, name+".", f)
+		} else {
+			err = f(name, leaf(value))
 		}
-		name := prefix + key
-		if raw[0] == '{' {
-			if err := flattenObject(json.NewDecoder(bytes.NewReader(raw)), name+".", f); err != nil {
-				return err
-			}
-			continue
-		}
-		value, err := leaf(raw)
-		if err != nil {
-			return err
-		}
-		if err := f(name, value); err != nil {
-			return err
-		}
-	}
-	_, err := dec.Token()
+		return err == nil
+	})
 	return err
 }
 
-func leaf(raw json.RawMessage) (string, error) {
-	switch raw[0] {
-	case '"':
-		var s string
-		err := json.Unmarshal(raw, &s)
-		return s, err
-	case '[':
+func leaf(v gjson.Result) string {
+	switch {
+	case v.Type == gjson.Null:
+		return ""
+	case v.Type == gjson.String:
+		return v.String()
+	case v.IsArray():
 		var b bytes.Buffer
-		err := json.Compact(&b, raw)
-		return b.String(), err
-	case 'n':
-		return "", nil
-	default:
-		return string(raw), nil
+		if err := json.Compact(&b, []byte(v.Raw)); err == nil {
+			return b.String()
+		}
 	}
+	return v.Raw
 }

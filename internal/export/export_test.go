@@ -3,6 +3,7 @@ package export
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -192,5 +193,28 @@ func TestFileStartsOver(t *testing.T) {
 	}
 	if got, err := os.ReadFile(path); err != nil || string(got) != "{\"a\":1}\n" {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func FuzzFlatten(f *testing.F) {
+	for _, item := range []string{`{"a":{"b":{"c":[{"d":1}]}},"a":2}`, `{"x":null,"y":"\ud800","z":[1, 2]}`, `[]`, `{`} {
+		f.Add([]byte(item))
+	}
+	f.Fuzz(func(t *testing.T, item []byte) {
+		var v map[string]any
+		bad := json.Unmarshal(item, &v) != nil || v == nil
+		if err := flatten(item, func(string, string) error { return nil }); bad && err == nil {
+			t.Errorf("%q is no object, and was read", item)
+		}
+	})
+}
+
+func BenchmarkCSV(b *testing.B) {
+	src := shelfOf(many(10_000)...)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Write(b.Context(), io.Discard, src, Options{Kind: Kind{CSV, None}}); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
