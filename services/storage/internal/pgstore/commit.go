@@ -225,6 +225,7 @@ func (w *writer) copy(ctx context.Context) error {
 			continue
 		}
 		if _, err := w.conn.Conn().PgConn().CopyFrom(ctx, t.data.reader(), "COPY "+t.name+" ("+t.columns+") FROM STDIN (FORMAT binary)"); err != nil {
+			t.data.buf = nil // the driver may go on reading it for a while
 			return fmt.Errorf("copy %s: %w", t.name, err)
 		}
 	}
