@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -41,8 +42,8 @@ func (a *app) explainCmd() *cobra.Command {
 		if asJSON {
 			return a.writeExplanationJSON(r, log)
 		}
-		if r.GetRobotsVerdict() == "unreachable" {
-			r.RobotsRule = robotsTrouble(ctx, c, args[0], r.GetHost().GetHost())
+		if r.GetRobotsVerdict() == "unreachable" || r.GetError() == crawlv1.ErrorClass_ERROR_CLASS_ROBOTS_UNREACHABLE {
+			r.RobotsRule = robotsTrouble(ctx, c, args[0], r.GetCanonicalUrl())
 		}
 		return a.writeExplanation(time.Now(), r, log)
 	})
@@ -62,9 +63,14 @@ func attemptsAt(ctx context.Context, c *client.Client, name string, r *scheduler
 	return logOf(ctx, c, name, r.GetCanonicalUrl())
 }
 
-// robotsTrouble says why a host's robots.txt was not had, where this crawl asked for it.
-func robotsTrouble(ctx context.Context, c *client.Client, name, host string) string {
-	log, err := logOf(ctx, c, name, host+"/robots.txt")
+// robotsTrouble says why the robots.txt for a page was not had, where this crawl asked
+// for it.
+func robotsTrouble(ctx context.Context, c *client.Client, name, page string) string {
+	u, err := url.Parse(page)
+	if err != nil {
+		return ""
+	}
+	log, err := logOf(ctx, c, name, u.Scheme+"://"+u.Host+"/robots.txt")
 	if err != nil || len(log) == 0 {
 		return ""
 	}
@@ -72,12 +78,12 @@ func robotsTrouble(ctx context.Context, c *client.Client, name, host string) str
 	return strings.TrimSuffix(outcome(last.GetStatus(), last.GetError())+": "+last.GetErrorDetail(), ": ")
 }
 
-func logOf(ctx context.Context, c *client.Client, name, url string) ([]*storagev1.PageInfo, error) {
+func logOf(ctx context.Context, c *client.Client, name, page string) ([]*storagev1.PageInfo, error) {
 	id, err := c.ID(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	stream, err := c.Storage.ListPages(ctx, &storagev1.ListPagesRequest{CrawlId: id, Url: url})
+	stream, err := c.Storage.ListPages(ctx, &storagev1.ListPagesRequest{CrawlId: id, Url: page})
 	if err != nil {
 		return nil, err
 	}
