@@ -11,6 +11,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/weircrawl/weir/internal/crawl"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
 )
 
@@ -87,7 +88,7 @@ func (c *columns) add(name string) error {
 		return nil
 	}
 	if len(c.seen) >= maxColumns {
-		return fmt.Errorf("the items have over %d different fields, too many for a table: use jsonl", maxColumns)
+		return crawl.Errorf(crawl.Invalid, "the items have over %d different fields, too many for a table: use jsonl", maxColumns)
 	}
 	c.seen[name] = true
 	if strings.HasPrefix(name, "_") {

@@ -12,7 +12,7 @@ import (
 	"github.com/weircrawl/weir/internal/crawl"
 )
 
-// Format of a file of items.
+// Format of a file.
 type Format string
 
 // The formats, a closed set.
@@ -25,9 +25,12 @@ const (
 	// Parquet has a typed column for every field, by the spec's types where it has them
 	// and by the values where it has not. It is compressed in itself.
 	Parquet Format = "parquet"
+	// WARC is not of items: it is the crawl's archive, which storage alone can write. Its
+	// records are compressed one by one, so that it is always of Gzip.
+	WARC Format = "warc"
 )
 
-// Compression of a file of items.
+// Compression of a file.
 type Compression string
 
 // The compressions, a closed set.
@@ -46,9 +49,9 @@ type Kind struct {
 	Compression Compression
 }
 
-// KindOf finds the kind of a file: by format ("jsonl", "csv", "parquet", "ndjson", each
-// also with .gz or .zst) where one is given, else by the file's name. The error says
-// what would be right.
+// KindOf finds the kind of a file: by format ("jsonl", "csv", "ndjson", each also with
+// .gz or .zst, "parquet", "warc" or "warc.gz") where one is given, else by the file's
+// name, which must say that a WARC file is compressed. The error says what would be right.
 func KindOf(name, format string) (Kind, error) {
 	text := strings.ToLower(format)
 	if text == "" {
@@ -81,10 +84,17 @@ func KindOf(name, format string) (Kind, error) {
 		if k.Compression != None {
 			return Kind{}, crawl.Errorf(crawl.Invalid, "parquet is compressed in itself: leave .%s out", ext)
 		}
+	case "warc":
+		if k.Format = WARC; k.Compression == None && format != "" {
+			k.Compression = Gzip
+		}
+		if k.Compression != Gzip {
+			return Kind{}, crawl.Errorf(crawl.Invalid, "the records of an archive are compressed by gzip: use warc.gz")
+		}
 	case "":
-		return Kind{}, crawl.Errorf(crawl.Invalid, "%s has no extension to tell the format by: add --format jsonl, csv or parquet", name)
+		return Kind{}, crawl.Errorf(crawl.Invalid, "%s has no extension to tell the format by: add --format jsonl, csv, parquet or warc", name)
 	default:
-		return Kind{}, crawl.Errorf(crawl.Invalid, "unknown output format %q: use jsonl, csv or parquet, with .gz or .zst to compress", text)
+		return Kind{}, crawl.Errorf(crawl.Invalid, "unknown output format %q: use jsonl, csv or parquet, with .gz or .zst to compress, or warc.gz", text)
 	}
 	return k, nil
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/weircrawl/weir/internal/crawl"
 )
 
 // maxDepth bounds the objects inside objects that become columns; what is deeper is
@@ -44,7 +46,7 @@ func (s *shape) object(into map[string]*guess, v map[string]any, depth int) erro
 		g := into[name]
 		if g == nil {
 			if s.n++; s.n > maxColumns {
-				return fmt.Errorf("the items have over %d different fields, too many for a table: use jsonl", maxColumns)
+				return crawl.Errorf(crawl.Invalid, "the items have over %d different fields, too many for a table: use jsonl", maxColumns)
 			}
 			g = &guess{}
 			into[name] = g

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/weircrawl/weir/internal/crawl"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
 )
 
@@ -48,6 +49,9 @@ type encoder interface {
 
 // Write writes the items of a range to w, whole, and leaves w open.
 func Write(ctx context.Context, w io.Writer, src Source, o Options) (Range, error) {
+	if o.Kind.Format == WARC {
+		return Range{}, crawl.Errorf(crawl.Invalid, "an archive is not made of items")
+	}
 	cols, end, err := look(ctx, src, o)
 	if err != nil {
 		return Range{}, err

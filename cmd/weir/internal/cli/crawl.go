@@ -63,7 +63,7 @@ keeps is in the data directory; Ctrl-C once finishes what is in hand, and
 		},
 	}
 	fs := cmd.Flags()
-	fs.StringArrayVarP(&f.outputs, "output", "o", nil, "file for the items, - for stdout, or s3://bucket/file; may be repeated")
+	fs.StringArrayVarP(&f.outputs, "output", "o", nil, "file for the items, or .warc.gz for the archive, - for stdout, or s3://bucket/file; may be repeated")
 	fs.StringVar(&f.format, "format", "", formatHelp)
 	fs.BoolVar(&f.resume, "resume", false, "go on with the crawl in the data directory")
 	fs.StringArrayVar(&f.sets, "set", nil, "override a field of the spec: politeness.delay=0s; may be repeated")

@@ -15,12 +15,13 @@ import (
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
 )
 
-const formatHelp = "jsonl, csv or parquet, the first two also with .gz or .zst (default: by the file's extension)"
+const formatHelp = "jsonl, csv or parquet, the first two also with .gz or .zst, or warc (default: by the file's extension)"
 
 // exportFlags are those of `weir export`.
 type exportFlags struct {
 	outputs      []string
 	format, rule string
+	filter       filterFlags
 	items        uint64
 	every        time.Duration
 	follow       bool
@@ -29,7 +30,7 @@ type exportFlags struct {
 
 func (a *app) exportCmd() *cobra.Command {
 	var f exportFlags
-	cmd := a.clientCmd("export CRAWL -o FILE…", "Write a crawl's items to files", exact("a CRAWL (id or name)"), func(ctx context.Context, c *client.Client, args []string) error {
+	cmd := a.clientCmd("export CRAWL -o FILE…", "Write a crawl's items, or its archive, to files", exact("a CRAWL (id or name)"), func(ctx context.Context, c *client.Client, args []string) error {
 		return a.export(ctx, c, args[0], f)
 	})
 	cmd.Long = `Write a crawl's items to files, which appear when they are complete. One that is
@@ -37,14 +38,20 @@ interrupted goes on where it was when it is asked for again, but for Parquet.
 
 With --items, --every or --follow the items go into many files, NAME-000001.jsonl and
 so on, each with a description in JSON beside it, and a manifest at the end; asked for
-again, it goes on after the last file.`
+again, it goes on after the last file.
+
+A file .warc.gz (or --format warc) is the crawl's archive instead: every request and
+response, as they were stored.`
 	cmd.Example = `  weir export shop -o items.parquet -o items.csv.gz
+  weir export shop -o euro.csv --where offer.currency=EUR --since 2026-01-31
+  weir export shop -o pages.warc.gz
   weir export shop -o s3://bucket/shop/items.jsonl.zst
   weir export shop -o feed/items.jsonl.gz --follow --items 10000 --every 5m`
 	fs := cmd.Flags()
-	fs.StringArrayVarP(&f.outputs, "output", "o", nil, "file for the items, - for stdout, or s3://bucket/file; may be repeated")
+	fs.StringArrayVarP(&f.outputs, "output", "o", nil, "file, - for stdout, or s3://bucket/file; may be repeated")
 	fs.StringVar(&f.format, "format", "", formatHelp)
 	fs.StringVar(&f.rule, "rule", "", "only items of this rule")
+	f.filter.items(fs)
 	fs.Uint64Var(&f.items, "items", 0, "begin another file after so many items")
 	fs.DurationVar(&f.every, "every", 0, "begin another file after this time, while the crawl runs")
 	fs.BoolVarP(&f.follow, "follow", "f", false, "go on with new items until the crawl ends")
@@ -63,14 +70,22 @@ func (a *app) export(ctx context.Context, c *client.Client, name string, f expor
 	if err != nil {
 		return err
 	}
+	filter, err := f.filter.ofItems(time.Now())
+	if err != nil {
+		return err
+	}
+	if targets.Archive() && (f.rule != "" || keyOf(filter) != "" || f.items > 0 || f.follow) {
+		return crawl.Errorf(crawl.Invalid, "a WARC file is the whole archive in one: leave out --rule, --where, --url, --since, --until, --items and --follow")
+	}
 	known, err := c.Get(ctx, name)
 	if err != nil {
 		return err
 	}
 	id := known.GetId()
 	job := output.Job{
-		Source: export.Remote{Client: c.Storage, Request: &storagev1.ListItemsRequest{CrawlId: id, Rule: f.rule}},
-		Key:    id + "/" + f.rule, Schema: export.SchemaOf(known.GetSpec()), Stdout: a.Stdout,
+		Source:  export.Remote{Client: c.Storage, Request: &storagev1.ListItemsRequest{CrawlId: id, Rule: f.rule, Filter: filter}},
+		Archive: output.Archive{Client: c.Storage, CrawlID: id, Warn: func(line string) { a.note("warning: %s", line) }},
+		Key:     id + "/" + f.rule + keyOf(filter), Schema: export.SchemaOf(known.GetSpec()), Stdout: a.Stdout,
 	}
 	for _, t := range targets {
 		if f.items > 0 || f.follow {
@@ -94,6 +109,10 @@ func (a *app) exportProgress(where string, quiet bool) func(export.Range) {
 	return func(r export.Range) {
 		if now := time.Now(); now.After(next) {
 			next = now.Add(time.Second)
+			if r.Items == 0 {
+				a.note("%s: %s", where, summary.Bytes(r.Bytes))
+				return
+			}
 			a.note("%s: %s items, %s", where, summary.Count(r.Items), summary.Bytes(r.Bytes))
 		}
 	}
@@ -103,6 +122,10 @@ func (a *app) exportWhole(ctx context.Context, job output.Job, t output.Target, 
 	job.Progress = a.exportProgress(t.Path, quiet)
 	r, err := job.Export(ctx, t)
 	if err != nil || t.Stdout() {
+		return err
+	}
+	if t.Kind.Format == export.WARC {
+		_, err = fmt.Fprintf(a.Stdout, "%s in %s\n", summary.Bytes(r.Bytes), t.Path)
 		return err
 	}
 	_, err = fmt.Fprintf(a.Stdout, "%s items in %s\n", summary.Count(r.Items), t.Path)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -57,6 +58,25 @@ func (f *filterFlags) ofItems(now time.Time) (*storagev1.ItemFilter, error) {
 		out.Fields = append(out.Fields, &storagev1.FieldValue{Field: field, Value: value})
 	}
 	return out, nil
+}
+
+// keyOf names a filter, so that an export is not gone on with by another one; empty for
+// one that takes all.
+func keyOf(f *storagev1.ItemFilter) string {
+	key := ""
+	for _, v := range f.GetFields() {
+		key += fmt.Sprintf(" %q=%q", v.GetField(), v.GetValue())
+	}
+	if f.GetUrlPattern() != "" {
+		key += fmt.Sprintf(" url %q", f.GetUrlPattern())
+	}
+	if f.GetSince() != nil {
+		key += " since " + f.GetSince().AsTime().Format(time.RFC3339Nano)
+	}
+	if f.GetUntil() != nil {
+		key += " until " + f.GetUntil().AsTime().Format(time.RFC3339Nano)
+	}
+	return key
 }
 
 // ofPages is the filter of pages.

@@ -1,17 +1,15 @@
-// Package output writes items where a user wants them: to files that appear complete
-// or not at all, to objects of a store, or to stdout as they come.
+// Package output writes items and archives where a user wants them: to files that appear
+// complete or not at all, to objects of a store, or to stdout as they come.
 package output
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"net/url"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/weircrawl/weir/internal/blob"
@@ -19,7 +17,7 @@ import (
 	"github.com/weircrawl/weir/internal/export"
 )
 
-// Target is where items go.
+// Target is where items, or the archive, go.
 type Target struct {
 	// Path of the file, "-" for stdout, or the URL of an object: s3://bucket/items.csv.
 	Path string
@@ -90,6 +88,11 @@ func (ts Targets) Stdout() bool {
 	return false
 }
 
+// Archive reports whether one of the targets is a WARC file.
+func (ts Targets) Archive() bool {
+	return slices.ContainsFunc(ts, func(t Target) bool { return t.Kind.Format == export.WARC })
+}
+
 // String lists the files, stdout left out.
 func (ts Targets) String() string {
 	var names []string
@@ -146,17 +149,21 @@ type Job struct {
 	Key string
 	// Schema is what the spec says of their fields.
 	Schema export.Schema
-	// Stdout takes items for the target "-".
+	// Archive is for targets that are WARC files.
+	Archive Archive
+	// Stdout takes what is written to the target "-".
 	Stdout io.Writer
 	// Progress is told what was written until now; nil for nobody.
 	Progress func(export.Range)
 }
 
-// Export writes all items to a target. A file or an object appears when it is complete;
-// an existing file is replaced, an existing object is not.
+// Export writes all items, or the archive, to a target. A file or an object appears when
+// it is complete; an existing file is replaced, an existing object is not.
 func (j Job) Export(ctx context.Context, t Target) (export.Range, error) {
 	o := export.Options{Kind: t.Kind, Schema: j.Schema, Progress: j.Progress}
 	switch {
+	case t.Kind.Format == export.WARC:
+		return j.archive(ctx, t)
 	case t.Stdout():
 		return export.Write(ctx, j.Stdout, j.Source, o)
 	case !t.remote():
@@ -167,13 +174,7 @@ func (j Job) Export(ctx context.Context, t Target) (export.Range, error) {
 		return export.Range{}, err
 	}
 	r, _, err := export.Put(ctx, store, name, j.Source, o)
-	if errors.Is(err, fs.ErrExist) {
-		return r, crawl.Errorf(crawl.Invalid, "%s is there already: choose another name", t.Path)
-	}
-	if err != nil {
-		return r, fmt.Errorf("write %s: %w", t.Path, err)
-	}
-	return r, nil
+	return r, t.taken(err)
 }
 
 // Feed makes the feed that writes many files in the place of one target, whose name

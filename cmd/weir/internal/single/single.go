@@ -276,6 +276,7 @@ func (j *job) export(ctx context.Context, follow *stream) (string, error) {
 	}
 	job := output.Job{
 		Source: j.items(), Key: j.crawl.GetId(), Schema: export.SchemaOf(j.crawl.GetSpec()), Stdout: j.Stdout,
+		Archive: output.Archive{Client: j.client.Storage, CrawlID: j.crawl.GetId(), Warn: j.Warn},
 	}
 	for _, t := range j.Targets {
 		if t.Stdout() && follow != nil {

@@ -1094,6 +1094,183 @@ func (x *TailResponse) GetCursor() uint64 {
 	return 0
 }
 
+// ExportRequest asks for a file.
+type ExportRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the crawl.
+	CrawlId string `protobuf:"bytes,1,opt,name=crawl_id,json=crawlId,proto3" json:"crawl_id,omitempty"`
+	// Format of the file. Of items: jsonl, csv or parquet, the first two also with .gz or
+	// .zst behind. warc.gz, or warc for short, is the crawl's archive: every exchange, as
+	// stored; it goes with none of the fields below.
+	Format string `protobuf:"bytes,2,opt,name=format,proto3" json:"format,omitempty"`
+	// Only items of this rule. Default: all.
+	Rule string `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`
+	// Only items that pass. Default: all.
+	Filter *ItemFilter `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Instead of the items, those that did not fit the schema of their rule, see
+	// ListItemsRequest. Default: false.
+	Rejected bool `protobuf:"varint,5,opt,name=rejected,proto3" json:"rejected,omitempty"`
+	// Start after the item with this cursor; 0 is the start.
+	After         uint64 `protobuf:"varint,6,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportRequest) Reset() {
+	*x = ExportRequest{}
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportRequest) ProtoMessage() {}
+
+func (x *ExportRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportRequest.ProtoReflect.Descriptor instead.
+func (*ExportRequest) Descriptor() ([]byte, []int) {
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ExportRequest) GetCrawlId() string {
+	if x != nil {
+		return x.CrawlId
+	}
+	return ""
+}
+
+func (x *ExportRequest) GetFormat() string {
+	if x != nil {
+		return x.Format
+	}
+	return ""
+}
+
+func (x *ExportRequest) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *ExportRequest) GetFilter() *ItemFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *ExportRequest) GetRejected() bool {
+	if x != nil {
+		return x.Rejected
+	}
+	return false
+}
+
+func (x *ExportRequest) GetAfter() uint64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+// ExportResponse is a piece of a file.
+type ExportResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The next bytes, at most 256 KiB; empty in the last message.
+	Data []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	// Bytes until now.
+	Bytes uint64 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// Items until now, to the last ten thousand; exact in the last message. 0 in an archive.
+	Items uint64 `protobuf:"varint,3,opt,name=items,proto3" json:"items,omitempty"`
+	// Cursor of the last of these items, to go on after.
+	Cursor uint64 `protobuf:"varint,4,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// What is not in the file although it should be, one line each; in the last message
+	// only. Of an archive: segments that are damaged, from the damage on.
+	Warnings      []string `protobuf:"bytes,5,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportResponse) Reset() {
+	*x = ExportResponse{}
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportResponse) ProtoMessage() {}
+
+func (x *ExportResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportResponse.ProtoReflect.Descriptor instead.
+func (*ExportResponse) Descriptor() ([]byte, []int) {
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ExportResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *ExportResponse) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *ExportResponse) GetItems() uint64 {
+	if x != nil {
+		return x.Items
+	}
+	return 0
+}
+
+func (x *ExportResponse) GetCursor() uint64 {
+	if x != nil {
+		return x.Cursor
+	}
+	return 0
+}
+
+func (x *ExportResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
 // MediaInfo is one stored file.
 type MediaInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1117,7 +1294,7 @@ type MediaInfo struct {
 
 func (x *MediaInfo) Reset() {
 	*x = MediaInfo{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[13]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1129,7 +1306,7 @@ func (x *MediaInfo) String() string {
 func (*MediaInfo) ProtoMessage() {}
 
 func (x *MediaInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[13]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1142,7 +1319,7 @@ func (x *MediaInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MediaInfo.ProtoReflect.Descriptor instead.
 func (*MediaInfo) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{13}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *MediaInfo) GetCursor() uint64 {
@@ -1209,7 +1386,7 @@ type ListMediaRequest struct {
 
 func (x *ListMediaRequest) Reset() {
 	*x = ListMediaRequest{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[14]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1221,7 +1398,7 @@ func (x *ListMediaRequest) String() string {
 func (*ListMediaRequest) ProtoMessage() {}
 
 func (x *ListMediaRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[14]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1234,7 +1411,7 @@ func (x *ListMediaRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMediaRequest.ProtoReflect.Descriptor instead.
 func (*ListMediaRequest) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{14}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListMediaRequest) GetCrawlId() string {
@@ -1269,7 +1446,7 @@ type ListMediaResponse struct {
 
 func (x *ListMediaResponse) Reset() {
 	*x = ListMediaResponse{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[15]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1281,7 +1458,7 @@ func (x *ListMediaResponse) String() string {
 func (*ListMediaResponse) ProtoMessage() {}
 
 func (x *ListMediaResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[15]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1294,7 +1471,7 @@ func (x *ListMediaResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMediaResponse.ProtoReflect.Descriptor instead.
 func (*ListMediaResponse) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{15}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListMediaResponse) GetMedia() []*MediaInfo {
@@ -1322,7 +1499,7 @@ type GetMediaRequest struct {
 
 func (x *GetMediaRequest) Reset() {
 	*x = GetMediaRequest{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[16]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1334,7 +1511,7 @@ func (x *GetMediaRequest) String() string {
 func (*GetMediaRequest) ProtoMessage() {}
 
 func (x *GetMediaRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[16]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1347,7 +1524,7 @@ func (x *GetMediaRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMediaRequest.ProtoReflect.Descriptor instead.
 func (*GetMediaRequest) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{16}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GetMediaRequest) GetCrawlId() string {
@@ -1413,7 +1590,7 @@ type GetMediaResponse struct {
 
 func (x *GetMediaResponse) Reset() {
 	*x = GetMediaResponse{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[17]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1425,7 +1602,7 @@ func (x *GetMediaResponse) String() string {
 func (*GetMediaResponse) ProtoMessage() {}
 
 func (x *GetMediaResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[17]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1438,7 +1615,7 @@ func (x *GetMediaResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMediaResponse.ProtoReflect.Descriptor instead.
 func (*GetMediaResponse) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{17}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetMediaResponse) GetInfo() *MediaInfo {
@@ -1471,7 +1648,7 @@ type GetBodyRequest struct {
 
 func (x *GetBodyRequest) Reset() {
 	*x = GetBodyRequest{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[18]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1483,7 +1660,7 @@ func (x *GetBodyRequest) String() string {
 func (*GetBodyRequest) ProtoMessage() {}
 
 func (x *GetBodyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[18]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1496,7 +1673,7 @@ func (x *GetBodyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBodyRequest.ProtoReflect.Descriptor instead.
 func (*GetBodyRequest) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{18}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetBodyRequest) GetBody() isGetBodyRequest_Body {
@@ -1553,7 +1730,7 @@ type GetBodyResponse struct {
 
 func (x *GetBodyResponse) Reset() {
 	*x = GetBodyResponse{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[19]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1565,7 +1742,7 @@ func (x *GetBodyResponse) String() string {
 func (*GetBodyResponse) ProtoMessage() {}
 
 func (x *GetBodyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[19]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1578,7 +1755,7 @@ func (x *GetBodyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBodyResponse.ProtoReflect.Descriptor instead.
 func (*GetBodyResponse) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{19}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetBodyResponse) GetData() []byte {
@@ -1601,7 +1778,7 @@ type PutBodyRequest struct {
 
 func (x *PutBodyRequest) Reset() {
 	*x = PutBodyRequest{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[20]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1613,7 +1790,7 @@ func (x *PutBodyRequest) String() string {
 func (*PutBodyRequest) ProtoMessage() {}
 
 func (x *PutBodyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[20]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1626,7 +1803,7 @@ func (x *PutBodyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutBodyRequest.ProtoReflect.Descriptor instead.
 func (*PutBodyRequest) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{20}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PutBodyRequest) GetCrawlId() string {
@@ -1654,7 +1831,7 @@ type PutBodyResponse struct {
 
 func (x *PutBodyResponse) Reset() {
 	*x = PutBodyResponse{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[21]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1666,7 +1843,7 @@ func (x *PutBodyResponse) String() string {
 func (*PutBodyResponse) ProtoMessage() {}
 
 func (x *PutBodyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[21]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1679,7 +1856,7 @@ func (x *PutBodyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutBodyResponse.ProtoReflect.Descriptor instead.
 func (*PutBodyResponse) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{21}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PutBodyResponse) GetRef() string {
@@ -1700,7 +1877,7 @@ type GetStatsRequest struct {
 
 func (x *GetStatsRequest) Reset() {
 	*x = GetStatsRequest{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[22]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1712,7 +1889,7 @@ func (x *GetStatsRequest) String() string {
 func (*GetStatsRequest) ProtoMessage() {}
 
 func (x *GetStatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[22]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1725,7 +1902,7 @@ func (x *GetStatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatsRequest.ProtoReflect.Descriptor instead.
 func (*GetStatsRequest) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{22}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetStatsRequest) GetCrawlId() string {
@@ -1767,7 +1944,7 @@ type GetStatsResponse struct {
 
 func (x *GetStatsResponse) Reset() {
 	*x = GetStatsResponse{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[23]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1779,7 +1956,7 @@ func (x *GetStatsResponse) String() string {
 func (*GetStatsResponse) ProtoMessage() {}
 
 func (x *GetStatsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[23]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1792,7 +1969,7 @@ func (x *GetStatsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatsResponse.ProtoReflect.Descriptor instead.
 func (*GetStatsResponse) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{23}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetStatsResponse) GetAttempts() uint64 {
@@ -1883,7 +2060,7 @@ type DeleteCrawlRequest struct {
 
 func (x *DeleteCrawlRequest) Reset() {
 	*x = DeleteCrawlRequest{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[24]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1895,7 +2072,7 @@ func (x *DeleteCrawlRequest) String() string {
 func (*DeleteCrawlRequest) ProtoMessage() {}
 
 func (x *DeleteCrawlRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[24]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1908,7 +2085,7 @@ func (x *DeleteCrawlRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteCrawlRequest.ProtoReflect.Descriptor instead.
 func (*DeleteCrawlRequest) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{24}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *DeleteCrawlRequest) GetCrawlId() string {
@@ -1931,7 +2108,7 @@ type DeleteCrawlResponse struct {
 
 func (x *DeleteCrawlResponse) Reset() {
 	*x = DeleteCrawlResponse{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[25]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1943,7 +2120,7 @@ func (x *DeleteCrawlResponse) String() string {
 func (*DeleteCrawlResponse) ProtoMessage() {}
 
 func (x *DeleteCrawlResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[25]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1956,7 +2133,7 @@ func (x *DeleteCrawlResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteCrawlResponse.ProtoReflect.Descriptor instead.
 func (*DeleteCrawlResponse) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{25}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DeleteCrawlResponse) GetAttempts() uint64 {
@@ -1989,7 +2166,7 @@ type ReparseRequest struct {
 
 func (x *ReparseRequest) Reset() {
 	*x = ReparseRequest{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[26]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2001,7 +2178,7 @@ func (x *ReparseRequest) String() string {
 func (*ReparseRequest) ProtoMessage() {}
 
 func (x *ReparseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[26]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2014,7 +2191,7 @@ func (x *ReparseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReparseRequest.ProtoReflect.Descriptor instead.
 func (*ReparseRequest) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{26}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReparseRequest) GetCrawlId() string {
@@ -2059,7 +2236,7 @@ type ReparseResponse struct {
 
 func (x *ReparseResponse) Reset() {
 	*x = ReparseResponse{}
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[27]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2071,7 +2248,7 @@ func (x *ReparseResponse) String() string {
 func (*ReparseResponse) ProtoMessage() {}
 
 func (x *ReparseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_storage_v1_storage_proto_msgTypes[27]
+	mi := &file_weir_storage_v1_storage_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2084,7 +2261,7 @@ func (x *ReparseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReparseResponse.ProtoReflect.Descriptor instead.
 func (*ReparseResponse) Descriptor() ([]byte, []int) {
-	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{27}
+	return file_weir_storage_v1_storage_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReparseResponse) GetSent() uint64 {
@@ -2222,7 +2399,20 @@ const file_weir_storage_v1_storage_proto_rawDesc = "" +
 	"\x06filter\x18\x04 \x01(\v2\x1b.weir.storage.v1.ItemFilterR\x06filter\"Y\n" +
 	"\fTailResponse\x121\n" +
 	"\x05items\x18\x01 \x03(\v2\x1b.weir.storage.v1.StoredItemR\x05items\x12\x16\n" +
-	"\x06cursor\x18\x02 \x01(\x04R\x06cursor\"\xdd\x01\n" +
+	"\x06cursor\x18\x02 \x01(\x04R\x06cursor\"\xbd\x01\n" +
+	"\rExportRequest\x12\x19\n" +
+	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\x12\x16\n" +
+	"\x06format\x18\x02 \x01(\tR\x06format\x12\x12\n" +
+	"\x04rule\x18\x03 \x01(\tR\x04rule\x123\n" +
+	"\x06filter\x18\x04 \x01(\v2\x1b.weir.storage.v1.ItemFilterR\x06filter\x12\x1a\n" +
+	"\brejected\x18\x05 \x01(\bR\brejected\x12\x14\n" +
+	"\x05after\x18\x06 \x01(\x04R\x05after\"\x84\x01\n" +
+	"\x0eExportResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x14\n" +
+	"\x05items\x18\x03 \x01(\x04R\x05items\x12\x16\n" +
+	"\x06cursor\x18\x04 \x01(\x04R\x06cursor\x12\x1a\n" +
+	"\bwarnings\x18\x05 \x03(\tR\bwarnings\"\xdd\x01\n" +
 	"\tMediaInfo\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\x04R\x06cursor\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\x12\x16\n" +
@@ -2300,12 +2490,13 @@ const file_weir_storage_v1_storage_proto_rawDesc = "" +
 	"\x06failed\x18\x03 \x01(\x04R\x06failed\x12\x16\n" +
 	"\x06cursor\x18\x04 \x01(\x04R\x06cursor\x12\x12\n" +
 	"\x04last\x18\x05 \x01(\x04R\x04last\x12\x14\n" +
-	"\x05items\x18\x06 \x01(\x04R\x05items2\x95\a\n" +
+	"\x05items\x18\x06 \x01(\x04R\x05items2\xe2\a\n" +
 	"\x0eStorageService\x12L\n" +
 	"\aGetPage\x12\x1f.weir.storage.v1.GetPageRequest\x1a .weir.storage.v1.GetPageResponse\x12T\n" +
 	"\tListPages\x12!.weir.storage.v1.ListPagesRequest\x1a\".weir.storage.v1.ListPagesResponse0\x01\x12T\n" +
 	"\tListItems\x12!.weir.storage.v1.ListItemsRequest\x1a\".weir.storage.v1.ListItemsResponse0\x01\x12E\n" +
-	"\x04Tail\x12\x1c.weir.storage.v1.TailRequest\x1a\x1d.weir.storage.v1.TailResponse0\x01\x12T\n" +
+	"\x04Tail\x12\x1c.weir.storage.v1.TailRequest\x1a\x1d.weir.storage.v1.TailResponse0\x01\x12K\n" +
+	"\x06Export\x12\x1e.weir.storage.v1.ExportRequest\x1a\x1f.weir.storage.v1.ExportResponse0\x01\x12T\n" +
 	"\tListMedia\x12!.weir.storage.v1.ListMediaRequest\x1a\".weir.storage.v1.ListMediaResponse0\x01\x12Q\n" +
 	"\bGetMedia\x12 .weir.storage.v1.GetMediaRequest\x1a!.weir.storage.v1.GetMediaResponse0\x01\x12N\n" +
 	"\aGetBody\x12\x1f.weir.storage.v1.GetBodyRequest\x1a .weir.storage.v1.GetBodyResponse0\x01\x12N\n" +
@@ -2326,7 +2517,7 @@ func file_weir_storage_v1_storage_proto_rawDescGZIP() []byte {
 	return file_weir_storage_v1_storage_proto_rawDescData
 }
 
-var file_weir_storage_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_weir_storage_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_weir_storage_v1_storage_proto_goTypes = []any{
 	(*PageInfo)(nil),              // 0: weir.storage.v1.PageInfo
 	(*PageFilter)(nil),            // 1: weir.storage.v1.PageFilter
@@ -2341,38 +2532,40 @@ var file_weir_storage_v1_storage_proto_goTypes = []any{
 	(*ListItemsResponse)(nil),     // 10: weir.storage.v1.ListItemsResponse
 	(*TailRequest)(nil),           // 11: weir.storage.v1.TailRequest
 	(*TailResponse)(nil),          // 12: weir.storage.v1.TailResponse
-	(*MediaInfo)(nil),             // 13: weir.storage.v1.MediaInfo
-	(*ListMediaRequest)(nil),      // 14: weir.storage.v1.ListMediaRequest
-	(*ListMediaResponse)(nil),     // 15: weir.storage.v1.ListMediaResponse
-	(*GetMediaRequest)(nil),       // 16: weir.storage.v1.GetMediaRequest
-	(*GetMediaResponse)(nil),      // 17: weir.storage.v1.GetMediaResponse
-	(*GetBodyRequest)(nil),        // 18: weir.storage.v1.GetBodyRequest
-	(*GetBodyResponse)(nil),       // 19: weir.storage.v1.GetBodyResponse
-	(*PutBodyRequest)(nil),        // 20: weir.storage.v1.PutBodyRequest
-	(*PutBodyResponse)(nil),       // 21: weir.storage.v1.PutBodyResponse
-	(*GetStatsRequest)(nil),       // 22: weir.storage.v1.GetStatsRequest
-	(*GetStatsResponse)(nil),      // 23: weir.storage.v1.GetStatsResponse
-	(*DeleteCrawlRequest)(nil),    // 24: weir.storage.v1.DeleteCrawlRequest
-	(*DeleteCrawlResponse)(nil),   // 25: weir.storage.v1.DeleteCrawlResponse
-	(*ReparseRequest)(nil),        // 26: weir.storage.v1.ReparseRequest
-	(*ReparseResponse)(nil),       // 27: weir.storage.v1.ReparseResponse
-	nil,                           // 28: weir.storage.v1.GetStatsResponse.StatusesEntry
-	nil,                           // 29: weir.storage.v1.GetStatsResponse.ErrorsEntry
-	nil,                           // 30: weir.storage.v1.GetStatsResponse.RulesEntry
-	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
-	(v1.ErrorClass)(0),            // 32: weir.crawl.v1.ErrorClass
-	(v1.TaskKind)(0),              // 33: weir.crawl.v1.TaskKind
+	(*ExportRequest)(nil),         // 13: weir.storage.v1.ExportRequest
+	(*ExportResponse)(nil),        // 14: weir.storage.v1.ExportResponse
+	(*MediaInfo)(nil),             // 15: weir.storage.v1.MediaInfo
+	(*ListMediaRequest)(nil),      // 16: weir.storage.v1.ListMediaRequest
+	(*ListMediaResponse)(nil),     // 17: weir.storage.v1.ListMediaResponse
+	(*GetMediaRequest)(nil),       // 18: weir.storage.v1.GetMediaRequest
+	(*GetMediaResponse)(nil),      // 19: weir.storage.v1.GetMediaResponse
+	(*GetBodyRequest)(nil),        // 20: weir.storage.v1.GetBodyRequest
+	(*GetBodyResponse)(nil),       // 21: weir.storage.v1.GetBodyResponse
+	(*PutBodyRequest)(nil),        // 22: weir.storage.v1.PutBodyRequest
+	(*PutBodyResponse)(nil),       // 23: weir.storage.v1.PutBodyResponse
+	(*GetStatsRequest)(nil),       // 24: weir.storage.v1.GetStatsRequest
+	(*GetStatsResponse)(nil),      // 25: weir.storage.v1.GetStatsResponse
+	(*DeleteCrawlRequest)(nil),    // 26: weir.storage.v1.DeleteCrawlRequest
+	(*DeleteCrawlResponse)(nil),   // 27: weir.storage.v1.DeleteCrawlResponse
+	(*ReparseRequest)(nil),        // 28: weir.storage.v1.ReparseRequest
+	(*ReparseResponse)(nil),       // 29: weir.storage.v1.ReparseResponse
+	nil,                           // 30: weir.storage.v1.GetStatsResponse.StatusesEntry
+	nil,                           // 31: weir.storage.v1.GetStatsResponse.ErrorsEntry
+	nil,                           // 32: weir.storage.v1.GetStatsResponse.RulesEntry
+	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
+	(v1.ErrorClass)(0),            // 34: weir.crawl.v1.ErrorClass
+	(v1.TaskKind)(0),              // 35: weir.crawl.v1.TaskKind
 }
 var file_weir_storage_v1_storage_proto_depIdxs = []int32{
-	31, // 0: weir.storage.v1.PageInfo.fetched_at:type_name -> google.protobuf.Timestamp
-	32, // 1: weir.storage.v1.PageInfo.error:type_name -> weir.crawl.v1.ErrorClass
-	33, // 2: weir.storage.v1.PageInfo.kind:type_name -> weir.crawl.v1.TaskKind
-	32, // 3: weir.storage.v1.PageFilter.errors:type_name -> weir.crawl.v1.ErrorClass
-	31, // 4: weir.storage.v1.PageFilter.since:type_name -> google.protobuf.Timestamp
-	31, // 5: weir.storage.v1.PageFilter.until:type_name -> google.protobuf.Timestamp
-	33, // 6: weir.storage.v1.PageFilter.kind:type_name -> weir.crawl.v1.TaskKind
-	31, // 7: weir.storage.v1.ItemFilter.since:type_name -> google.protobuf.Timestamp
-	31, // 8: weir.storage.v1.ItemFilter.until:type_name -> google.protobuf.Timestamp
+	33, // 0: weir.storage.v1.PageInfo.fetched_at:type_name -> google.protobuf.Timestamp
+	34, // 1: weir.storage.v1.PageInfo.error:type_name -> weir.crawl.v1.ErrorClass
+	35, // 2: weir.storage.v1.PageInfo.kind:type_name -> weir.crawl.v1.TaskKind
+	34, // 3: weir.storage.v1.PageFilter.errors:type_name -> weir.crawl.v1.ErrorClass
+	33, // 4: weir.storage.v1.PageFilter.since:type_name -> google.protobuf.Timestamp
+	33, // 5: weir.storage.v1.PageFilter.until:type_name -> google.protobuf.Timestamp
+	35, // 6: weir.storage.v1.PageFilter.kind:type_name -> weir.crawl.v1.TaskKind
+	33, // 7: weir.storage.v1.ItemFilter.since:type_name -> google.protobuf.Timestamp
+	33, // 8: weir.storage.v1.ItemFilter.until:type_name -> google.protobuf.Timestamp
 	3,  // 9: weir.storage.v1.ItemFilter.fields:type_name -> weir.storage.v1.FieldValue
 	0,  // 10: weir.storage.v1.GetPageResponse.page:type_name -> weir.storage.v1.PageInfo
 	1,  // 11: weir.storage.v1.ListPagesRequest.filter:type_name -> weir.storage.v1.PageFilter
@@ -2381,40 +2574,43 @@ var file_weir_storage_v1_storage_proto_depIdxs = []int32{
 	8,  // 14: weir.storage.v1.ListItemsResponse.items:type_name -> weir.storage.v1.StoredItem
 	2,  // 15: weir.storage.v1.TailRequest.filter:type_name -> weir.storage.v1.ItemFilter
 	8,  // 16: weir.storage.v1.TailResponse.items:type_name -> weir.storage.v1.StoredItem
-	31, // 17: weir.storage.v1.MediaInfo.fetched_at:type_name -> google.protobuf.Timestamp
-	13, // 18: weir.storage.v1.ListMediaResponse.media:type_name -> weir.storage.v1.MediaInfo
-	13, // 19: weir.storage.v1.GetMediaResponse.info:type_name -> weir.storage.v1.MediaInfo
-	4,  // 20: weir.storage.v1.GetBodyRequest.page:type_name -> weir.storage.v1.GetPageRequest
-	28, // 21: weir.storage.v1.GetStatsResponse.statuses:type_name -> weir.storage.v1.GetStatsResponse.StatusesEntry
-	29, // 22: weir.storage.v1.GetStatsResponse.errors:type_name -> weir.storage.v1.GetStatsResponse.ErrorsEntry
-	30, // 23: weir.storage.v1.GetStatsResponse.rules:type_name -> weir.storage.v1.GetStatsResponse.RulesEntry
-	4,  // 24: weir.storage.v1.StorageService.GetPage:input_type -> weir.storage.v1.GetPageRequest
-	6,  // 25: weir.storage.v1.StorageService.ListPages:input_type -> weir.storage.v1.ListPagesRequest
-	9,  // 26: weir.storage.v1.StorageService.ListItems:input_type -> weir.storage.v1.ListItemsRequest
-	11, // 27: weir.storage.v1.StorageService.Tail:input_type -> weir.storage.v1.TailRequest
-	14, // 28: weir.storage.v1.StorageService.ListMedia:input_type -> weir.storage.v1.ListMediaRequest
-	16, // 29: weir.storage.v1.StorageService.GetMedia:input_type -> weir.storage.v1.GetMediaRequest
-	18, // 30: weir.storage.v1.StorageService.GetBody:input_type -> weir.storage.v1.GetBodyRequest
-	20, // 31: weir.storage.v1.StorageService.PutBody:input_type -> weir.storage.v1.PutBodyRequest
-	22, // 32: weir.storage.v1.StorageService.GetStats:input_type -> weir.storage.v1.GetStatsRequest
-	24, // 33: weir.storage.v1.StorageService.DeleteCrawl:input_type -> weir.storage.v1.DeleteCrawlRequest
-	26, // 34: weir.storage.v1.StorageService.Reparse:input_type -> weir.storage.v1.ReparseRequest
-	5,  // 35: weir.storage.v1.StorageService.GetPage:output_type -> weir.storage.v1.GetPageResponse
-	7,  // 36: weir.storage.v1.StorageService.ListPages:output_type -> weir.storage.v1.ListPagesResponse
-	10, // 37: weir.storage.v1.StorageService.ListItems:output_type -> weir.storage.v1.ListItemsResponse
-	12, // 38: weir.storage.v1.StorageService.Tail:output_type -> weir.storage.v1.TailResponse
-	15, // 39: weir.storage.v1.StorageService.ListMedia:output_type -> weir.storage.v1.ListMediaResponse
-	17, // 40: weir.storage.v1.StorageService.GetMedia:output_type -> weir.storage.v1.GetMediaResponse
-	19, // 41: weir.storage.v1.StorageService.GetBody:output_type -> weir.storage.v1.GetBodyResponse
-	21, // 42: weir.storage.v1.StorageService.PutBody:output_type -> weir.storage.v1.PutBodyResponse
-	23, // 43: weir.storage.v1.StorageService.GetStats:output_type -> weir.storage.v1.GetStatsResponse
-	25, // 44: weir.storage.v1.StorageService.DeleteCrawl:output_type -> weir.storage.v1.DeleteCrawlResponse
-	27, // 45: weir.storage.v1.StorageService.Reparse:output_type -> weir.storage.v1.ReparseResponse
-	35, // [35:46] is the sub-list for method output_type
-	24, // [24:35] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	2,  // 17: weir.storage.v1.ExportRequest.filter:type_name -> weir.storage.v1.ItemFilter
+	33, // 18: weir.storage.v1.MediaInfo.fetched_at:type_name -> google.protobuf.Timestamp
+	15, // 19: weir.storage.v1.ListMediaResponse.media:type_name -> weir.storage.v1.MediaInfo
+	15, // 20: weir.storage.v1.GetMediaResponse.info:type_name -> weir.storage.v1.MediaInfo
+	4,  // 21: weir.storage.v1.GetBodyRequest.page:type_name -> weir.storage.v1.GetPageRequest
+	30, // 22: weir.storage.v1.GetStatsResponse.statuses:type_name -> weir.storage.v1.GetStatsResponse.StatusesEntry
+	31, // 23: weir.storage.v1.GetStatsResponse.errors:type_name -> weir.storage.v1.GetStatsResponse.ErrorsEntry
+	32, // 24: weir.storage.v1.GetStatsResponse.rules:type_name -> weir.storage.v1.GetStatsResponse.RulesEntry
+	4,  // 25: weir.storage.v1.StorageService.GetPage:input_type -> weir.storage.v1.GetPageRequest
+	6,  // 26: weir.storage.v1.StorageService.ListPages:input_type -> weir.storage.v1.ListPagesRequest
+	9,  // 27: weir.storage.v1.StorageService.ListItems:input_type -> weir.storage.v1.ListItemsRequest
+	11, // 28: weir.storage.v1.StorageService.Tail:input_type -> weir.storage.v1.TailRequest
+	13, // 29: weir.storage.v1.StorageService.Export:input_type -> weir.storage.v1.ExportRequest
+	16, // 30: weir.storage.v1.StorageService.ListMedia:input_type -> weir.storage.v1.ListMediaRequest
+	18, // 31: weir.storage.v1.StorageService.GetMedia:input_type -> weir.storage.v1.GetMediaRequest
+	20, // 32: weir.storage.v1.StorageService.GetBody:input_type -> weir.storage.v1.GetBodyRequest
+	22, // 33: weir.storage.v1.StorageService.PutBody:input_type -> weir.storage.v1.PutBodyRequest
+	24, // 34: weir.storage.v1.StorageService.GetStats:input_type -> weir.storage.v1.GetStatsRequest
+	26, // 35: weir.storage.v1.StorageService.DeleteCrawl:input_type -> weir.storage.v1.DeleteCrawlRequest
+	28, // 36: weir.storage.v1.StorageService.Reparse:input_type -> weir.storage.v1.ReparseRequest
+	5,  // 37: weir.storage.v1.StorageService.GetPage:output_type -> weir.storage.v1.GetPageResponse
+	7,  // 38: weir.storage.v1.StorageService.ListPages:output_type -> weir.storage.v1.ListPagesResponse
+	10, // 39: weir.storage.v1.StorageService.ListItems:output_type -> weir.storage.v1.ListItemsResponse
+	12, // 40: weir.storage.v1.StorageService.Tail:output_type -> weir.storage.v1.TailResponse
+	14, // 41: weir.storage.v1.StorageService.Export:output_type -> weir.storage.v1.ExportResponse
+	17, // 42: weir.storage.v1.StorageService.ListMedia:output_type -> weir.storage.v1.ListMediaResponse
+	19, // 43: weir.storage.v1.StorageService.GetMedia:output_type -> weir.storage.v1.GetMediaResponse
+	21, // 44: weir.storage.v1.StorageService.GetBody:output_type -> weir.storage.v1.GetBodyResponse
+	23, // 45: weir.storage.v1.StorageService.PutBody:output_type -> weir.storage.v1.PutBodyResponse
+	25, // 46: weir.storage.v1.StorageService.GetStats:output_type -> weir.storage.v1.GetStatsResponse
+	27, // 47: weir.storage.v1.StorageService.DeleteCrawl:output_type -> weir.storage.v1.DeleteCrawlResponse
+	29, // 48: weir.storage.v1.StorageService.Reparse:output_type -> weir.storage.v1.ReparseResponse
+	37, // [37:49] is the sub-list for method output_type
+	25, // [25:37] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_weir_storage_v1_storage_proto_init() }
@@ -2422,11 +2618,11 @@ func file_weir_storage_v1_storage_proto_init() {
 	if File_weir_storage_v1_storage_proto != nil {
 		return
 	}
-	file_weir_storage_v1_storage_proto_msgTypes[16].OneofWrappers = []any{
+	file_weir_storage_v1_storage_proto_msgTypes[18].OneofWrappers = []any{
 		(*GetMediaRequest_Url)(nil),
 		(*GetMediaRequest_Sha256)(nil),
 	}
-	file_weir_storage_v1_storage_proto_msgTypes[18].OneofWrappers = []any{
+	file_weir_storage_v1_storage_proto_msgTypes[20].OneofWrappers = []any{
 		(*GetBodyRequest_Page)(nil),
 		(*GetBodyRequest_Ref)(nil),
 	}
@@ -2436,7 +2632,7 @@ func file_weir_storage_v1_storage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_storage_v1_storage_proto_rawDesc), len(file_weir_storage_v1_storage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   31,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,6 +25,7 @@ const (
 	StorageService_ListPages_FullMethodName   = "/weir.storage.v1.StorageService/ListPages"
 	StorageService_ListItems_FullMethodName   = "/weir.storage.v1.StorageService/ListItems"
 	StorageService_Tail_FullMethodName        = "/weir.storage.v1.StorageService/Tail"
+	StorageService_Export_FullMethodName      = "/weir.storage.v1.StorageService/Export"
 	StorageService_ListMedia_FullMethodName   = "/weir.storage.v1.StorageService/ListMedia"
 	StorageService_GetMedia_FullMethodName    = "/weir.storage.v1.StorageService/GetMedia"
 	StorageService_GetBody_FullMethodName     = "/weir.storage.v1.StorageService/GetBody"
@@ -53,6 +54,10 @@ type StorageServiceClient interface {
 	// when the crawl has ended and everything was sent. A client that lost the stream
 	// goes on with the last cursor: no item is missed and none comes twice.
 	Tail(ctx context.Context, in *TailRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TailResponse], error)
+	// Export streams one whole file of what a crawl kept: its items in a format for other
+	// tools, or its archive. The file is complete when the call ends without an error. What
+	// is committed after the call began is not in it.
+	Export(ctx context.Context, in *ExportRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportResponse], error)
 	// ListMedia streams the files that a crawl's items refer to and that were stored,
 	// in the order of their commit. A file that was visited again comes again.
 	ListMedia(ctx context.Context, in *ListMediaRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListMediaResponse], error)
@@ -152,9 +157,28 @@ func (c *storageServiceClient) Tail(ctx context.Context, in *TailRequest, opts .
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type StorageService_TailClient = grpc.ServerStreamingClient[TailResponse]
 
+func (c *storageServiceClient) Export(ctx context.Context, in *ExportRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[3], StorageService_Export_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportRequest, ExportResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_ExportClient = grpc.ServerStreamingClient[ExportResponse]
+
 func (c *storageServiceClient) ListMedia(ctx context.Context, in *ListMediaRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListMediaResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[3], StorageService_ListMedia_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[4], StorageService_ListMedia_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +197,7 @@ type StorageService_ListMediaClient = grpc.ServerStreamingClient[ListMediaRespon
 
 func (c *storageServiceClient) GetMedia(ctx context.Context, in *GetMediaRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetMediaResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[4], StorageService_GetMedia_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[5], StorageService_GetMedia_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +216,7 @@ type StorageService_GetMediaClient = grpc.ServerStreamingClient[GetMediaResponse
 
 func (c *storageServiceClient) GetBody(ctx context.Context, in *GetBodyRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetBodyResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[5], StorageService_GetBody_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[6], StorageService_GetBody_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +235,7 @@ type StorageService_GetBodyClient = grpc.ServerStreamingClient[GetBodyResponse]
 
 func (c *storageServiceClient) PutBody(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[PutBodyRequest, PutBodyResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[6], StorageService_PutBody_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[7], StorageService_PutBody_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -244,7 +268,7 @@ func (c *storageServiceClient) DeleteCrawl(ctx context.Context, in *DeleteCrawlR
 
 func (c *storageServiceClient) Reparse(ctx context.Context, in *ReparseRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReparseResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[7], StorageService_Reparse_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[8], StorageService_Reparse_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -280,6 +304,10 @@ type StorageServiceServer interface {
 	// when the crawl has ended and everything was sent. A client that lost the stream
 	// goes on with the last cursor: no item is missed and none comes twice.
 	Tail(*TailRequest, grpc.ServerStreamingServer[TailResponse]) error
+	// Export streams one whole file of what a crawl kept: its items in a format for other
+	// tools, or its archive. The file is complete when the call ends without an error. What
+	// is committed after the call began is not in it.
+	Export(*ExportRequest, grpc.ServerStreamingServer[ExportResponse]) error
 	// ListMedia streams the files that a crawl's items refer to and that were stored,
 	// in the order of their commit. A file that was visited again comes again.
 	ListMedia(*ListMediaRequest, grpc.ServerStreamingServer[ListMediaResponse]) error
@@ -323,6 +351,9 @@ func (UnimplementedStorageServiceServer) ListItems(*ListItemsRequest, grpc.Serve
 }
 func (UnimplementedStorageServiceServer) Tail(*TailRequest, grpc.ServerStreamingServer[TailResponse]) error {
 	return status.Error(codes.Unimplemented, "method Tail not implemented")
+}
+func (UnimplementedStorageServiceServer) Export(*ExportRequest, grpc.ServerStreamingServer[ExportResponse]) error {
+	return status.Error(codes.Unimplemented, "method Export not implemented")
 }
 func (UnimplementedStorageServiceServer) ListMedia(*ListMediaRequest, grpc.ServerStreamingServer[ListMediaResponse]) error {
 	return status.Error(codes.Unimplemented, "method ListMedia not implemented")
@@ -416,6 +447,17 @@ func _StorageService_Tail_Handler(srv interface{}, stream grpc.ServerStream) err
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type StorageService_TailServer = grpc.ServerStreamingServer[TailResponse]
+
+func _StorageService_Export_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(StorageServiceServer).Export(m, &grpc.GenericServerStream[ExportRequest, ExportResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_ExportServer = grpc.ServerStreamingServer[ExportResponse]
 
 func _StorageService_ListMedia_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(ListMediaRequest)
@@ -538,6 +580,11 @@ var StorageService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Tail",
 			Handler:       _StorageService_Tail_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Export",
+			Handler:       _StorageService_Export_Handler,
 			ServerStreams: true,
 		},
 		{

@@ -312,6 +312,9 @@ func nameOf(crawlID string) string {
 	return "crawl" + hex.EncodeToString(sum[:10])
 }
 
+// PrefixOf is what the names of a crawl's segments begin with, and no others.
+func PrefixOf(crawlID string) string { return nameOf(crawlID) + "-" }
+
 // crawlOf is the crawl in the name of a segment.
 func crawlOf(file string) string {
 	of, _, _ := strings.Cut(file, "-")

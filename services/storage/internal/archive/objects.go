@@ -291,7 +291,12 @@ func (j *joined) Read(p []byte) (int, error) {
 		e := j.row[0]
 		j.row = j.row[1:]
 		var err error
-		if j.cur, err = j.s.store.Get(j.ctx, partKey(j.file, e.at), j.at-e.at, min(j.end, e.at+e.size)-j.at); err != nil {
+		j.cur, err = j.s.store.Get(j.ctx, partKey(j.file, e.at), j.at-e.at, min(j.end, e.at+e.size)-j.at)
+		if errors.Is(err, fs.ErrNotExist) { // merged meanwhile: the rest is in one
+			j.row = nil
+			j.cur, err = j.s.store.Get(j.ctx, j.file, j.at, j.end-j.at)
+		}
+		if err != nil {
 			return 0, err
 		}
 	}

@@ -49,6 +49,9 @@ type Library interface {
 	Items(ctx context.Context, q ItemQuery) (ItemAnswer, error)
 	// Last is the cursor of what was committed last: everything up to it can be read.
 	Last(ctx context.Context) (uint64, error)
+	// SegmentsOf returns the WARC files of a crawl, those of other storages that share the
+	// catalogue among them, in the order of their numbers.
+	SegmentsOf(ctx context.Context, crawlID string) ([]archive.Segment, error)
 	// Stats returns a crawl's sums; all zero for a crawl that nothing is stored of.
 	Stats(ctx context.Context, crawlID string) (Stats, error)
 }

@@ -11,17 +11,23 @@ import (
 
 // Segments returns the WARC files of this storage in the order of their numbers.
 func (s *Store) Segments(ctx context.Context) ([]archive.Segment, error) {
-	return s.segments(ctx, "list segments", "")
+	return s.segments(ctx, "list segments", "owner = $1", s.cfg.Owner)
 }
 
 // Unused returns the finished WARC files of this storage that no page is in any more.
 func (s *Store) Unused(ctx context.Context) ([]archive.Segment, error) {
-	return s.segments(ctx, "list unused segments", "AND sealed AND records = 0 ")
+	return s.segments(ctx, "list unused segments", "owner = $1 AND sealed AND records = 0", s.cfg.Owner)
 }
 
-func (s *Store) segments(ctx context.Context, doing, and string) (all []archive.Segment, err error) {
+// SegmentsOf returns the WARC files of a crawl, whichever storage has them, in the order
+// of their numbers.
+func (s *Store) SegmentsOf(ctx context.Context, crawlID string) ([]archive.Segment, error) {
+	return s.segments(ctx, "list segments of "+crawlID, "starts_with(file, $1)", archive.PrefixOf(crawlID))
+}
+
+func (s *Store) segments(ctx context.Context, doing, where, arg string) (all []archive.Segment, err error) {
 	err = s.retry(ctx, doing, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, "SELECT segment, file, size, opened_at, sealed FROM segments WHERE owner = $1 "+and+"ORDER BY segment", s.cfg.Owner)
+		rows, err := s.pool.Query(ctx, "SELECT segment, file, size, opened_at, sealed FROM segments WHERE "+where+" ORDER BY segment", arg)
 		if err != nil {
 			return err
 		}

@@ -17,8 +17,13 @@ func (s *Store) Unused(ctx context.Context) ([]archive.Segment, error) {
 	return s.segments(ctx, "list unused segments", "WHERE sealed = 1 AND records = 0")
 }
 
-func (s *Store) segments(ctx context.Context, doing, where string) ([]archive.Segment, error) {
-	rows, err := s.read.QueryContext(ctx, "SELECT segment, file, size, opened_at, sealed FROM segments "+where+" ORDER BY segment")
+// SegmentsOf returns the WARC files of a crawl in the order of their numbers.
+func (s *Store) SegmentsOf(ctx context.Context, crawlID string) ([]archive.Segment, error) {
+	return s.segments(ctx, "list segments of "+crawlID, "WHERE substr(file, 1, length(?1)) = ?1", archive.PrefixOf(crawlID))
+}
+
+func (s *Store) segments(ctx context.Context, doing, where string, args ...any) ([]archive.Segment, error) {
+	rows, err := s.read.QueryContext(ctx, "SELECT segment, file, size, opened_at, sealed FROM segments "+where+" ORDER BY segment", args...)
 	if err != nil {
 		return nil, s.wrap(doing, err)
 	}

@@ -1,5 +1,5 @@
-// Package interop_test lets other projects' programs read what the archive writes, and
-// the archive's reader read what they write. The programs are in test/interop; make
+// Package interop_test lets other projects' programs read what the archive and exports
+// write, and the archive's reader read what they write. The programs are in test/interop; make
 // test installs them (make interop-tools).
 package interop_test
 
@@ -198,6 +198,49 @@ func TestReaders(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestRowOfSegments: several segments one behind the other, as an export of a crawl's
+// archive puts them, are one file to other programs.
+func TestRowOfSegments(t *testing.T) {
+	t.Parallel()
+	dir, idx := t.TempDir(), &index{}
+	a, err := archive.Open(t.Context(), archive.Config{Dir: dir, MaxSize: 1, MaxAge: time.Hour, Suffix: "t", Software: "Weir/test"}, idx, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	xs, payloads := records(t)
+	for n, part := range [][]*archive.Exchange{xs[:3], xs[3:]} {
+		r, err := a.Append(t.Context(), time.Now(), part)
+		if err != nil {
+			t.Fatal(err)
+		}
+		idx.list[n].Size = r.Sizes[int64(n+1)]
+		a.Keep(r)
+	}
+	path := filepath.Join(dir, "all.gz")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, s := range idx.list {
+		if missing, err := a.Copy(t.Context(), f, s); err != nil || missing != "" {
+			t.Fatal(missing, err)
+		}
+	}
+	types := map[string]int{}
+	for _, s := range parse(t, tool(t, "./read-warcio.mjs", path)) {
+		types[s.Type]++
+		if s.Type == "response" && s.Payload != payloads[s.ID] {
+			t.Errorf("%s has another payload", s.URI)
+		}
+	}
+	want := map[string]int{"warcinfo": 2, "response": 8, "revisit": 1, "request": 9, "metadata": 9, "resource": 1}
+	if diff := cmp.Diff(want, types); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -29,6 +29,15 @@ func testSegments(t *testing.T, x *fixture) {
 	same(t, x.segments(), []archive.Segment{a, b})
 	x.reopen()
 	same(t, x.segments(), []archive.Segment{a, b})
+
+	mine, other := x.segment("one-1.warc.gz"), x.segment("one2-1.warc.gz")
+	again := x.segment("one-2.warc.gz")
+	got, err := x.SegmentsOf(t.Context(), "one")
+	check(t, err)
+	same(t, got, []archive.Segment{mine, again})
+	got, err = x.SegmentsOf(t.Context(), "one2")
+	check(t, err)
+	same(t, got, []archive.Segment{other})
 }
 
 // testSealed: a segment that was sealed takes no more, and the batch is not stored.
