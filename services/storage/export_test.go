@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -71,7 +72,7 @@ func TestExportItems(t *testing.T) {
 			r.Parsed.Items[0].Rule = "third"
 		}
 		if n%100 == 0 {
-			r.Parsed.Rejects = []*crawlv1.Item{{Rule: "page", Json: fmt.Appendf(nil, `{"n":"%d","_reason":"no number"}`, n)}}
+			r.Parsed.Rejects = []*crawlv1.RejectedItem{{Rule: "page", Json: fmt.Appendf(nil, `{"n":"%d","_reason":"no number"}`, n)}}
 		}
 		recs = append(recs, r)
 	}
@@ -217,11 +218,22 @@ func TestExportArchive(t *testing.T) {
 			}
 			req := &storagev1.ExportRequest{CrawlId: crawlID, Format: "warc"}
 			x := exportOf(t, s, req)
-			st, err := s.cat.Stats(t.Context(), crawlID)
-			if err != nil || uint64(x.data.Len()) != st.ArchiveBytes || len(x.last.GetWarnings()) > 0 {
-				t.Errorf("%d bytes of %d, warnings %v, %v", x.data.Len(), st.ArchiveBytes, x.last.GetWarnings(), err)
+			segments, err := s.cat.Segments(t.Context())
+			if err != nil {
+				t.Fatal(err)
 			}
 			whole := bytes.Clone(x.data.Bytes())
+			rest := whole
+			for _, seg := range segments {
+				part := rest[:min(seg.Size, int64(len(rest)))]
+				rest = rest[len(part):]
+				if file, err := os.ReadFile(filepath.Join(warcs, seg.File)); seg.Sealed && (err != nil || !bytes.Equal(part, file)) {
+					t.Errorf("%s is not in the file as it is: %v", seg.File, err)
+				}
+			}
+			if len(rest) > 0 || len(x.last.GetWarnings()) > 0 || len(segments) < 4 {
+				t.Errorf("%d bytes more than %d segments have, warnings %v", len(rest), len(segments), x.last.GetWarnings())
+			}
 			if n := responses(t, x.data.Bytes()); n != 60 {
 				t.Errorf("%d responses", n)
 			}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/weircrawl/weir/cmd/weir/internal/summary"
+	"github.com/weircrawl/weir/internal/warc"
 )
 
 func parse(t *testing.T, r result) summary.Summary {
@@ -28,6 +30,29 @@ func balanced(l summary.Ledger) bool {
 		sum += n
 	}
 	return sum == l.Discovered
+}
+
+// pagesIn counts the pages of a WARC file that there are, robots.txt left out.
+func pagesIn(t *testing.T, path string) (n int) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r := warc.NewReader(f)
+	for {
+		e, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return n
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Type() == warc.Response && !strings.Contains(e.Get("WARC-Target-URI"), "robots.txt") {
+			n++
+		}
+	}
 }
 
 // TestCrawl: a crawl, what is refused after it, and exporting again.
@@ -63,8 +88,9 @@ func TestCrawl(t *testing.T) {
 		t.Errorf("another spec: exit code %d, %s%s", other.code, other.stdout, other.stderr)
 	}
 	csv := filepath.Join(dir, "items.csv")
-	export := weir(t, crawlArgs(dir, "--resume", "-o", csv)...)
-	if export.code != 0 || len(lines(t, csv)) != 41 || !strings.HasPrefix(export.stdout, "tree finished after ") {
+	warcFile := filepath.Join(dir, "pages.warc.gz")
+	export := weir(t, crawlArgs(dir, "--resume", "-o", csv, "-o", warcFile)...)
+	if export.code != 0 || len(lines(t, csv)) != 41 || pagesIn(t, warcFile) != 40 || !strings.HasPrefix(export.stdout, "tree finished after ") {
 		t.Errorf("export: exit code %d, %s%s", export.code, export.stdout, export.stderr)
 	}
 	if n := site.again(); n != 0 {

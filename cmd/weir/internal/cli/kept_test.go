@@ -59,6 +59,21 @@ func TestKept(t *testing.T) {
 		if got := call(append(args, id)...); strings.Count(got, "\n") != want {
 			t.Errorf("weir %s: %s", strings.Join(args, " "), got)
 		}
+		args[0] = "export"
+		if got := call(append(args, id, "-o", "-")...); strings.Count(got, "\n") != want {
+			t.Errorf("weir %s: %s", strings.Join(args, " "), got)
+		}
+	}
+	archive := filepath.Join(dir, "pages.warc.gz")
+	if got := call("export", id, "-o", archive); !strings.HasSuffix(got, " in "+archive+"\n") {
+		t.Errorf("export: %s", got)
+	}
+	data, err := os.ReadFile(archive)
+	if err != nil || pagesIn(t, archive) == 0 {
+		t.Errorf("no pages: %v", err)
+	}
+	if got := call("export", id, "-o", "-", "--format", "warc"); got != string(data) {
+		t.Errorf("%d bytes on stdout, %d in the file", len(got), len(data))
 	}
 	if got := call("pages", id, "--status", "404", "--kind", "page"); strings.Count(got, "\n") != 1 || !strings.Contains(got, "/gone") {
 		t.Errorf("pages: %s", got)

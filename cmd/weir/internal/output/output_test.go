@@ -76,8 +76,26 @@ func (s *shelf) ListItems(req *storagev1.ListItemsRequest, out grpc.ServerStream
 	return s.fail
 }
 
+// Export has an archive of three pieces, and fails behind it where the shelf fails.
+func (s *shelf) Export(req *storagev1.ExportRequest, out grpc.ServerStreamingServer[storagev1.ExportResponse]) error {
+	for _, piece := range []string{"re", "cor", "ds of " + req.GetCrawlId() + " as " + req.GetFormat()} {
+		if err := out.Send(&storagev1.ExportResponse{Data: []byte(piece)}); err != nil {
+			return err
+		}
+	}
+	if s.fail != nil {
+		return s.fail
+	}
+	return out.Send(&storagev1.ExportResponse{Warnings: []string{"one is missing"}})
+}
+
 // source serves a shelf over a real connection.
 func source(t *testing.T, s *shelf) export.Source {
+	t.Helper()
+	return export.Remote{Client: dial(t, s), Request: &storagev1.ListItemsRequest{CrawlId: "c"}}
+}
+
+func dial(t *testing.T, s *shelf) storagev1.StorageServiceClient {
 	t.Helper()
 	lis := bufconn.Listen(1 << 16)
 	srv := grpc.NewServer()
@@ -94,7 +112,7 @@ func source(t *testing.T, s *shelf) export.Source {
 		srv.Stop()
 		<-done
 	})
-	return export.Remote{Client: storagev1.NewStorageServiceClient(conn), Request: &storagev1.ListItemsRequest{CrawlId: "c"}}
+	return storagev1.NewStorageServiceClient(conn)
 }
 
 func nested() []string {
@@ -250,7 +268,7 @@ func TestNewTargets(t *testing.T) {
 		{[]string{"x.warc"}, "", "", "the records of an archive are compressed by gzip: use warc.gz"},
 		{nil, "csv", "", "--format csv needs -o FILE, or -o - for stdout"},
 		{[]string{"x"}, "", "", "x has no extension to tell the format by: add --format jsonl, csv, parquet or warc"},
-		{[]string{"x.xml"}, "", "", `unknown output format "xml": use jsonl, csv or parquet, with .gz or .zst to compress`},
+		{[]string{"x.xml"}, "", "", `unknown output format "xml": use jsonl, csv or parquet, with .gz or .zst to compress, or warc.gz`},
 		{[]string{"x.csv", "x.csv"}, "", "", "-o x.csv is given twice"},
 		{[]string{"no/such/x.csv"}, "", "", "cannot write no/such/x.csv: no/such is not a directory; make it first"},
 		{[]string{dir}, "csv", "", "cannot write " + dir + ": it is a directory"},
@@ -307,6 +325,58 @@ func TestObjects(t *testing.T) {
 	f.Items = 3
 	if m, err := f.Run(t.Context(), j.Source, ended); err != nil || len(m.Parts) != 2 || m.Parts[1].File != "items-000002.jsonl.gz" {
 		t.Errorf("%+v, %v", m, err)
+	}
+}
+
+// TestArchive: the archive is written to a file, an object and stdout, and where storage
+// fails nothing of it is left.
+func TestArchive(t *testing.T) {
+	t.Parallel()
+	const want = "records of c as warc"
+	dir := t.TempDir()
+	object := strings.Replace(s3test.Start(t).URL("out"), "out", "out/x.warc.gz", 1)
+	ts, err := NewTargets([]string{filepath.Join(dir, "x.warc.gz"), object, "-"}, "warc")
+	if err != nil || !ts.Archive() {
+		t.Fatal(ts, err)
+	}
+	broken := &shelf{fail: errors.New("no")}
+	for _, target := range ts {
+		var stdout bytes.Buffer
+		var warned []string
+		j := Job{Stdout: &stdout, Archive: Archive{Client: dial(t, broken), CrawlID: "c", Warn: func(line string) { warned = append(warned, line) }}}
+		if _, err := j.Export(t.Context(), target); err == nil || !strings.Contains(err.Error(), "read the archive: ") {
+			t.Errorf("%s: %v", target.Path, err)
+		}
+		if left, err := os.ReadDir(dir); err == nil && target.Path != object && !target.Stdout() && len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+		stdout.Reset()
+		j.Archive.Client = dial(t, &shelf{})
+		r, err := j.Export(t.Context(), target)
+		if err != nil || r.Bytes != uint64(len(want)) || len(warned) != 1 {
+			t.Errorf("%s: %+v, %v, warnings %q", target.Path, r, err, warned)
+		}
+		got := stdout.Bytes()
+		if !target.Stdout() {
+			store, name, err := target.store(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := store.Get(t.Context(), name, 0, -1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err = io.ReadAll(body)
+			if err := errors.Join(err, body.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if string(got) != want {
+			t.Errorf("%s has %q", target.Path, got)
+		}
+		if _, err := j.Export(t.Context(), target); (target.Path == object) != (crawl.KindOf(err) == crawl.Invalid) {
+			t.Errorf("%s a second time: %v", target.Path, err)
+		}
 	}
 }
 
