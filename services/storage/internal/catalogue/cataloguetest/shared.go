@@ -44,6 +44,10 @@ func testSegmentsOfOthers(t *testing.T, x *fixture) {
 			t.Errorf("unused %v", unused)
 		}
 	}
+	c, d := x.segment("one-1.warc.gz"), y.segment("one-2.warc.gz")
+	of, err := x.SegmentsOf(t.Context(), "one")
+	check(t, err)
+	same(t, of, []archive.Segment{c, d})
 }
 
 // testWritersAndReader: while several storages commit, readers that go on from their
