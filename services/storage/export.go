@@ -11,6 +11,10 @@ import (
 	"github.com/weircrawl/weir/services/storage/internal/catalogue"
 )
 
+// maxExports bounds the exports of items that are under way: a table gathers whole row
+// groups in memory, and is there for as long as its client takes to read it.
+const maxExports = 16
+
 // Export streams a whole file of a crawl's items, or its archive. What has been made of
 // it waits for the client: no more of it is in memory than the format needs.
 func (s *Service) Export(req *storagev1.ExportRequest, out grpc.ServerStreamingServer[storagev1.ExportResponse]) error {
@@ -38,6 +42,12 @@ func (s *Service) Export(req *storagev1.ExportRequest, out grpc.ServerStreamingS
 
 // exportItems writes the items that pass.
 func (s *Service) exportItems(ctx context.Context, req *storagev1.ExportRequest, kind export.Kind, w *pieces) error {
+	select {
+	case s.exports <- struct{}{}:
+		defer func() { <-s.exports }()
+	default:
+		return crawl.Errorf(crawl.Throttled, "%d exports are under way, as many as may be: try again later", maxExports)
+	}
 	src, err := s.librarian(ctx, req)
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/export"
 	"github.com/weircrawl/weir/internal/warc"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
@@ -122,7 +123,10 @@ func TestExportItems(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		compare(t, &storagev1.ExportRequest{}, export.SchemaOf(c.Spec))
+		schema := export.SchemaOf(c.Spec)
+		compare(t, &storagev1.ExportRequest{}, schema)
+		schema.Closed = false // their reasons are no fields of the spec
+		compare(t, &storagev1.ExportRequest{Rejected: true}, schema)
 	})
 	t.Run("by a client", func(t *testing.T) {
 		stream, err := b.client.Export(t.Context(), &storagev1.ExportRequest{CrawlId: crawlID, Format: "jsonl"})
@@ -171,7 +175,8 @@ func TestExportRefuses(t *testing.T) {
 	}
 }
 
-// TestExportStops: when the client goes, nothing more is read.
+// TestExportStops: when the client goes, nothing more is read. There are never too many
+// at a time.
 func TestExportStops(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, t.TempDir())
@@ -185,6 +190,15 @@ func TestExportStops(t *testing.T) {
 		if err := s.Export(&storagev1.ExportRequest{CrawlId: crawlID, Format: format}, x); status.Code(err) != codes.Canceled || x.sent != 2 {
 			t.Errorf("%s: %d messages, %v", format, x.sent, err)
 		}
+	}
+	for range maxExports {
+		s.exports <- struct{}{}
+	}
+	if err := s.Export(&storagev1.ExportRequest{CrawlId: crawlID, Format: "csv"}, &exported{ctx: t.Context()}); crawl.KindOf(err) != crawl.Throttled {
+		t.Errorf("an export too many: %v", err)
+	}
+	for range maxExports {
+		<-s.exports
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

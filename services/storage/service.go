@@ -61,6 +61,7 @@ type Service struct {
 	resync  warc.Resyncer // of the handler, which is called once at a time
 
 	news    news          // of commits
+	exports chan struct{} // has one for each export of items under way
 	rubbish chan struct{} // a crawl was deleted; room for one, since the janitor looks for all
 
 	closing sync.Once
@@ -81,7 +82,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if deps.Version == "" {
 		deps.Version = "dev"
 	}
-	s := &Service{cfg: cfg, deps: deps, stopped: make(chan struct{}), rubbish: make(chan struct{}, 1)}
+	s := &Service{cfg: cfg, deps: deps, stopped: make(chan struct{}), rubbish: make(chan struct{}, 1), exports: make(chan struct{}, maxExports)}
 	if err := s.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open storage in %s: %w", cfg.Dir, err), s.Close())
 	}

@@ -56,7 +56,8 @@ type StorageServiceClient interface {
 	Tail(ctx context.Context, in *TailRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TailResponse], error)
 	// Export streams one whole file of what a crawl kept: its items in a format for other
 	// tools, or its archive. The file is complete when the call ends without an error. What
-	// is committed after the call began is not in it.
+	// is committed after the call began is not in it. RESOURCE_EXHAUSTED where too many
+	// exports of items are under way.
 	Export(ctx context.Context, in *ExportRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportResponse], error)
 	// ListMedia streams the files that a crawl's items refer to and that were stored,
 	// in the order of their commit. A file that was visited again comes again.
@@ -306,7 +307,8 @@ type StorageServiceServer interface {
 	Tail(*TailRequest, grpc.ServerStreamingServer[TailResponse]) error
 	// Export streams one whole file of what a crawl kept: its items in a format for other
 	// tools, or its archive. The file is complete when the call ends without an error. What
-	// is committed after the call began is not in it.
+	// is committed after the call began is not in it. RESOURCE_EXHAUSTED where too many
+	// exports of items are under way.
 	Export(*ExportRequest, grpc.ServerStreamingServer[ExportResponse]) error
 	// ListMedia streams the files that a crawl's items refer to and that were stored,
 	// in the order of their commit. A file that was visited again comes again.
