@@ -57,15 +57,16 @@ const maxCalls = 16
 type Service struct {
 	fetcherv1.UnimplementedFetcherServiceServer
 
-	cfg     Config
-	deps    Deps
-	log     *slog.Logger
-	m       *metrics
-	client  *client.Client
-	budget  *budget.Budget
-	calls   *semaphore.Weighted
-	running atomic.Bool
-	active  atomic.Int64 // exchanges
+	cfg       Config
+	deps      Deps
+	log       *slog.Logger
+	m         *metrics
+	client    *client.Client
+	budget    *budget.Budget
+	calls     *semaphore.Weighted
+	running   atomic.Bool
+	noBrowser sync.Once    // its warning
+	active    atomic.Int64 // exchanges
 
 	pressure *pressure
 
