@@ -94,7 +94,7 @@ func (s *session) pace(ctx context.Context) error {
 			}
 		}
 		var gauges []frontier.Gauge
-		_ = s.read(ctx, func(l *loop, now time.Time) error {
+		err := s.read(ctx, func(l *loop, now time.Time) error {
 			if s.tenure != nil {
 				l.f.Divide(now, s.tenure.replicas())
 			}
@@ -116,6 +116,10 @@ func (s *session) pace(ctx context.Context) error {
 			}
 			return nil
 		})
+		if err != nil { // it is over, and the loop may yet do what it was asked
+			s.setGauges(nil, known)
+			return nil
+		}
 		if n%gaugeEvery == 0 {
 			s.setGauges(gauges, known)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/weircrawl/weir/internal/postgres"
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
 )
 
@@ -153,7 +154,7 @@ func (t *transaction) committed(ctx context.Context, conn *pgxpool.Conn) (bool, 
 func (t *transaction) write(ctx context.Context, conn *pgxpool.Conn) (err error) {
 	b := &pgx.Batch{}
 	b.Queue("BEGIN")
-	if !t.sync && isPostgres(conn.Conn()) {
+	if !t.sync && postgres.Genuine(conn.Conn()) {
 		b.Queue("SET LOCAL synchronous_commit = off")
 	}
 	missing := -1
@@ -188,7 +189,7 @@ func undo(conn *pgxpool.Conn) error {
 	if conn.Conn().IsClosed() || conn.Conn().PgConn().TxStatus() == 'I' {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), maxPause)
+	ctx, cancel := context.WithTimeout(context.Background(), postgres.MaxPause)
 	defer cancel()
 	if _, err := conn.Exec(ctx, "ROLLBACK"); err != nil {
 		return conn.Conn().Close(ctx)

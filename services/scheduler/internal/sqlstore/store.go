@@ -13,19 +13,15 @@ import (
 	"context"
 	"embed"
 	"errors"
-	"fmt"
 	"io/fs"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/postgres"
 	"github.com/weircrawl/weir/services/scheduler/internal/due"
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
 	"github.com/weircrawl/weir/services/scheduler/internal/rows"
@@ -97,13 +93,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Patience <= 0 {
 		cfg.Patience = def.Patience
 	}
-	pc, err := pgxpool.ParseConfig(cfg.DSN)
-	if err != nil {
-		return nil, crawl.Errorf(crawl.Invalid, "frontier store: %w: the address is like postgres://user:password@host/database", err)
-	}
-	pc.MaxConns = int32(cfg.Connections)
-	pc.AfterConnect = settle
-	pool, err := pgxpool.NewWithConfig(ctx, pc)
+	pool, err := postgres.Open(ctx, postgres.Config{
+		What: "frontier store", DSN: cfg.DSN, Connections: cfg.Connections, Statement: 30 * time.Second, Idle: 3 * time.Second,
+	})
 	if err != nil {
 		return nil, wrap("connect", err)
 	}
@@ -114,36 +106,6 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	return s, nil
 }
-
-// settings of a connection, for PostgreSQL. All that is asked often finds its rows by
-// an index, whatever the statistics say: a plan made while a table was small would
-// read all of it when it has grown. A replica that stopped inside a transaction
-// must not keep others from its partitions.
-var settings = strings.Join([]string{
-	"SET statement_timeout = '30s'",
-	"SET idle_in_transaction_session_timeout = '3s'",
-	"SET plan_cache_mode = force_generic_plan",
-	"SET enable_seqscan = off",
-	"SET enable_hashjoin = off",
-	"SET enable_mergejoin = off",
-	"SET enable_material = off",
-	"SET max_parallel_workers_per_gather = 0",
-	"SET jit = off",
-}, "; ")
-
-// settle prepares a new connection.
-func settle(ctx context.Context, c *pgx.Conn) error {
-	if !isPostgres(c) {
-		return nil
-	}
-	if _, err := c.Exec(ctx, settings); err != nil {
-		return fmt.Errorf("prepare a connection: %w", err)
-	}
-	return nil
-}
-
-// isPostgres tells PostgreSQL from what only speaks its language.
-func isPostgres(c *pgx.Conn) bool { return c.PgConn().ParameterStatus("crdb_version") == "" }
 
 // prepare makes what is missing and checks the rest.
 func (s *Store) prepare(ctx context.Context) error {
@@ -165,26 +127,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Schedulers that start together wait for the first, a second at a time.
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 60))
-	if err != nil {
-		return err
-	}
-	db := stdlib.OpenDBFromPool(s.pool)
-	defer db.Close()
-	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker))
-	if err != nil {
-		return err
-	}
-	current, target, err := p.GetVersions(ctx)
-	if err == nil && current > target {
-		return crawl.Errorf(crawl.Precondition, "frontier store: its tables have version %d, this program knows %d: use a newer one", current, target)
-	}
-	if err == nil && current == target {
-		return nil
-	}
-	_, err = p.Up(ctx)
-	return err
+	return postgres.Migrate(ctx, s.pool, "frontier store", files, "")
 }
 
 // checkPartitions writes the number of partitions of a new store and compares that

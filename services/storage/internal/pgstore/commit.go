@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/postgres"
 	"github.com/weircrawl/weir/services/storage/internal/catalogue"
 )
 
@@ -83,7 +84,7 @@ func lost(err error) bool {
 // settled waits until no transaction of this storage is under way, however long that
 // takes, and tells whether the one with a page was committed.
 func (s *Store) settled(ctx context.Context, page uint64) (done bool, err error) {
-	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+	for pause := postgres.FirstPause; ; pause = min(2*pause, postgres.MaxPause) {
 		if err = s.fence(ctx); err == nil {
 			err = s.pool.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pages WHERE id = $1)", int64(page)).Scan(&done)
 		}

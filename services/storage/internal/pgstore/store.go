@@ -23,11 +23,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/postgres"
 	"github.com/weircrawl/weir/services/storage/internal/catalogue"
 )
 
@@ -78,13 +76,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Patience <= 0 {
 		cfg.Patience = 15 * time.Second
 	}
-	pc, err := pgxpool.ParseConfig(cfg.DSN)
-	if err != nil {
-		return nil, crawl.Errorf(crawl.Invalid, "catalogue: %w: the address is like postgres://user:password@host/database", err)
-	}
-	pc.MaxConns = int32(cfg.Connections)
-	pc.AfterConnect = settle
-	pool, err := pgxpool.NewWithConfig(ctx, pc)
+	pool, err := postgres.Open(ctx, postgres.Config{
+		What: "catalogue", DSN: cfg.DSN, Connections: cfg.Connections, Statement: time.Minute, Idle: 10 * time.Second,
+	})
 	if err != nil {
 		return nil, wrap("connect", err)
 	}
@@ -98,29 +92,6 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	return s, nil
-}
-
-// settings of a connection. Everything finds its rows by an index, whatever the
-// statistics say: a plan made while a table was small would read all of it when it
-// has grown. A storage that stopped inside a transaction is not waited for.
-var settings = strings.Join([]string{
-	"SET statement_timeout = '60s'",
-	"SET idle_in_transaction_session_timeout = '10s'",
-	"SET plan_cache_mode = force_generic_plan",
-	"SET enable_seqscan = off",
-	"SET enable_hashjoin = off",
-	"SET enable_mergejoin = off",
-	"SET enable_material = off",
-	"SET max_parallel_workers_per_gather = 0",
-	"SET jit = off",
-}, "; ")
-
-// settle prepares a new connection.
-func settle(ctx context.Context, c *pgx.Conn) error {
-	if _, err := c.Exec(ctx, settings); err != nil {
-		return fmt.Errorf("prepare a connection: %w", err)
-	}
-	return nil
 }
 
 // prepare makes what is missing.
@@ -145,26 +116,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Storages that start together wait for the first, a second at a time.
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 60))
-	if err != nil {
-		return err
-	}
-	db := stdlib.OpenDBFromPool(s.pool)
-	defer db.Close()
-	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker), goose.WithTableName(versionTable))
-	if err != nil {
-		return err
-	}
-	current, target, err := p.GetVersions(ctx)
-	if err == nil && current > target {
-		return crawl.Errorf(crawl.Precondition, "catalogue: its tables have version %d, this program knows %d: use a newer one", current, target)
-	}
-	if err == nil && current == target {
-		return nil
-	}
-	_, err = p.Up(ctx)
-	return err
+	return postgres.Migrate(ctx, s.pool, "catalogue", files, versionTable)
 }
 
 // Close ends the use of the store; call it when no other method runs.
