@@ -128,8 +128,8 @@ func coreBreach(rel, to, toRel string, ours bool) string {
 	if service(toRel) == service(rel) && strings.Contains(toRel, "/internal/") {
 		return ""
 	}
-	if under(toRel, "internal/blob") {
-		return "" // an engine of stores, as a database's driver is
+	if under(toRel, "internal/blob", "internal/postgres") {
+		return "" // engines of stores, as a database's driver is
 	}
 	return "a service's core uses pure packages and its own sub-packages"
 }
