@@ -81,6 +81,9 @@ func checkRequestURL(t *testing.T, u, plain URL) {
 			t.Fatal(err)
 		}
 		for _, link := range []string{u.String(), u.String()[int(u.authEnd):], u.String()[int(u.end):], ""} {
+			if strings.HasPrefix(link, "//") {
+				continue // the path begins so, which names another host
+			}
 			if got, err := base.Resolve(link); err != nil || got != want {
 				t.Errorf("Resolve(%q) = %q, %v, want %q", link, got, err, want)
 			}
