@@ -19,7 +19,7 @@ import (
 // make as many columns as there are items.
 const maxColumns = 4096
 
-// table writer of CSV. Items may lack columns, and have none that the look did not see.
+// csvWriter writes CSV. Items may lack columns, and have none that the look did not see.
 type csvWriter struct {
 	*packed
 	out   *csv.Writer

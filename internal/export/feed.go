@@ -183,25 +183,16 @@ func (f Feed) write(ctx context.Context, p *Part, src Source, o Options) error {
 // Put writes the items of a range into one object, which appears when it is complete;
 // fs.ErrExist where the key is taken. It returns the object's SHA-256 too.
 func Put(ctx context.Context, store blob.Store, key string, src Source, o Options) (Range, []byte, error) {
-	pr, pw := io.Pipe()
-	type outcome struct {
-		r   Range
-		err error
-	}
 	sum := sha256.New()
-	done := make(chan outcome, 1)
-	go func() {
-		r, err := Write(ctx, &tee{pw, sum}, src, o)
-		_ = pw.CloseWithError(err) // of a pipe never fails
-		done <- outcome{r, err}
-	}()
-	err := store.Put(ctx, key, pr, -1)
-	_ = pr.CloseWithError(errors.Join(err, io.ErrClosedPipe)) // frees the writer
-	out := <-done
+	var r Range
+	err := blob.Stream(ctx, store, key, func(w io.Writer) (err error) {
+		r, err = Write(ctx, &tee{w, sum}, src, o)
+		return err
+	})
 	if err != nil {
 		return Range{}, nil, err
 	}
-	return out.r, sum.Sum(nil), out.err
+	return r, sum.Sum(nil), nil
 }
 
 // tee writes to a hash what it writes.

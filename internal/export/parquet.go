@@ -14,7 +14,7 @@ import (
 // memory of the writer, and readers read whole ones.
 const rowGroup = 16 << 20
 
-// table writer of Parquet. Every value is optional; lists have the standard's three
+// parquetWriter writes Parquet. Every value is optional; lists have the standard's three
 // levels.
 type parquetWriter struct {
 	w       *parquet.GenericWriter[any]

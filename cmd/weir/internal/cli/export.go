@@ -100,7 +100,7 @@ func (a *app) export(ctx context.Context, c *client.Client, name string, f expor
 	return nil
 }
 
-// progress shows how far an export is, at most once a second.
+// exportProgress shows how far an export is, at most once a second.
 func (a *app) exportProgress(where string, quiet bool) func(export.Range) {
 	if quiet {
 		return nil

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -111,19 +110,13 @@ func follow(ctx context.Context, c *client.Client, req *storagev1.TailRequest, w
 	if err != nil {
 		return err
 	}
-	for {
-		resp, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+	return client.Each(stream, func(resp *storagev1.TailResponse) error {
 		if err := write(resp.GetItems()); err != nil {
 			return err
 		}
 		req.After = resp.GetCursor()
-	}
+		return nil
+	})
 }
 
 // whileRunning calls f with a channel that is closed when a crawl has ended.
@@ -163,23 +156,12 @@ func (a *app) pagesCmd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		for {
-			resp, err := stream.Recv()
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
+		return client.Each(stream, func(resp *storagev1.ListPagesResponse) error {
 			if asJSON {
-				err = writeProtoLines(a.Stdout, resp.GetPages())
-			} else {
-				err = a.writePages(resp.GetPages())
+				return writeProtoLines(a.Stdout, resp.GetPages())
 			}
-			if err != nil {
-				return err
-			}
-		}
+			return a.writePages(resp.GetPages())
+		})
 	})
 	fs := cmd.Flags()
 	fs.Uint64Var(&limit, "limit", 0, "at most this many (0: all)")
@@ -230,17 +212,11 @@ func (a *app) bodyCmd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		for {
-			resp, err := stream.Recv()
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
+		return client.Each(stream, func(resp *storagev1.GetBodyResponse) error {
 			if _, err := a.Stdout.Write(resp.GetData()); err != nil {
 				return fmt.Errorf("write the body: %w", err)
 			}
-		}
+			return nil
+		})
 	})
 }

@@ -80,20 +80,14 @@ func eachMedia(ctx context.Context, c *client.Client, req *storagev1.ListMediaRe
 	if err != nil {
 		return err
 	}
-	for {
-		resp, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+	return client.Each(stream, func(resp *storagev1.ListMediaResponse) error {
 		for _, m := range resp.GetMedia() {
 			if err := f(m); err != nil {
 				return err
 			}
 		}
-	}
+		return nil
+	})
 }
 
 // saveMedia writes files to a folder and returns how many lines the index has.

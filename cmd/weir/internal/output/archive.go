@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 
+	"github.com/weircrawl/weir/internal/blob"
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/export"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
@@ -72,17 +73,10 @@ func (j Job) archive(ctx context.Context, t Target) (r export.Range, err error) 
 	if err != nil {
 		return r, err
 	}
-	pr, pw := io.Pipe()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		var err error
-		r, err = j.Archive.copy(ctx, pw, j.Progress)
-		_ = pw.CloseWithError(err) // of a pipe never fails
-	}()
-	err = store.Put(ctx, name, pr, -1)
-	_ = pr.CloseWithError(errors.Join(err, io.ErrClosedPipe)) // frees the writer
-	<-done
+	err = blob.Stream(ctx, store, name, func(w io.Writer) (err error) {
+		r, err = j.Archive.copy(ctx, w, j.Progress)
+		return err
+	})
 	return r, t.taken(err)
 }
 
