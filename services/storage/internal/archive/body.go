@@ -26,6 +26,15 @@ func (a *Archive) Body(ctx context.Context, p Place) (io.ReadCloser, error) {
 }
 
 func openBody(r io.Reader) (io.Reader, error) {
+	c, err := openRecord(r)
+	if err != nil {
+		return nil, err
+	}
+	return c, warc.SkipHTTPHead(c.r)
+}
+
+// openRecord begins to read a response record; its HTTP head comes first.
+func openRecord(r io.Reader) (*checked, error) {
 	rd := warc.NewReader(r)
 	rec, err := rd.Next()
 	if err != nil {
@@ -34,13 +43,12 @@ func openBody(r io.Reader) (io.Reader, error) {
 	if rec.Type() != warc.Response {
 		return nil, fmt.Errorf("%w: a record of type %q", warc.ErrFormat, rec.Type())
 	}
-	b := bufio.NewReader(rec)
-	return &checked{b, rd}, warc.SkipHTTPHead(b)
+	return &checked{bufio.NewReader(rec), rd}, nil
 }
 
 // checked ends a body only when the record's checksum was right.
 type checked struct {
-	r  io.Reader
+	r  *bufio.Reader
 	rd *warc.Reader
 }
 

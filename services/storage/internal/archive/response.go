@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -37,20 +36,15 @@ func (a *Archive) Response(ctx context.Context, p Place) (*Response, error) {
 }
 
 func openResponse(r io.Reader) (*Response, error) {
-	rd := warc.NewReader(r)
-	rec, err := rd.Next()
+	c, err := openRecord(r)
 	if err != nil {
 		return nil, err
 	}
-	if rec.Type() != warc.Response {
-		return nil, fmt.Errorf("%w: a record of type %q", warc.ErrFormat, rec.Type())
-	}
-	b := bufio.NewReader(rec)
-	lines, err := warc.HTTPHead(b)
+	lines, err := warc.HTTPHead(c.r)
 	if err != nil {
 		return nil, err
 	}
-	resp := &Response{ReadCloser: io.NopCloser(&checked{b, rd})}
+	resp := &Response{ReadCloser: io.NopCloser(c)}
 	for i, line := range lines {
 		if i == 0 {
 			if words := strings.Fields(line); len(words) > 1 {
