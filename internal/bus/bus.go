@@ -20,6 +20,7 @@
 //	deadletter  moves messages that used up their deliveries, and lists them
 //	sweep       finds those among them that no advisory has come for
 //	lag         counts what waits for consumers
+//	stages      tells how each stage and the queues between them stand
 //	inflight    lists the leases of every message in the ring
 //	leases      says which replica owns a partition
 //	watch       follows a bucket

@@ -63,6 +63,7 @@ type Service struct {
 	crawls  *roster
 	peers   *peers
 	changes *broadcast
+	stages  stagesView
 	session atomic.Pointer[session] // nil while there is none
 
 	// lifecycle lets a cancel end before a crawl is resumed: what the cancel purges

@@ -2978,6 +2978,336 @@ func (x *RetryDeadLettersResponse) GetSkipped() uint64 {
 	return 0
 }
 
+// ListStagesRequest asks for all stages.
+type ListStagesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStagesRequest) Reset() {
+	*x = ListStagesRequest{}
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStagesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStagesRequest) ProtoMessage() {}
+
+func (x *ListStagesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStagesRequest.ProtoReflect.Descriptor instead.
+func (*ListStagesRequest) Descriptor() ([]byte, []int) {
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{45}
+}
+
+// ListStagesResponse has the stages at one moment.
+type ListStagesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The stages, in the order in which a URL passes them.
+	Stages []*StageInfo `protobuf:"bytes,1,rep,name=stages,proto3" json:"stages,omitempty"`
+	// The queues between them, in the same order, and that of dead letters.
+	Queues []*QueueInfo `protobuf:"bytes,2,rep,name=queues,proto3" json:"queues,omitempty"`
+	// When they were looked at.
+	At            *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStagesResponse) Reset() {
+	*x = ListStagesResponse{}
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStagesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStagesResponse) ProtoMessage() {}
+
+func (x *ListStagesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStagesResponse.ProtoReflect.Descriptor instead.
+func (*ListStagesResponse) Descriptor() ([]byte, []int) {
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *ListStagesResponse) GetStages() []*StageInfo {
+	if x != nil {
+		return x.Stages
+	}
+	return nil
+}
+
+func (x *ListStagesResponse) GetQueues() []*QueueInfo {
+	if x != nil {
+		return x.Queues
+	}
+	return nil
+}
+
+func (x *ListStagesResponse) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+// StageInfo is the work of one stage, of all its replicas together.
+type StageInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// fetch-<pool>, parse, store, result (the scheduler applies results), links (the
+	// scheduler takes links of other partitions) or dead (the scheduler settles dead
+	// letters).
+	Stage string `protobuf:"bytes,1,opt,name=stage,proto3" json:"stage,omitempty"`
+	// The queue that it takes from.
+	Queue string `protobuf:"bytes,2,opt,name=queue,proto3" json:"queue,omitempty"`
+	// Messages that wait for it.
+	Pending uint64 `protobuf:"varint,3,opt,name=pending,proto3" json:"pending,omitempty"`
+	// Messages that it has in hand; its lag is both.
+	AckPending uint64 `protobuf:"varint,4,opt,name=ack_pending,json=ackPending,proto3" json:"ack_pending,omitempty"`
+	// Messages handed to it since its consumers were made, repeated ones included.
+	Delivered uint64 `protobuf:"varint,5,opt,name=delivered,proto3" json:"delivered,omitempty"`
+	// Of the messages in hand, those that were handed out before.
+	Redelivered uint64 `protobuf:"varint,6,opt,name=redelivered,proto3" json:"redelivered,omitempty"`
+	// Open requests for work. None, and nothing in hand: no replica runs.
+	WaitingPulls uint64 `protobuf:"varint,7,opt,name=waiting_pulls,json=waitingPulls,proto3" json:"waiting_pulls,omitempty"`
+	// Most messages that it may have in hand; 0 is no bound.
+	MaxAckPending uint64 `protobuf:"varint,8,opt,name=max_ack_pending,json=maxAckPending,proto3" json:"max_ack_pending,omitempty"`
+	// Consumers of the stage: one, or one a partition.
+	Consumers uint32 `protobuf:"varint,9,opt,name=consumers,proto3" json:"consumers,omitempty"`
+	// Dead letters that are kept of its messages.
+	DeadLetters   uint64 `protobuf:"varint,10,opt,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StageInfo) Reset() {
+	*x = StageInfo{}
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StageInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StageInfo) ProtoMessage() {}
+
+func (x *StageInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StageInfo.ProtoReflect.Descriptor instead.
+func (*StageInfo) Descriptor() ([]byte, []int) {
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *StageInfo) GetStage() string {
+	if x != nil {
+		return x.Stage
+	}
+	return ""
+}
+
+func (x *StageInfo) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *StageInfo) GetPending() uint64 {
+	if x != nil {
+		return x.Pending
+	}
+	return 0
+}
+
+func (x *StageInfo) GetAckPending() uint64 {
+	if x != nil {
+		return x.AckPending
+	}
+	return 0
+}
+
+func (x *StageInfo) GetDelivered() uint64 {
+	if x != nil {
+		return x.Delivered
+	}
+	return 0
+}
+
+func (x *StageInfo) GetRedelivered() uint64 {
+	if x != nil {
+		return x.Redelivered
+	}
+	return 0
+}
+
+func (x *StageInfo) GetWaitingPulls() uint64 {
+	if x != nil {
+		return x.WaitingPulls
+	}
+	return 0
+}
+
+func (x *StageInfo) GetMaxAckPending() uint64 {
+	if x != nil {
+		return x.MaxAckPending
+	}
+	return 0
+}
+
+func (x *StageInfo) GetConsumers() uint32 {
+	if x != nil {
+		return x.Consumers
+	}
+	return 0
+}
+
+func (x *StageInfo) GetDeadLetters() uint64 {
+	if x != nil {
+		return x.DeadLetters
+	}
+	return 0
+}
+
+// QueueInfo is a queue between stages.
+type QueueInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the stream.
+	Queue string `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	// Messages in it.
+	Messages uint64 `protobuf:"varint,2,opt,name=messages,proto3" json:"messages,omitempty"`
+	// Its bytes, and the most that it takes; 0 is no bound. Full, it holds up the stage
+	// before it.
+	Bytes    uint64 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	MaxBytes uint64 `protobuf:"varint,4,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"`
+	// Most messages that it takes; 0 is no bound.
+	MaxMessages uint64 `protobuf:"varint,5,opt,name=max_messages,json=maxMessages,proto3" json:"max_messages,omitempty"`
+	// Messages that were ever put in it.
+	Published uint64 `protobuf:"varint,6,opt,name=published,proto3" json:"published,omitempty"`
+	// When its oldest message was put in; absent when it is empty.
+	OldestAt      *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=oldest_at,json=oldestAt,proto3" json:"oldest_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueueInfo) Reset() {
+	*x = QueueInfo{}
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueueInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueueInfo) ProtoMessage() {}
+
+func (x *QueueInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_scheduler_v1_scheduler_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueueInfo.ProtoReflect.Descriptor instead.
+func (*QueueInfo) Descriptor() ([]byte, []int) {
+	return file_weir_scheduler_v1_scheduler_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *QueueInfo) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *QueueInfo) GetMessages() uint64 {
+	if x != nil {
+		return x.Messages
+	}
+	return 0
+}
+
+func (x *QueueInfo) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *QueueInfo) GetMaxBytes() uint64 {
+	if x != nil {
+		return x.MaxBytes
+	}
+	return 0
+}
+
+func (x *QueueInfo) GetMaxMessages() uint64 {
+	if x != nil {
+		return x.MaxMessages
+	}
+	return 0
+}
+
+func (x *QueueInfo) GetPublished() uint64 {
+	if x != nil {
+		return x.Published
+	}
+	return 0
+}
+
+func (x *QueueInfo) GetOldestAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OldestAt
+	}
+	return nil
+}
+
 var File_weir_scheduler_v1_scheduler_proto protoreflect.FileDescriptor
 
 const file_weir_scheduler_v1_scheduler_proto_rawDesc = "" +
@@ -3187,7 +3517,33 @@ const file_weir_scheduler_v1_scheduler_proto_rawDesc = "" +
 	"\x05crawl\x18\x02 \x01(\tR\x05crawl\"N\n" +
 	"\x18RetryDeadLettersResponse\x12\x18\n" +
 	"\aretried\x18\x01 \x01(\x04R\aretried\x12\x18\n" +
-	"\askipped\x18\x02 \x01(\x04R\askipped*\xa9\x01\n" +
+	"\askipped\x18\x02 \x01(\x04R\askipped\"\x13\n" +
+	"\x11ListStagesRequest\"\xac\x01\n" +
+	"\x12ListStagesResponse\x124\n" +
+	"\x06stages\x18\x01 \x03(\v2\x1c.weir.scheduler.v1.StageInfoR\x06stages\x124\n" +
+	"\x06queues\x18\x02 \x03(\v2\x1c.weir.scheduler.v1.QueueInfoR\x06queues\x12*\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xc0\x02\n" +
+	"\tStageInfo\x12\x14\n" +
+	"\x05stage\x18\x01 \x01(\tR\x05stage\x12\x14\n" +
+	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x18\n" +
+	"\apending\x18\x03 \x01(\x04R\apending\x12\x1f\n" +
+	"\vack_pending\x18\x04 \x01(\x04R\n" +
+	"ackPending\x12\x1c\n" +
+	"\tdelivered\x18\x05 \x01(\x04R\tdelivered\x12 \n" +
+	"\vredelivered\x18\x06 \x01(\x04R\vredelivered\x12#\n" +
+	"\rwaiting_pulls\x18\a \x01(\x04R\fwaitingPulls\x12&\n" +
+	"\x0fmax_ack_pending\x18\b \x01(\x04R\rmaxAckPending\x12\x1c\n" +
+	"\tconsumers\x18\t \x01(\rR\tconsumers\x12!\n" +
+	"\fdead_letters\x18\n" +
+	" \x01(\x04R\vdeadLetters\"\xea\x01\n" +
+	"\tQueueInfo\x12\x14\n" +
+	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x1a\n" +
+	"\bmessages\x18\x02 \x01(\x04R\bmessages\x12\x14\n" +
+	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\x12\x1b\n" +
+	"\tmax_bytes\x18\x04 \x01(\x04R\bmaxBytes\x12!\n" +
+	"\fmax_messages\x18\x05 \x01(\x04R\vmaxMessages\x12\x1c\n" +
+	"\tpublished\x18\x06 \x01(\x04R\tpublished\x127\n" +
+	"\toldest_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\boldestAt*\xa9\x01\n" +
 	"\bURLState\x12\x19\n" +
 	"\x15URL_STATE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10URL_STATE_QUEUED\x10\x01\x12\x14\n" +
@@ -3195,7 +3551,7 @@ const file_weir_scheduler_v1_scheduler_proto_rawDesc = "" +
 	"\x11URL_STATE_DELAYED\x10\x03\x12\x12\n" +
 	"\x0eURL_STATE_DONE\x10\x04\x12\x14\n" +
 	"\x10URL_STATE_FAILED\x10\x05\x12\x15\n" +
-	"\x11URL_STATE_DROPPED\x10\x062\xea\r\n" +
+	"\x11URL_STATE_DROPPED\x10\x062\xc5\x0e\n" +
 	"\fCrawlService\x12\\\n" +
 	"\vCreateCrawl\x12%.weir.scheduler.v1.CreateCrawlRequest\x1a&.weir.scheduler.v1.CreateCrawlResponse\x12S\n" +
 	"\bGetCrawl\x12\".weir.scheduler.v1.GetCrawlRequest\x1a#.weir.scheduler.v1.GetCrawlResponse\x12Y\n" +
@@ -3220,7 +3576,9 @@ const file_weir_scheduler_v1_scheduler_proto_rawDesc = "" +
 	"\aGetHost\x12!.weir.scheduler.v1.GetHostRequest\x1a\".weir.scheduler.v1.GetHostResponse\x12b\n" +
 	"\rSetHostPolicy\x12'.weir.scheduler.v1.SetHostPolicyRequest\x1a(.weir.scheduler.v1.SetHostPolicyResponse\x12h\n" +
 	"\x0fListDeadLetters\x12).weir.scheduler.v1.ListDeadLettersRequest\x1a*.weir.scheduler.v1.ListDeadLettersResponse\x12k\n" +
-	"\x10RetryDeadLetters\x12*.weir.scheduler.v1.RetryDeadLettersRequest\x1a+.weir.scheduler.v1.RetryDeadLettersResponseB?Z=github.com/weircrawl/weir/proto/weir/scheduler/v1;schedulerv1b\x06proto3"
+	"\x10RetryDeadLetters\x12*.weir.scheduler.v1.RetryDeadLettersRequest\x1a+.weir.scheduler.v1.RetryDeadLettersResponse\x12Y\n" +
+	"\n" +
+	"ListStages\x12$.weir.scheduler.v1.ListStagesRequest\x1a%.weir.scheduler.v1.ListStagesResponseB?Z=github.com/weircrawl/weir/proto/weir/scheduler/v1;schedulerv1b\x06proto3"
 
 var (
 	file_weir_scheduler_v1_scheduler_proto_rawDescOnce sync.Once
@@ -3235,7 +3593,7 @@ func file_weir_scheduler_v1_scheduler_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_scheduler_v1_scheduler_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_weir_scheduler_v1_scheduler_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
+var file_weir_scheduler_v1_scheduler_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_weir_scheduler_v1_scheduler_proto_goTypes = []any{
 	(URLState)(0),                    // 0: weir.scheduler.v1.URLState
 	(*CreateCrawlRequest)(nil),       // 1: weir.scheduler.v1.CreateCrawlRequest
@@ -3283,99 +3641,109 @@ var file_weir_scheduler_v1_scheduler_proto_goTypes = []any{
 	(*DeadLetterInfo)(nil),           // 43: weir.scheduler.v1.DeadLetterInfo
 	(*RetryDeadLettersRequest)(nil),  // 44: weir.scheduler.v1.RetryDeadLettersRequest
 	(*RetryDeadLettersResponse)(nil), // 45: weir.scheduler.v1.RetryDeadLettersResponse
-	(*v1.CrawlSpec)(nil),             // 46: weir.crawl.v1.CrawlSpec
-	(*v1.Crawl)(nil),                 // 47: weir.crawl.v1.Crawl
-	(*timestamppb.Timestamp)(nil),    // 48: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),      // 49: google.protobuf.Duration
-	(v1.ErrorClass)(0),               // 50: weir.crawl.v1.ErrorClass
+	(*ListStagesRequest)(nil),        // 46: weir.scheduler.v1.ListStagesRequest
+	(*ListStagesResponse)(nil),       // 47: weir.scheduler.v1.ListStagesResponse
+	(*StageInfo)(nil),                // 48: weir.scheduler.v1.StageInfo
+	(*QueueInfo)(nil),                // 49: weir.scheduler.v1.QueueInfo
+	(*v1.CrawlSpec)(nil),             // 50: weir.crawl.v1.CrawlSpec
+	(*v1.Crawl)(nil),                 // 51: weir.crawl.v1.Crawl
+	(*timestamppb.Timestamp)(nil),    // 52: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),      // 53: google.protobuf.Duration
+	(v1.ErrorClass)(0),               // 54: weir.crawl.v1.ErrorClass
 }
 var file_weir_scheduler_v1_scheduler_proto_depIdxs = []int32{
-	46, // 0: weir.scheduler.v1.CreateCrawlRequest.spec:type_name -> weir.crawl.v1.CrawlSpec
-	47, // 1: weir.scheduler.v1.CreateCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	47, // 2: weir.scheduler.v1.GetCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	47, // 3: weir.scheduler.v1.ListCrawlsResponse.crawls:type_name -> weir.crawl.v1.Crawl
-	47, // 4: weir.scheduler.v1.PauseCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	47, // 5: weir.scheduler.v1.ResumeCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	47, // 6: weir.scheduler.v1.CloseCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	46, // 7: weir.scheduler.v1.UpdateCrawlRequest.spec:type_name -> weir.crawl.v1.CrawlSpec
-	47, // 8: weir.scheduler.v1.UpdateCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
-	47, // 9: weir.scheduler.v1.CancelCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	50, // 0: weir.scheduler.v1.CreateCrawlRequest.spec:type_name -> weir.crawl.v1.CrawlSpec
+	51, // 1: weir.scheduler.v1.CreateCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	51, // 2: weir.scheduler.v1.GetCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	51, // 3: weir.scheduler.v1.ListCrawlsResponse.crawls:type_name -> weir.crawl.v1.Crawl
+	51, // 4: weir.scheduler.v1.PauseCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	51, // 5: weir.scheduler.v1.ResumeCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	51, // 6: weir.scheduler.v1.CloseCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	50, // 7: weir.scheduler.v1.UpdateCrawlRequest.spec:type_name -> weir.crawl.v1.CrawlSpec
+	51, // 8: weir.scheduler.v1.UpdateCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	51, // 9: weir.scheduler.v1.CancelCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
 	18, // 10: weir.scheduler.v1.AddURLsRequest.seeds:type_name -> weir.scheduler.v1.SeedURL
-	48, // 11: weir.scheduler.v1.SeedURL.not_before:type_name -> google.protobuf.Timestamp
+	52, // 11: weir.scheduler.v1.SeedURL.not_before:type_name -> google.protobuf.Timestamp
 	20, // 12: weir.scheduler.v1.AddURLsResponse.refused:type_name -> weir.scheduler.v1.RefusedURL
-	49, // 13: weir.scheduler.v1.WatchCrawlRequest.interval:type_name -> google.protobuf.Duration
-	47, // 14: weir.scheduler.v1.WatchCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	53, // 13: weir.scheduler.v1.WatchCrawlRequest.interval:type_name -> google.protobuf.Duration
+	51, // 14: weir.scheduler.v1.WatchCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
 	23, // 15: weir.scheduler.v1.WatchCrawlResponse.busiest_hosts:type_name -> weir.scheduler.v1.HostActivity
-	49, // 16: weir.scheduler.v1.WaitCrawlRequest.timeout:type_name -> google.protobuf.Duration
-	47, // 17: weir.scheduler.v1.WaitCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
+	53, // 16: weir.scheduler.v1.WaitCrawlRequest.timeout:type_name -> google.protobuf.Duration
+	51, // 17: weir.scheduler.v1.WaitCrawlResponse.crawl:type_name -> weir.crawl.v1.Crawl
 	0,  // 18: weir.scheduler.v1.ExplainURLResponse.state:type_name -> weir.scheduler.v1.URLState
-	48, // 19: weir.scheduler.v1.ExplainURLResponse.not_before:type_name -> google.protobuf.Timestamp
-	50, // 20: weir.scheduler.v1.ExplainURLResponse.error:type_name -> weir.crawl.v1.ErrorClass
-	48, // 21: weir.scheduler.v1.ExplainURLResponse.fetched_at:type_name -> google.protobuf.Timestamp
+	52, // 19: weir.scheduler.v1.ExplainURLResponse.not_before:type_name -> google.protobuf.Timestamp
+	54, // 20: weir.scheduler.v1.ExplainURLResponse.error:type_name -> weir.crawl.v1.ErrorClass
+	52, // 21: weir.scheduler.v1.ExplainURLResponse.fetched_at:type_name -> google.protobuf.Timestamp
 	35, // 22: weir.scheduler.v1.ExplainURLResponse.host:type_name -> weir.scheduler.v1.HostInfo
 	0,  // 23: weir.scheduler.v1.ListURLsRequest.states:type_name -> weir.scheduler.v1.URLState
 	32, // 24: weir.scheduler.v1.ListURLsResponse.urls:type_name -> weir.scheduler.v1.URLInfo
 	0,  // 25: weir.scheduler.v1.URLInfo.state:type_name -> weir.scheduler.v1.URLState
-	50, // 26: weir.scheduler.v1.URLInfo.error:type_name -> weir.crawl.v1.ErrorClass
-	48, // 27: weir.scheduler.v1.URLInfo.fetched_at:type_name -> google.protobuf.Timestamp
-	48, // 28: weir.scheduler.v1.URLInfo.not_before:type_name -> google.protobuf.Timestamp
+	54, // 26: weir.scheduler.v1.URLInfo.error:type_name -> weir.crawl.v1.ErrorClass
+	52, // 27: weir.scheduler.v1.URLInfo.fetched_at:type_name -> google.protobuf.Timestamp
+	52, // 28: weir.scheduler.v1.URLInfo.not_before:type_name -> google.protobuf.Timestamp
 	35, // 29: weir.scheduler.v1.ListHostsResponse.hosts:type_name -> weir.scheduler.v1.HostInfo
-	49, // 30: weir.scheduler.v1.HostInfo.delay:type_name -> google.protobuf.Duration
-	49, // 31: weir.scheduler.v1.HostInfo.adaptive_delay:type_name -> google.protobuf.Duration
-	49, // 32: weir.scheduler.v1.HostInfo.crawl_delay:type_name -> google.protobuf.Duration
-	48, // 33: weir.scheduler.v1.HostInfo.next_at:type_name -> google.protobuf.Timestamp
-	48, // 34: weir.scheduler.v1.HostInfo.robots_until:type_name -> google.protobuf.Timestamp
+	53, // 30: weir.scheduler.v1.HostInfo.delay:type_name -> google.protobuf.Duration
+	53, // 31: weir.scheduler.v1.HostInfo.adaptive_delay:type_name -> google.protobuf.Duration
+	53, // 32: weir.scheduler.v1.HostInfo.crawl_delay:type_name -> google.protobuf.Duration
+	52, // 33: weir.scheduler.v1.HostInfo.next_at:type_name -> google.protobuf.Timestamp
+	52, // 34: weir.scheduler.v1.HostInfo.robots_until:type_name -> google.protobuf.Timestamp
 	36, // 35: weir.scheduler.v1.HostInfo.policy:type_name -> weir.scheduler.v1.HostPolicy
-	49, // 36: weir.scheduler.v1.HostPolicy.delay:type_name -> google.protobuf.Duration
-	48, // 37: weir.scheduler.v1.HostPolicy.not_before:type_name -> google.protobuf.Timestamp
+	53, // 36: weir.scheduler.v1.HostPolicy.delay:type_name -> google.protobuf.Duration
+	52, // 37: weir.scheduler.v1.HostPolicy.not_before:type_name -> google.protobuf.Timestamp
 	35, // 38: weir.scheduler.v1.GetHostResponse.host:type_name -> weir.scheduler.v1.HostInfo
 	36, // 39: weir.scheduler.v1.SetHostPolicyRequest.policy:type_name -> weir.scheduler.v1.HostPolicy
 	35, // 40: weir.scheduler.v1.SetHostPolicyResponse.host:type_name -> weir.scheduler.v1.HostInfo
 	43, // 41: weir.scheduler.v1.ListDeadLettersResponse.letters:type_name -> weir.scheduler.v1.DeadLetterInfo
-	48, // 42: weir.scheduler.v1.DeadLetterInfo.at:type_name -> google.protobuf.Timestamp
-	1,  // 43: weir.scheduler.v1.CrawlService.CreateCrawl:input_type -> weir.scheduler.v1.CreateCrawlRequest
-	3,  // 44: weir.scheduler.v1.CrawlService.GetCrawl:input_type -> weir.scheduler.v1.GetCrawlRequest
-	5,  // 45: weir.scheduler.v1.CrawlService.ListCrawls:input_type -> weir.scheduler.v1.ListCrawlsRequest
-	7,  // 46: weir.scheduler.v1.CrawlService.PauseCrawl:input_type -> weir.scheduler.v1.PauseCrawlRequest
-	9,  // 47: weir.scheduler.v1.CrawlService.ResumeCrawl:input_type -> weir.scheduler.v1.ResumeCrawlRequest
-	11, // 48: weir.scheduler.v1.CrawlService.CloseCrawl:input_type -> weir.scheduler.v1.CloseCrawlRequest
-	15, // 49: weir.scheduler.v1.CrawlService.CancelCrawl:input_type -> weir.scheduler.v1.CancelCrawlRequest
-	13, // 50: weir.scheduler.v1.CrawlService.UpdateCrawl:input_type -> weir.scheduler.v1.UpdateCrawlRequest
-	17, // 51: weir.scheduler.v1.CrawlService.AddURLs:input_type -> weir.scheduler.v1.AddURLsRequest
-	21, // 52: weir.scheduler.v1.CrawlService.WatchCrawl:input_type -> weir.scheduler.v1.WatchCrawlRequest
-	24, // 53: weir.scheduler.v1.CrawlService.WaitCrawl:input_type -> weir.scheduler.v1.WaitCrawlRequest
-	28, // 54: weir.scheduler.v1.CrawlService.DeleteCrawl:input_type -> weir.scheduler.v1.DeleteCrawlRequest
-	26, // 55: weir.scheduler.v1.CrawlService.ExplainURL:input_type -> weir.scheduler.v1.ExplainURLRequest
-	30, // 56: weir.scheduler.v1.CrawlService.ListURLs:input_type -> weir.scheduler.v1.ListURLsRequest
-	33, // 57: weir.scheduler.v1.CrawlService.ListHosts:input_type -> weir.scheduler.v1.ListHostsRequest
-	37, // 58: weir.scheduler.v1.CrawlService.GetHost:input_type -> weir.scheduler.v1.GetHostRequest
-	39, // 59: weir.scheduler.v1.CrawlService.SetHostPolicy:input_type -> weir.scheduler.v1.SetHostPolicyRequest
-	41, // 60: weir.scheduler.v1.CrawlService.ListDeadLetters:input_type -> weir.scheduler.v1.ListDeadLettersRequest
-	44, // 61: weir.scheduler.v1.CrawlService.RetryDeadLetters:input_type -> weir.scheduler.v1.RetryDeadLettersRequest
-	2,  // 62: weir.scheduler.v1.CrawlService.CreateCrawl:output_type -> weir.scheduler.v1.CreateCrawlResponse
-	4,  // 63: weir.scheduler.v1.CrawlService.GetCrawl:output_type -> weir.scheduler.v1.GetCrawlResponse
-	6,  // 64: weir.scheduler.v1.CrawlService.ListCrawls:output_type -> weir.scheduler.v1.ListCrawlsResponse
-	8,  // 65: weir.scheduler.v1.CrawlService.PauseCrawl:output_type -> weir.scheduler.v1.PauseCrawlResponse
-	10, // 66: weir.scheduler.v1.CrawlService.ResumeCrawl:output_type -> weir.scheduler.v1.ResumeCrawlResponse
-	12, // 67: weir.scheduler.v1.CrawlService.CloseCrawl:output_type -> weir.scheduler.v1.CloseCrawlResponse
-	16, // 68: weir.scheduler.v1.CrawlService.CancelCrawl:output_type -> weir.scheduler.v1.CancelCrawlResponse
-	14, // 69: weir.scheduler.v1.CrawlService.UpdateCrawl:output_type -> weir.scheduler.v1.UpdateCrawlResponse
-	19, // 70: weir.scheduler.v1.CrawlService.AddURLs:output_type -> weir.scheduler.v1.AddURLsResponse
-	22, // 71: weir.scheduler.v1.CrawlService.WatchCrawl:output_type -> weir.scheduler.v1.WatchCrawlResponse
-	25, // 72: weir.scheduler.v1.CrawlService.WaitCrawl:output_type -> weir.scheduler.v1.WaitCrawlResponse
-	29, // 73: weir.scheduler.v1.CrawlService.DeleteCrawl:output_type -> weir.scheduler.v1.DeleteCrawlResponse
-	27, // 74: weir.scheduler.v1.CrawlService.ExplainURL:output_type -> weir.scheduler.v1.ExplainURLResponse
-	31, // 75: weir.scheduler.v1.CrawlService.ListURLs:output_type -> weir.scheduler.v1.ListURLsResponse
-	34, // 76: weir.scheduler.v1.CrawlService.ListHosts:output_type -> weir.scheduler.v1.ListHostsResponse
-	38, // 77: weir.scheduler.v1.CrawlService.GetHost:output_type -> weir.scheduler.v1.GetHostResponse
-	40, // 78: weir.scheduler.v1.CrawlService.SetHostPolicy:output_type -> weir.scheduler.v1.SetHostPolicyResponse
-	42, // 79: weir.scheduler.v1.CrawlService.ListDeadLetters:output_type -> weir.scheduler.v1.ListDeadLettersResponse
-	45, // 80: weir.scheduler.v1.CrawlService.RetryDeadLetters:output_type -> weir.scheduler.v1.RetryDeadLettersResponse
-	62, // [62:81] is the sub-list for method output_type
-	43, // [43:62] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	52, // 42: weir.scheduler.v1.DeadLetterInfo.at:type_name -> google.protobuf.Timestamp
+	48, // 43: weir.scheduler.v1.ListStagesResponse.stages:type_name -> weir.scheduler.v1.StageInfo
+	49, // 44: weir.scheduler.v1.ListStagesResponse.queues:type_name -> weir.scheduler.v1.QueueInfo
+	52, // 45: weir.scheduler.v1.ListStagesResponse.at:type_name -> google.protobuf.Timestamp
+	52, // 46: weir.scheduler.v1.QueueInfo.oldest_at:type_name -> google.protobuf.Timestamp
+	1,  // 47: weir.scheduler.v1.CrawlService.CreateCrawl:input_type -> weir.scheduler.v1.CreateCrawlRequest
+	3,  // 48: weir.scheduler.v1.CrawlService.GetCrawl:input_type -> weir.scheduler.v1.GetCrawlRequest
+	5,  // 49: weir.scheduler.v1.CrawlService.ListCrawls:input_type -> weir.scheduler.v1.ListCrawlsRequest
+	7,  // 50: weir.scheduler.v1.CrawlService.PauseCrawl:input_type -> weir.scheduler.v1.PauseCrawlRequest
+	9,  // 51: weir.scheduler.v1.CrawlService.ResumeCrawl:input_type -> weir.scheduler.v1.ResumeCrawlRequest
+	11, // 52: weir.scheduler.v1.CrawlService.CloseCrawl:input_type -> weir.scheduler.v1.CloseCrawlRequest
+	15, // 53: weir.scheduler.v1.CrawlService.CancelCrawl:input_type -> weir.scheduler.v1.CancelCrawlRequest
+	13, // 54: weir.scheduler.v1.CrawlService.UpdateCrawl:input_type -> weir.scheduler.v1.UpdateCrawlRequest
+	17, // 55: weir.scheduler.v1.CrawlService.AddURLs:input_type -> weir.scheduler.v1.AddURLsRequest
+	21, // 56: weir.scheduler.v1.CrawlService.WatchCrawl:input_type -> weir.scheduler.v1.WatchCrawlRequest
+	24, // 57: weir.scheduler.v1.CrawlService.WaitCrawl:input_type -> weir.scheduler.v1.WaitCrawlRequest
+	28, // 58: weir.scheduler.v1.CrawlService.DeleteCrawl:input_type -> weir.scheduler.v1.DeleteCrawlRequest
+	26, // 59: weir.scheduler.v1.CrawlService.ExplainURL:input_type -> weir.scheduler.v1.ExplainURLRequest
+	30, // 60: weir.scheduler.v1.CrawlService.ListURLs:input_type -> weir.scheduler.v1.ListURLsRequest
+	33, // 61: weir.scheduler.v1.CrawlService.ListHosts:input_type -> weir.scheduler.v1.ListHostsRequest
+	37, // 62: weir.scheduler.v1.CrawlService.GetHost:input_type -> weir.scheduler.v1.GetHostRequest
+	39, // 63: weir.scheduler.v1.CrawlService.SetHostPolicy:input_type -> weir.scheduler.v1.SetHostPolicyRequest
+	41, // 64: weir.scheduler.v1.CrawlService.ListDeadLetters:input_type -> weir.scheduler.v1.ListDeadLettersRequest
+	44, // 65: weir.scheduler.v1.CrawlService.RetryDeadLetters:input_type -> weir.scheduler.v1.RetryDeadLettersRequest
+	46, // 66: weir.scheduler.v1.CrawlService.ListStages:input_type -> weir.scheduler.v1.ListStagesRequest
+	2,  // 67: weir.scheduler.v1.CrawlService.CreateCrawl:output_type -> weir.scheduler.v1.CreateCrawlResponse
+	4,  // 68: weir.scheduler.v1.CrawlService.GetCrawl:output_type -> weir.scheduler.v1.GetCrawlResponse
+	6,  // 69: weir.scheduler.v1.CrawlService.ListCrawls:output_type -> weir.scheduler.v1.ListCrawlsResponse
+	8,  // 70: weir.scheduler.v1.CrawlService.PauseCrawl:output_type -> weir.scheduler.v1.PauseCrawlResponse
+	10, // 71: weir.scheduler.v1.CrawlService.ResumeCrawl:output_type -> weir.scheduler.v1.ResumeCrawlResponse
+	12, // 72: weir.scheduler.v1.CrawlService.CloseCrawl:output_type -> weir.scheduler.v1.CloseCrawlResponse
+	16, // 73: weir.scheduler.v1.CrawlService.CancelCrawl:output_type -> weir.scheduler.v1.CancelCrawlResponse
+	14, // 74: weir.scheduler.v1.CrawlService.UpdateCrawl:output_type -> weir.scheduler.v1.UpdateCrawlResponse
+	19, // 75: weir.scheduler.v1.CrawlService.AddURLs:output_type -> weir.scheduler.v1.AddURLsResponse
+	22, // 76: weir.scheduler.v1.CrawlService.WatchCrawl:output_type -> weir.scheduler.v1.WatchCrawlResponse
+	25, // 77: weir.scheduler.v1.CrawlService.WaitCrawl:output_type -> weir.scheduler.v1.WaitCrawlResponse
+	29, // 78: weir.scheduler.v1.CrawlService.DeleteCrawl:output_type -> weir.scheduler.v1.DeleteCrawlResponse
+	27, // 79: weir.scheduler.v1.CrawlService.ExplainURL:output_type -> weir.scheduler.v1.ExplainURLResponse
+	31, // 80: weir.scheduler.v1.CrawlService.ListURLs:output_type -> weir.scheduler.v1.ListURLsResponse
+	34, // 81: weir.scheduler.v1.CrawlService.ListHosts:output_type -> weir.scheduler.v1.ListHostsResponse
+	38, // 82: weir.scheduler.v1.CrawlService.GetHost:output_type -> weir.scheduler.v1.GetHostResponse
+	40, // 83: weir.scheduler.v1.CrawlService.SetHostPolicy:output_type -> weir.scheduler.v1.SetHostPolicyResponse
+	42, // 84: weir.scheduler.v1.CrawlService.ListDeadLetters:output_type -> weir.scheduler.v1.ListDeadLettersResponse
+	45, // 85: weir.scheduler.v1.CrawlService.RetryDeadLetters:output_type -> weir.scheduler.v1.RetryDeadLettersResponse
+	47, // 86: weir.scheduler.v1.CrawlService.ListStages:output_type -> weir.scheduler.v1.ListStagesResponse
+	67, // [67:87] is the sub-list for method output_type
+	47, // [47:67] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_weir_scheduler_v1_scheduler_proto_init() }
@@ -3391,7 +3759,7 @@ func file_weir_scheduler_v1_scheduler_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_scheduler_v1_scheduler_proto_rawDesc), len(file_weir_scheduler_v1_scheduler_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   45,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -40,6 +40,7 @@ const (
 	CrawlService_SetHostPolicy_FullMethodName    = "/weir.scheduler.v1.CrawlService/SetHostPolicy"
 	CrawlService_ListDeadLetters_FullMethodName  = "/weir.scheduler.v1.CrawlService/ListDeadLetters"
 	CrawlService_RetryDeadLetters_FullMethodName = "/weir.scheduler.v1.CrawlService/RetryDeadLetters"
+	CrawlService_ListStages_FullMethodName       = "/weir.scheduler.v1.CrawlService/ListStages"
 )
 
 // CrawlServiceClient is the client API for CrawlService service.
@@ -104,6 +105,10 @@ type CrawlServiceClient interface {
 	// deletes the letters. The URL of a crawl that has ended is visited when the
 	// crawl is resumed.
 	RetryDeadLetters(ctx context.Context, in *RetryDeadLettersRequest, opts ...grpc.CallOption) (*RetryDeadLettersResponse, error)
+	// ListStages tells how the stages of the ring stand: what waits for each, what each has
+	// in hand, and how full the queues between them are. An answer may be a second old.
+	// Nothing of the past is kept: whoever wants rates asks again.
+	ListStages(ctx context.Context, in *ListStagesRequest, opts ...grpc.CallOption) (*ListStagesResponse, error)
 }
 
 type crawlServiceClient struct {
@@ -316,6 +321,16 @@ func (c *crawlServiceClient) RetryDeadLetters(ctx context.Context, in *RetryDead
 	return out, nil
 }
 
+func (c *crawlServiceClient) ListStages(ctx context.Context, in *ListStagesRequest, opts ...grpc.CallOption) (*ListStagesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListStagesResponse)
+	err := c.cc.Invoke(ctx, CrawlService_ListStages_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // CrawlServiceServer is the server API for CrawlService service.
 // All implementations must embed UnimplementedCrawlServiceServer
 // for forward compatibility.
@@ -378,6 +393,10 @@ type CrawlServiceServer interface {
 	// deletes the letters. The URL of a crawl that has ended is visited when the
 	// crawl is resumed.
 	RetryDeadLetters(context.Context, *RetryDeadLettersRequest) (*RetryDeadLettersResponse, error)
+	// ListStages tells how the stages of the ring stand: what waits for each, what each has
+	// in hand, and how full the queues between them are. An answer may be a second old.
+	// Nothing of the past is kept: whoever wants rates asks again.
+	ListStages(context.Context, *ListStagesRequest) (*ListStagesResponse, error)
 	mustEmbedUnimplementedCrawlServiceServer()
 }
 
@@ -444,6 +463,9 @@ func (UnimplementedCrawlServiceServer) ListDeadLetters(context.Context, *ListDea
 }
 func (UnimplementedCrawlServiceServer) RetryDeadLetters(context.Context, *RetryDeadLettersRequest) (*RetryDeadLettersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RetryDeadLetters not implemented")
+}
+func (UnimplementedCrawlServiceServer) ListStages(context.Context, *ListStagesRequest) (*ListStagesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListStages not implemented")
 }
 func (UnimplementedCrawlServiceServer) mustEmbedUnimplementedCrawlServiceServer() {}
 func (UnimplementedCrawlServiceServer) testEmbeddedByValue()                      {}
@@ -790,6 +812,24 @@ func _CrawlService_RetryDeadLetters_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CrawlService_ListStages_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListStagesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CrawlServiceServer).ListStages(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CrawlService_ListStages_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CrawlServiceServer).ListStages(ctx, req.(*ListStagesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // CrawlService_ServiceDesc is the grpc.ServiceDesc for CrawlService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -864,6 +904,10 @@ var CrawlService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RetryDeadLetters",
 			Handler:    _CrawlService_RetryDeadLetters_Handler,
+		},
+		{
+			MethodName: "ListStages",
+			Handler:    _CrawlService_ListStages_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
