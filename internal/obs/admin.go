@@ -31,7 +31,7 @@ func DefaultConfig() Config {
 
 // RegisterFlags adds the flags.
 func (c *Config) RegisterFlags(prefix string, fs *flag.FlagSet) {
-	fs.StringVar(&c.Listen, prefix+".listen", c.Listen, "address of /livez, /readyz, /metrics and /debug/pprof; empty for none")
+	fs.StringVar(&c.Listen, prefix+".listen", c.Listen, "address of /livez, /readyz, /startupz, /metrics and /debug/pprof; empty for none")
 	fs.DurationVar(&c.ReadyTimeout, prefix+".ready-timeout", c.ReadyTimeout, "how long one look at readiness may take")
 }
 
@@ -65,6 +65,7 @@ type Admin struct {
 	cfg      Config
 	deps     Deps
 	lis      net.Listener
+	started  atomic.Bool // has been ready
 	stopping atomic.Bool
 }
 
@@ -132,6 +133,7 @@ func (a *Admin) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", a.ready)
+	mux.HandleFunc("GET /startupz", a.startup)
 	if a.deps.Registry != nil {
 		mux.Handle("GET /metrics", promhttp.HandlerFor(a.deps.Registry, promhttp.HandlerOpts{}))
 	}
@@ -143,16 +145,40 @@ func (a *Admin) Handler() http.Handler {
 	return mux
 }
 
+// ready answers whether the process can do its work now.
 func (a *Admin) ready(w http.ResponseWriter, r *http.Request) {
-	err := error(nil)
-	switch {
-	case a.stopping.Load():
-		err = errors.New("stopping")
-	case a.deps.Ready != nil:
-		ctx, cancel := context.WithTimeout(r.Context(), a.cfg.ReadyTimeout)
-		defer cancel()
-		err = a.deps.Ready(ctx)
+	err := errors.New("stopping")
+	if !a.stopping.Load() {
+		err = a.look(r.Context())
 	}
+	answer(w, err)
+}
+
+// startup answers whether the process has ever been ready. What is lost after that
+// is for /readyz: a restart would not bring it back.
+func (a *Admin) startup(w http.ResponseWriter, r *http.Request) {
+	var err error
+	if !a.started.Load() {
+		err = a.look(r.Context())
+	}
+	answer(w, err)
+}
+
+// look asks once whether the process is ready.
+func (a *Admin) look(ctx context.Context) error {
+	if a.deps.Ready != nil {
+		ctx, cancel := context.WithTimeout(ctx, a.cfg.ReadyTimeout)
+		defer cancel()
+		if err := a.deps.Ready(ctx); err != nil {
+			return err
+		}
+	}
+	a.started.Store(true)
+	return nil
+}
+
+// answer writes the outcome of a probe.
+func answer(w http.ResponseWriter, err error) {
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return

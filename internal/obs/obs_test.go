@@ -50,7 +50,7 @@ func get(t *testing.T, h http.Handler, path string) (int, string) {
 
 func TestAdminRoutes(t *testing.T) {
 	t.Parallel()
-	ready := error(nil)
+	ready := errors.New("not yet")
 	a, err := obs.NewAdmin(obs.Config{ReadyTimeout: 1e9}, obs.Deps{
 		Registry: obs.NewRegistry("v1.2.3"), Ready: func(context.Context) error { return ready }})
 	if err != nil {
@@ -65,6 +65,10 @@ func TestAdminRoutes(t *testing.T) {
 		}
 	}
 	expect("/livez", 200, "ok")
+	expect("/readyz", 503, "not yet")
+	expect("/startupz", 503, "not yet")
+	ready = nil
+	expect("/startupz", 200, "ok")
 	expect("/readyz", 200, "ok")
 	expect("/metrics", 200, `weir_build_info{version="v1.2.3"} 1`)
 	expect("/metrics", 200, "go_goroutines")
@@ -72,6 +76,7 @@ func TestAdminRoutes(t *testing.T) {
 	expect("/nothing", 404, "")
 	ready = errors.New("NATS is away")
 	expect("/readyz", 503, "NATS is away")
+	expect("/startupz", 200, "ok")
 	expect("/livez", 200, "ok")
 	ready = nil
 	a.Stopping()

@@ -21,6 +21,10 @@ type Config struct {
 	// Catalogue is where the catalogue is kept: empty for a SQLite file in Dir, or the URL
 	// of a PostgreSQL database (postgres://…), which several storages may share.
 	Catalogue string
+	// Replica is the name of this storage among those that share a catalogue, which its
+	// segments are kept under: a later process of the same name goes on with them, on any
+	// machine. There must not be two at a time. Needs Catalogue and Archive. Empty for a name that is made once and kept in Dir.
+	Replica string
 	// Batch is how many records one commit takes at most. Default 256.
 	Batch int
 	// BatchBytes bounds the records of one commit, in bytes. Default 8 MiB.
@@ -64,6 +68,7 @@ func (c *Config) RegisterFlags(prefix string, fs *flag.FlagSet) {
 	fs.StringVar(&c.Dir, prefix+"dir", c.Dir, "data directory: catalogue.db, warc/ and bodies/ are made in it")
 	fs.StringVar(&c.Archive, prefix+"archive", c.Archive, "object store for WARC files, s3://bucket/prefix?endpoint=URL&region=NAME; credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws or the machine's role (default: the folder warc/)")
 	fs.StringVar(&c.Catalogue, prefix+"catalogue", c.Catalogue, "where pages and items are kept: empty for a SQLite file in the data directory, or postgres://… for a database that several storages may share")
+	fs.StringVar(&c.Replica, prefix+"replica", c.Replica, "name of this storage among those that share a catalogue, the same after a restart; empty for one kept in the data directory")
 	fs.IntVar(&c.Batch, prefix+"batch", c.Batch, "records in one commit at most")
 	fs.IntVar(&c.BatchBytes, prefix+"batch-bytes", c.BatchBytes, "bytes of records in one commit at most")
 	fs.DurationVar(&c.BatchAge, prefix+"batch-age", c.BatchAge, "how long the first record of a batch waits for others")
@@ -86,6 +91,8 @@ func (c Config) Validate() error {
 	check(c.Dir != "", "storage.dir: required")
 	check(c.Catalogue == "" || strings.HasPrefix(c.Catalogue, "postgres://") || strings.HasPrefix(c.Catalogue, "postgresql://"),
 		"storage.catalogue: want nothing or postgres://USER:PASSWORD@HOST/DATABASE")
+	check(c.Replica == "" || c.Archive != "" && c.Catalogue != "",
+		"storage.replica: goes with storage.catalogue and storage.archive; a data directory has a name of its own")
 	check(c.Batch >= 1 && c.Batch <= catalogue.MaxBatch, "storage.batch: must be 1 to 16384")
 	check(c.BatchBytes >= 0, "storage.batch-bytes: must not be negative")
 	check(c.BatchAge >= 0, "storage.batch-age: must not be negative")

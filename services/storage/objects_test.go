@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/testkit/pgtest"
 	"github.com/weircrawl/weir/internal/testkit/s3test"
 )
 
@@ -71,5 +72,37 @@ func TestFaultyStore(t *testing.T) {
 	f, said := checked(t, dir, server.URL("archive"), false)
 	if f.Wrong() || f.Pages != batches*size || f.Records != batches*size || f.Unreferenced != 0 {
 		t.Errorf("%+v %v", f, said)
+	}
+}
+
+// TestReplica: a storage whose name is given goes on with its segments on an empty
+// disk, as a pod does on another node.
+func TestReplica(t *testing.T) {
+	t.Parallel()
+	server, database := s3test.Start(t), pgtest.Start(t, pgtest.Options{}).Database(t)
+	named := func(name string) func(*Config) {
+		return func(c *Config) {
+			c.Archive, c.Catalogue, c.Replica = server.URL("archive"), database, name
+		}
+	}
+	s := newStore(t, t.TempDir(), named("storage-0"))
+	if err := storeRecords(s, 0, 3); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]int{"storage-1": 0, "storage-0": 1} {
+		s := newStore(t, t.TempDir(), named(name))
+		segments, err := s.cat.Segments(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(segments) != want {
+			t.Errorf("%s has %d segments, want %d", name, len(segments), want)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

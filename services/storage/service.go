@@ -136,9 +136,12 @@ func (s *Service) openCatalogue(ctx context.Context) (catalogue.Store, error) {
 	if s.cfg.Catalogue == "" {
 		return sqlitestore.Open(ctx, s.cfg.Dir)
 	}
-	owner, err := identity(filepath.Join(s.cfg.Dir, "storage.id"))
-	if err != nil {
-		return nil, err
+	owner := s.cfg.Replica
+	if owner == "" {
+		var err error
+		if owner, err = identity(filepath.Join(s.cfg.Dir, "storage.id")); err != nil {
+			return nil, err
+		}
 	}
 	return pgstore.Open(ctx, pgstore.Config{DSN: s.cfg.Catalogue, Owner: owner})
 }

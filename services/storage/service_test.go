@@ -581,8 +581,8 @@ func TestConfigValidate(t *testing.T) {
 	if err := good.Validate(); err != nil {
 		t.Error(err)
 	}
-	err := Config{MinFree: -1}.Validate()
-	for _, want := range []string{"storage.dir", "storage.batch:", "storage.segment-size", "storage.segment-age", "storage.min-free", "storage.body-age", "storage.max-body"} {
+	err := Config{MinFree: -1, Replica: "x"}.Validate()
+	for _, want := range []string{"storage.dir", "storage.replica", "storage.batch:", "storage.segment-size", "storage.segment-age", "storage.min-free", "storage.body-age", "storage.max-body"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is not named in: %v", want, err)
 		}
