@@ -28,14 +28,18 @@ func (s *Service) ListPages(req *storagev1.ListPagesRequest, out grpc.ServerStre
 		return err
 	}
 	q := catalogue.PageQuery{Crawl: req.GetCrawlId(), URL: req.GetUrl(), After: req.GetAfter(), Filter: filter}
-	return s.eachPages(out.Context(), q, req.GetLimit(), func(p *catalogue.Page) bool { return pattern == nil || pattern.Match(p.CanonicalURL) },
-		func(pages []*catalogue.Page) error {
-			answer := &storagev1.ListPagesResponse{}
-			for _, p := range pages {
-				answer.Pages = append(answer.Pages, pageInfo(p))
-			}
-			return out.Send(answer)
-		})
+	pass := func(p *catalogue.Page) bool { return pattern == nil || pattern.Match(p.CanonicalURL) }
+	send := func(pages []*catalogue.Page) error {
+		answer := &storagev1.ListPagesResponse{}
+		for _, p := range pages {
+			answer.Pages = append(answer.Pages, pageInfo(p))
+		}
+		return out.Send(answer)
+	}
+	if req.GetNewest() {
+		return s.newestPages(out.Context(), q, req.GetLimit(), pass, send)
+	}
+	return s.eachPages(out.Context(), q, req.GetLimit(), pass, send)
 }
 
 // eachPages calls send for the pages of a query, up to what is committed now, that
@@ -81,9 +85,13 @@ func (s *Service) ListItems(req *storagev1.ListItemsRequest, out grpc.ServerStre
 	if q.Last, err = s.cat.Last(out.Context()); err != nil {
 		return err
 	}
-	_, err = s.eachItems(out.Context(), q, req.GetLimit(), filter, func(items []*storagev1.StoredItem, _ uint64) error {
+	send := func(items []*storagev1.StoredItem, _ uint64) error {
 		return out.Send(&storagev1.ListItemsResponse{Items: items})
-	})
+	}
+	if req.GetNewest() {
+		return s.newestItems(out.Context(), q, req.GetLimit(), filter, send)
+	}
+	_, err = s.eachItems(out.Context(), q, req.GetLimit(), filter, send)
 	return err
 }
 

@@ -639,7 +639,11 @@ type ListPagesRequest struct {
 	// Only attempts at this canonical URL. Default: all.
 	Url string `protobuf:"bytes,4,opt,name=url,proto3" json:"url,omitempty"`
 	// Only attempts that pass. Default: all.
-	Filter        *PageFilter `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
+	Filter *PageFilter `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Instead of the first attempts behind after, the last ones: limit of them, 1 to 1000,
+	// in the order of their commit all the same. Those that pass the filter are looked for
+	// among the newest tens of thousands of commits. Default: false.
+	Newest        bool `protobuf:"varint,6,opt,name=newest,proto3" json:"newest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -707,6 +711,13 @@ func (x *ListPagesRequest) GetFilter() *PageFilter {
 		return x.Filter
 	}
 	return nil
+}
+
+func (x *ListPagesRequest) GetNewest() bool {
+	if x != nil {
+		return x.Newest
+	}
+	return false
 }
 
 // ListPagesResponse is a batch of pages.
@@ -843,7 +854,10 @@ type ListItemsRequest struct {
 	// reason under _reason; they have cursors of their own. Default: false.
 	Rejected bool `protobuf:"varint,5,opt,name=rejected,proto3" json:"rejected,omitempty"`
 	// Only items that pass. Default: all.
-	Filter        *ItemFilter `protobuf:"bytes,6,opt,name=filter,proto3" json:"filter,omitempty"`
+	Filter *ItemFilter `protobuf:"bytes,6,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Instead of the first items behind after, the last ones, as in ListPagesRequest.
+	// Default: false.
+	Newest        bool `protobuf:"varint,7,opt,name=newest,proto3" json:"newest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -918,6 +932,13 @@ func (x *ListItemsRequest) GetFilter() *ItemFilter {
 		return x.Filter
 	}
 	return nil
+}
+
+func (x *ListItemsRequest) GetNewest() bool {
+	if x != nil {
+		return x.Newest
+	}
+	return false
 }
 
 // ListItemsResponse is a batch of items.
@@ -2368,13 +2389,14 @@ const file_weir_storage_v1_storage_proto_rawDesc = "" +
 	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\"@\n" +
 	"\x0fGetPageResponse\x12-\n" +
-	"\x04page\x18\x01 \x01(\v2\x19.weir.storage.v1.PageInfoR\x04page\"\xa0\x01\n" +
+	"\x04page\x18\x01 \x01(\v2\x19.weir.storage.v1.PageInfoR\x04page\"\xb8\x01\n" +
 	"\x10ListPagesRequest\x12\x19\n" +
 	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\x04R\x05after\x12\x14\n" +
 	"\x05limit\x18\x03 \x01(\x04R\x05limit\x12\x10\n" +
 	"\x03url\x18\x04 \x01(\tR\x03url\x123\n" +
-	"\x06filter\x18\x05 \x01(\v2\x1b.weir.storage.v1.PageFilterR\x06filter\"D\n" +
+	"\x06filter\x18\x05 \x01(\v2\x1b.weir.storage.v1.PageFilterR\x06filter\x12\x16\n" +
+	"\x06newest\x18\x06 \x01(\bR\x06newest\"D\n" +
 	"\x11ListPagesResponse\x12/\n" +
 	"\x05pages\x18\x01 \x03(\v2\x19.weir.storage.v1.PageInfoR\x05pages\"^\n" +
 	"\n" +
@@ -2382,14 +2404,15 @@ const file_weir_storage_v1_storage_proto_rawDesc = "" +
 	"\x06cursor\x18\x01 \x01(\x04R\x06cursor\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\x12\x12\n" +
 	"\x04rule\x18\x03 \x01(\tR\x04rule\x12\x12\n" +
-	"\x04json\x18\x04 \x01(\fR\x04json\"\xbe\x01\n" +
+	"\x04json\x18\x04 \x01(\fR\x04json\"\xd6\x01\n" +
 	"\x10ListItemsRequest\x12\x19\n" +
 	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\x04R\x05after\x12\x14\n" +
 	"\x05limit\x18\x03 \x01(\x04R\x05limit\x12\x12\n" +
 	"\x04rule\x18\x04 \x01(\tR\x04rule\x12\x1a\n" +
 	"\brejected\x18\x05 \x01(\bR\brejected\x123\n" +
-	"\x06filter\x18\x06 \x01(\v2\x1b.weir.storage.v1.ItemFilterR\x06filter\"F\n" +
+	"\x06filter\x18\x06 \x01(\v2\x1b.weir.storage.v1.ItemFilterR\x06filter\x12\x16\n" +
+	"\x06newest\x18\a \x01(\bR\x06newest\"F\n" +
 	"\x11ListItemsResponse\x121\n" +
 	"\x05items\x18\x01 \x03(\v2\x1b.weir.storage.v1.StoredItemR\x05items\"\x87\x01\n" +
 	"\vTailRequest\x12\x19\n" +
