@@ -5,14 +5,11 @@ package rpc
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"runtime/debug"
 	"time"
 
@@ -26,6 +23,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
+	"github.com/weircrawl/weir/internal/certs"
 	"github.com/weircrawl/weir/internal/crawl"
 )
 
@@ -36,9 +34,11 @@ const MaxMessage = 16 << 20
 type Config struct {
 	// Listen is the address, host:port.
 	Listen string
-	// TLSCert and TLSKey are PEM files; both or none.
+	// TLSCert and TLSKey are PEM files; both or none. They are read at every handshake.
 	TLSCert, TLSKey string
-	// TLSClientCA is a PEM file: clients must show a certificate that it signed.
+	// TLSClientCA is a PEM file: clients must show a certificate that it signed, or may
+	// (see Deps.CallersMayLackCertificates). It also vouches for the servers that are
+	// called; without it the authorities of the machine do.
 	TLSClientCA string
 	// SoftStop is how long calls in hand may go on after a stop.
 	SoftStop time.Duration
@@ -64,14 +64,22 @@ func (c Config) Validate() error {
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		errs = append(errs, fmt.Errorf("grpc: listen: %w", err))
 	}
+	errs = append(errs, c.ValidateTLS())
+	if c.SoftStop <= 0 {
+		errs = append(errs, errors.New("grpc: soft-stop must be positive"))
+	}
+	return errors.Join(errs...)
+}
+
+// ValidateTLS returns the mistakes of the settings that calls to other services need,
+// too: those of a process without a server of its own.
+func (c Config) ValidateTLS() error {
+	var errs []error
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		errs = append(errs, errors.New("grpc: tls-cert and tls-key go together"))
 	}
 	if c.TLSClientCA != "" && c.TLSCert == "" {
 		errs = append(errs, errors.New("grpc: tls-client-ca needs tls-cert"))
-	}
-	if c.SoftStop <= 0 {
-		errs = append(errs, errors.New("grpc: soft-stop must be positive"))
 	}
 	return errors.Join(errs...)
 }
@@ -82,6 +90,11 @@ type Deps struct {
 	Log *slog.Logger
 	// Registry takes the metrics; nil for none.
 	Registry prometheus.Registerer
+	// Certificates are what Config.Certificates has opened. Default: opened anew.
+	Certificates *certs.Keeper
+	// CallersMayLackCertificates lets callers in that show none, because something else
+	// checks who they are, call by call. One that is shown must be good all the same.
+	CallersMayLackCertificates bool
 }
 
 // Server is a gRPC server with health and reflection. It is a
@@ -100,9 +113,15 @@ func NewServer(cfg Config, deps Deps) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	creds, err := cfg.credentials()
-	if err != nil {
-		return nil, err
+	if deps.Certificates == nil {
+		var err error
+		if deps.Certificates, err = cfg.Certificates(deps); err != nil {
+			return nil, err
+		}
+	}
+	var creds []grpc.ServerOption
+	if deps.Certificates != nil {
+		creds = append(creds, grpc.Creds(credentials.NewTLS(deps.Certificates.Server(deps.CallersMayLackCertificates))))
 	}
 	lis, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
@@ -149,58 +168,6 @@ func newServerMetrics(reg prometheus.Registerer) *grpcprom.ServerMetrics {
 		}
 	}
 	return m
-}
-
-// credentials loads the certificates.
-func (c Config) credentials() ([]grpc.ServerOption, error) {
-	if c.TLSCert == "" {
-		return nil, nil
-	}
-	cert, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
-	if err != nil {
-		return nil, fmt.Errorf("grpc: load certificate: %w", err)
-	}
-	t := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
-	if c.TLSClientCA != "" {
-		if t.ClientCAs, err = readCA(c.TLSClientCA); err != nil {
-			return nil, err
-		}
-		t.ClientAuth = tls.RequireAndVerifyClientCert
-	}
-	return []grpc.ServerOption{grpc.Creds(credentials.NewTLS(t))}, nil
-}
-
-// PeerCredentials are for calls to servers that are configured alike: the own
-// certificate shows who calls, and TLSClientCA (or the system, without one) vouches
-// for who answers. Nil without TLS.
-func (c Config) PeerCredentials() (credentials.TransportCredentials, error) {
-	if c.TLSCert == "" {
-		return nil, nil
-	}
-	cert, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
-	if err != nil {
-		return nil, fmt.Errorf("grpc: load certificate: %w", err)
-	}
-	t := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
-	if c.TLSClientCA != "" {
-		if t.RootCAs, err = readCA(c.TLSClientCA); err != nil {
-			return nil, err
-		}
-	}
-	return credentials.NewTLS(t), nil
-}
-
-// readCA reads the certificates of an authority.
-func readCA(file string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("grpc: load client authority: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("grpc: %s holds no certificate", file)
-	}
-	return pool, nil
 }
 
 // RegisterService implements grpc.ServiceRegistrar.

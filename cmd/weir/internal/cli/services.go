@@ -14,6 +14,7 @@ import (
 
 	"github.com/weircrawl/weir/cmd/weir/internal/settings"
 	"github.com/weircrawl/weir/internal/bus"
+	"github.com/weircrawl/weir/internal/certs"
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/obs"
 	"github.com/weircrawl/weir/internal/resolve"
@@ -37,7 +38,8 @@ type service interface {
 type parts struct {
 	settings *settings.Settings
 	bus      *bus.Bus
-	addr     string // of the gRPC server, empty for none
+	addr     string        // of the gRPC server, empty for none
+	certs    *certs.Keeper // nil for plain text
 	storage  storagev1.StorageServiceClient
 	log      *slog.Logger
 	registry *prometheus.Registry
@@ -46,15 +48,11 @@ type parts struct {
 
 func (a *app) schedulerCmd() *cobra.Command {
 	return a.serviceCmd(settings.Scheduler, "Run the scheduler of a cluster: the frontier and the crawl API", func(p parts) (service, error) {
-		peers, err := p.settings.GRPC.PeerCredentials()
-		if err != nil {
-			return nil, err
-		}
 		cfg := p.settings.Scheduler
 		if cfg.Advertise == "" {
 			cfg.Advertise = reachable(p.addr)
 		}
-		return scheduler.New(cfg, scheduler.Deps{Bus: p.bus, Log: p.log, Registry: p.registry, PeerCredentials: peers, Lookup: resolve.Via(p.settings.DNS)})
+		return scheduler.New(cfg, scheduler.Deps{Bus: p.bus, Log: p.log, Registry: p.registry, PeerCredentials: rpc.Credentials(p.certs, certs.Scheduler), Lookup: resolve.Via(p.settings.DNS)})
 	}, "data", "store", "nats", "listen", "admin-listen", "config", "log.level", "log.format")
 }
 
@@ -139,9 +137,12 @@ func (a *app) serve(ctx context.Context, mode settings.Mode, s *settings.Setting
 	if err != nil {
 		return err
 	}
+	if p.certs, err = s.GRPC.Certificates(rpc.Deps{Log: log, Registry: p.registry}); err != nil {
+		return err
+	}
 	var server *rpc.Server
 	if s.GRPC.Listen != "" {
-		if server, err = rpc.NewServer(s.GRPC, rpc.Deps{Log: log, Registry: p.registry}); err != nil {
+		if server, err = rpc.NewServer(s.GRPC, rpc.Deps{Log: log, Registry: p.registry, Certificates: p.certs}); err != nil {
 			return err
 		}
 	}
@@ -152,7 +153,7 @@ func (a *app) serve(ctx context.Context, mode settings.Mode, s *settings.Setting
 		return err
 	}
 	closers = append(closers, func() error { p.bus.Close(); return nil })
-	conn, err := rpc.Dial(s.StorageAddr)
+	conn, err := rpc.Dial(s.StorageAddr, grpc.WithTransportCredentials(rpc.Credentials(p.certs, certs.Storage)))
 	if err != nil {
 		return crawl.Errorf(crawl.Invalid, "--storage %q: %w", s.StorageAddr, err)
 	}

@@ -237,6 +237,8 @@ func (s *Settings) Validate() error {
 	runs := func(m Mode) bool { return s.mode.Embedded() || s.mode == m }
 	if s.GRPC.Listen != "" {
 		errs = append(errs, s.GRPC.Validate())
+	} else {
+		errs = append(errs, s.GRPC.ValidateTLS())
 	}
 	errs = append(errs, s.Admin.Validate())
 	if runs(Scheduler) {
