@@ -19,6 +19,7 @@
 //	held        puts pages aside that wait for something of their own crawl
 //	deadletter  moves messages that used up their deliveries, and lists them
 //	sweep       finds those among them that no advisory has come for
+//	alive       tells sessions that hang
 //	lag         counts what waits for consumers
 //	stages      tells how each stage and the queues between them stand
 //	inflight    lists the leases of every message in the ring
@@ -65,9 +66,10 @@ type Bus struct {
 	js  jetstream.JetStream
 	m   *metrics
 
-	taskAge string    // as a header of messages
-	buffers sync.Pool // of *[]byte, for marshalling
-	turns   turns
+	taskAge  string    // as a header of messages
+	buffers  sync.Pool // of *[]byte, for marshalling
+	turns    turns
+	sessions sessions
 }
 
 // Connect dials the server and waits until it answers, at most

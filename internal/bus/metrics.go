@@ -16,6 +16,8 @@ type metrics struct {
 	consumed  *prometheus.CounterVec
 	seconds   *prometheus.HistogramVec
 	inHand    *prometheus.GaugeVec
+	room      *prometheus.GaugeVec
+	stages    *stageMetrics
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -41,6 +43,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "weir_bus_in_hand",
 			Help: "Messages delivered and not yet settled, by consumer. At its bound all the time: this replica is saturated.",
 		}, []string{"consumer"})),
+		room: register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_bus_in_hand_limit",
+			Help: "The most messages that this replica takes at a time, by consumer; weir_bus_in_hand divided by it is how saturated the replica is.",
+		}, []string{"consumer"})),
+		stages: newStageMetrics(reg),
 	}
 }
 

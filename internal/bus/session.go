@@ -58,6 +58,9 @@ type session struct {
 	hold atomic.Int32
 	// stop ends when the caller's context does: workers give up waiting.
 	stop context.Context //nolint:containedctx // lives as long as run
+	// seen is when the loop last looked at what is due, in Unix nanoseconds.
+	seen atomic.Int64
+	held heldCount
 }
 
 // channelRoom is for the channel between NATS and a session: the loop never blocks,
@@ -92,6 +95,8 @@ func (s *session) run(ctx context.Context, set *ConsumerSet) error {
 	s.flushed, s.over = make(chan *source), make(chan struct{})
 	s.tick = time.NewTicker(s.period())
 	defer s.tick.Stop()
+	s.seen.Store(time.Now().UnixNano())
+	defer s.b.sessions.enter(s)()
 	defer s.end()
 	if err := s.follow(); err != nil {
 		return err
@@ -282,6 +287,7 @@ func (s *session) drop(d *delivery) {
 // beat keeps alive what is in hand.
 func (s *session) beat() {
 	now := time.Now()
+	s.seen.Store(now.UnixNano())
 	if !s.nc.IsConnected() {
 		return // heart-beats would only push acks out of the connection's buffer
 	}
@@ -292,8 +298,10 @@ func (s *session) beat() {
 		d.progress(s.nc, now, s.every)
 		s.gauges[d.src.consumer.label]++
 	}
+	s.held.set(s.gauges)
 	s.checkSilence(now)
 	for label, n := range s.gauges {
 		s.b.m.inHand.WithLabelValues(label).Set(float64(n))
+		s.b.m.room.WithLabelValues(label).Set(float64(s.target - (s.workers - s.mayRun())))
 	}
 }

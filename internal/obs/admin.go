@@ -8,12 +8,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/pprof"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // Config of the admin server.
@@ -55,7 +53,15 @@ type Deps struct {
 	Registry prometheus.Gatherer
 	// Ready returns nil while the process can do its work; nil for always.
 	Ready func(context.Context) error
-	// Log takes the address at start.
+	// Live returns an error when the process hangs, so that only a new one helps; nil
+	// for never. What waits for somebody else is alive.
+	Live func(context.Context) error
+	// Settings of the process as /debug/config shows them, without secrets; nil for none.
+	Settings func() string
+	// State is what /debug/state shows, as JSON; nil for none.
+	State func(context.Context) any
+	// Log takes the address at start. Of one that NewLogger made, /debug/loglevel can
+	// change the level.
 	Log *slog.Logger
 }
 
@@ -65,8 +71,8 @@ type Admin struct {
 	cfg      Config
 	deps     Deps
 	lis      net.Listener
-	started  atomic.Bool // has been ready
 	stopping atomic.Bool
+	started  atomic.Bool // was ready once
 }
 
 // NewAdmin opens the port, so that one in use is an error at start, and serves
@@ -126,62 +132,4 @@ func (a *Admin) Run(ctx context.Context) error {
 	}
 	<-done
 	return nil
-}
-
-// Handler returns the routes.
-func (a *Admin) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
-	mux.HandleFunc("GET /readyz", a.ready)
-	mux.HandleFunc("GET /startupz", a.startup)
-	if a.deps.Registry != nil {
-		mux.Handle("GET /metrics", promhttp.HandlerFor(a.deps.Registry, promhttp.HandlerOpts{}))
-	}
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return mux
-}
-
-// ready answers whether the process can do its work now.
-func (a *Admin) ready(w http.ResponseWriter, r *http.Request) {
-	err := errors.New("stopping")
-	if !a.stopping.Load() {
-		err = a.look(r.Context())
-	}
-	answer(w, err)
-}
-
-// startup answers whether the process has ever been ready. What is lost after that
-// is for /readyz: a restart would not bring it back.
-func (a *Admin) startup(w http.ResponseWriter, r *http.Request) {
-	var err error
-	if !a.started.Load() {
-		err = a.look(r.Context())
-	}
-	answer(w, err)
-}
-
-// look asks once whether the process is ready.
-func (a *Admin) look(ctx context.Context) error {
-	if a.deps.Ready != nil {
-		ctx, cancel := context.WithTimeout(ctx, a.cfg.ReadyTimeout)
-		defer cancel()
-		if err := a.deps.Ready(ctx); err != nil {
-			return err
-		}
-	}
-	a.started.Store(true)
-	return nil
-}
-
-// answer writes the outcome of a probe.
-func answer(w http.ResponseWriter, err error) {
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		return
-	}
-	_, _ = w.Write([]byte("ok\n"))
 }

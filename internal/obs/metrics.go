@@ -5,6 +5,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
+// RegisterConfigInfo adds weir_config_info{hash} to a registry.
+func RegisterConfigInfo(reg prometheus.Registerer, hash string) {
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name:        "weir_config_info",
+		Help:        "Always 1; the label tells settings apart. More than one value among the replicas of a service means that some were not started anew since a change.",
+		ConstLabels: prometheus.Labels{"hash": hash},
+	})
+	info.Set(1)
+	reg.MustRegister(info)
+}
+
 // NewRegistry returns a registry with the metrics of the Go runtime, of the
 // process, and weir_build_info{version}.
 func NewRegistry(version string) *prometheus.Registry {

@@ -83,6 +83,83 @@ func TestAdminRoutes(t *testing.T) {
 	expect("/readyz", 503, "stopping")
 }
 
+// TestStartup: what was ready once has started, whatever comes.
+func TestStartup(t *testing.T) {
+	t.Parallel()
+	ready := errors.New("NATS is away")
+	live := error(nil)
+	a, err := obs.NewAdmin(obs.Config{ReadyTimeout: 1e9}, obs.Deps{
+		Ready: func(context.Context) error { return ready }, Live: func(context.Context) error { return live },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, step := range []struct {
+		ready, live                    error
+		readyCode, startCode, liveCode int
+	}{
+		{errors.New("NATS is away"), nil, 503, 503, 200},
+		{nil, nil, 200, 200, 200},
+		{errors.New("NATS is away"), errors.New("hangs"), 503, 200, 503},
+	} {
+		ready, live = step.ready, step.live
+		for path, want := range map[string]int{"/startupz": step.startCode, "/readyz": step.readyCode, "/livez": step.liveCode} {
+			if code, body := get(t, a.Handler(), path); code != want {
+				t.Errorf("step %d, %s: %d %q, want %d", i, path, code, body, want)
+			}
+		}
+	}
+}
+
+// TestDebugRoutes: settings, state, and a log level that can be changed.
+func TestDebugRoutes(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	log, err := obs.NewLogger(&out, "warn", "text")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log = log.With("component", "x") // of the same level
+	a, err := obs.NewAdmin(obs.Config{ReadyTimeout: 1e9}, obs.Deps{
+		Log: log, Settings: func() string { return "a: 1\n" }, State: func(context.Context) any { return map[string]int{"leases": 3} },
+		Registry: obs.NewRegistry("v1"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := a.Handler()
+	for path, want := range map[string]string{
+		"/debug/config": "a: 1\n", "/debug/state": "{\n  \"leases\": 3\n}\n", "/debug/loglevel": "warn\n",
+	} {
+		if code, body := get(t, h, path); code != 200 || body != want {
+			t.Errorf("%s: %d %q, want %q", path, code, body, want)
+		}
+	}
+	put := func(level string) (int, string) {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/debug/loglevel", strings.NewReader(level)))
+		return w.Code, w.Body.String()
+	}
+	if code, body := put("loud"); code != 400 || !strings.Contains(body, "want debug") {
+		t.Errorf("%d %q", code, body)
+	}
+	log.Debug("before")
+	if code, body := put("debug\n"); code != 200 || body != "debug\n" {
+		t.Errorf("%d %q", code, body)
+	}
+	log.Debug("after")
+	if s := out.String(); strings.Contains(s, "before") || !strings.Contains(s, "msg=after") || !strings.Contains(s, "log level changed") {
+		t.Errorf("log: %s", s)
+	}
+	w := httptest.NewRecorder()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
+	r.Header.Set("Accept", "application/openmetrics-text;version=1.0.0")
+	h.ServeHTTP(w, r)
+	if !strings.HasPrefix(w.Header().Get("Content-Type"), "application/openmetrics-text") || !strings.HasSuffix(w.Body.String(), "# EOF\n") {
+		t.Errorf("no OpenMetrics: %s", w.Header().Get("Content-Type"))
+	}
+}
+
 func TestAdminRun(t *testing.T) {
 	t.Parallel()
 	a, err := obs.NewAdmin(obs.Config{Listen: "127.0.0.1:0", ReadyTimeout: 1e9}, obs.Deps{})

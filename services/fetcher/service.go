@@ -168,6 +168,14 @@ func (s *Service) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
+// Live returns an error when the fetcher hangs.
+func (s *Service) Live(context.Context) error {
+	if s.deps.Bus == nil {
+		return nil
+	}
+	return s.deps.Bus.Alive()
+}
+
 // Ready returns nil while the fetcher runs and reaches the bus.
 func (s *Service) Ready(context.Context) error {
 	if s.deps.Bus == nil {

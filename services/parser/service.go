@@ -149,6 +149,9 @@ func (s *Service) join() {
 	s.pages.Release(allPages)
 }
 
+// Live returns an error when the parser hangs.
+func (s *Service) Live(context.Context) error { return s.deps.Bus.Alive() }
+
 // Ready reports whether pages are being taken.
 func (s *Service) Ready(context.Context) error {
 	if !s.running.Load() {

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -78,7 +79,8 @@ type loop struct {
 	touched   []frontier.CrawlNo // crawls that a request changed
 	lookups   []string           // names that names has no room for
 	scratch   scratch
-	failed    error // of a batch: memory is ahead of the store, and nothing more is written
+	turned    atomic.Int64 // when the last turn was over, in Unix nanoseconds
+	failed    error        // of a batch: memory is ahead of the store, and nothing more is written
 }
 
 // dispatch is a lease on its way to the publisher, under the epoch of its partition's
@@ -99,7 +101,7 @@ type pendingCommit struct {
 }
 
 func newLoop(s *session, f *frontier.Frontier, partitions uint32) *loop {
-	return &loop{
+	l := &loop{
 		f:          f,
 		partitions: partitions,
 		store:      s.store,
@@ -114,6 +116,8 @@ func newLoop(s *session, f *frontier.Frontier, partitions uint32) *loop {
 		expired:    make(chan []frontier.LeaseID, 1),
 		names:      make(chan string, lookupsWaiting),
 	}
+	l.turned.Store(time.Now().UnixNano())
+	return l
 }
 
 // run turns until ctx ends or the store fails. After a failure the frontier in
@@ -140,6 +144,7 @@ func (l *loop) run(ctx context.Context) error {
 		if err := l.turn(ctx, now, reports, requests); err != nil {
 			return err
 		}
+		l.turned.Store(time.Now().UnixNano())
 		l.m.turn.Observe(l.now().Sub(now).Seconds())
 		l.m.leased.Set(float64(l.f.Leased()))
 		timer.Reset(l.wakeIn()) // since Go 1.23 a reset timer leaves nothing stale

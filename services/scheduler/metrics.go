@@ -23,11 +23,21 @@ type metrics struct {
 	backlog    *prometheus.GaugeVec
 	hosts      *prometheus.GaugeVec
 	urls       *prometheus.GaugeVec
+
+	// Sums over all crawls, which setCensus sets.
+	ledger     *prometheus.GaugeVec
+	dropped    *prometheus.GaugeVec
+	states     *prometheus.GaugeVec
+	waits      *prometheus.GaugeVec
+	partitions prometheus.Gauge
+
+	delay prometheus.Histogram
+	visit prometheus.Histogram
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
-	return &metrics{
+	m := &metrics{
 		results: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_scheduler_results_total",
 			Help: "Results applied, by outcome: done, delayed, failed, again (in a browser), duplicate, robots, unknown. Many duplicates mean redelivery: look at restarts and at slow stages.",
@@ -89,11 +99,47 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"pool", "state"}),
 		hosts: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "weir_scheduler_crawl_hosts",
-			Help: "Hosts of an active crawl in this replica's partitions, by state: ready to be visited, waiting for politeness, a slot or robots.txt.",
+			Help: "Hosts of an active crawl in this replica's partitions, by the crawl's name and state: ready to be visited, waiting for politeness, a slot or robots.txt. Of the first 100 crawls; weir_scheduler_hosts has all.",
 		}, []string{"crawl", "state"}),
 		urls: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "weir_scheduler_crawl_urls",
-			Help: "URLs of an active crawl in this replica's partitions, by state: queued, leased (in flight).",
+			Help: "URLs of an active crawl in this replica's partitions, by the crawl's name and state: queued, leased (in flight). Of the first 100 crawls; weir_scheduler_ledger_urls has all.",
 		}, []string{"crawl", "state"}),
 	}
+	m.sums(f)
+	return m
+}
+
+// sums makes the metrics of all crawls together.
+func (m *metrics) sums(f promauto.Factory) {
+	m.ledger = f.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "weir_scheduler_ledger_urls",
+		Help: "URLs of all crawls in this replica's partitions, by state: discovered, which is the sum of the others, queued, leased, delayed (retries and recrawls), done, failed, dropped. Queued without leased for long: no host may be visited, see weir_scheduler_hosts.",
+	}, []string{"state"})
+	m.dropped = f.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "weir_scheduler_dropped_urls",
+		Help: "URLs of all crawls that are never visited, by reason: robots_denied, pages_per_host, trap and others. A jump of robots_denied: a site does not want the crawl; of a trap: look at the rules of the spec.",
+	}, []string{"reason"})
+	m.states = f.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "weir_scheduler_crawls",
+		Help: "Crawls at home in this replica's partitions, by state. Failed ones are worth a look at weir status.",
+	}, []string{"state"})
+	m.waits = f.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "weir_scheduler_hosts",
+		Help: "Hosts in memory with work, by what they wait for: ready (nothing), visited (as many visits run as may), delay, snoozed (back-off or Retry-After), robots, domain_cap, ip_cap, blocked (by an operator), dead (does not answer). Few ready and many in delay: the sites set the pace, more fetchers do not help. Many ready: fetchers are too few, or the scheduler too slow.",
+	}, []string{"state"})
+	m.partitions = f.NewGauge(prometheus.GaugeOpts{
+		Name: "weir_scheduler_store_partitions",
+		Help: "Partitions that the store has, the same at every replica. More than the sum of weir_scheduler_partitions for a minute: some have no owner and their hosts stand still; look at the schedulers' logs and at NATS.",
+	})
+	m.delay = f.NewHistogram(prometheus.HistogramOpts{
+		Name:    "weir_scheduler_politeness_delay_seconds",
+		Help:    "For each visit, how long its host had to be left alone after the last exchange: delay, Crawl-delay, adaptive pace, back-off. When it grows the sites have become slow or ask for less.",
+		Buckets: []float64{.001, .01, .1, .25, .5, 1, 2, 5, 10, 30, 60, 300, 3600},
+	})
+	m.visit = f.NewHistogram(prometheus.HistogramOpts{
+		Name:    "weir_scheduler_visit_seconds",
+		Help:    "Time of a URL on its way round the ring, from the lease to the applied result: all queues, the exchange, parsing and the commit. When it nears scheduler.lease-time a stage is far behind.",
+		Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900},
+	})
 }

@@ -52,6 +52,7 @@ func (s *session) publish(ctx context.Context) error {
 				// the lease on no stream. Under the new fence it would be a second visit.
 				continue
 			}
+			s.m.delay.Observe(lease.Delay.Seconds())
 			m := bus.Task(poolNames[poolOf(lease)], taskFromLease(lease, e.meta.GetId(), s.deps.Now()))
 			m.Partition, m.Fence = lease.Ref.Partition, held.fence
 			acks <- sent{lease, m, s.deps.Bus.Publish(ctx, m)}

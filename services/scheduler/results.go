@@ -172,6 +172,9 @@ func (l *loop) complete(ctx context.Context, now time.Time, vs []visit) error {
 			v.c.RedirectKnown = known[next]
 			next++
 		}
+		if age, ok := l.f.Age(now, v.c.Lease); ok {
+			l.m.visit.Observe(age.Seconds())
+		}
 		l.m.results.WithLabelValues(outcomeLabel(l.f.Complete(now, v.c, records[i]))).Inc()
 	}
 	return nil

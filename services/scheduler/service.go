@@ -138,6 +138,20 @@ func (s *Service) Ready(context.Context) error {
 	return s.deps.Bus.Healthy()
 }
 
+// hangs is for how long the loop may not have turned: it does so once a minute without
+// anything to do, and waits for its store.
+const hangs = 5 * time.Minute
+
+// Live returns an error when the scheduler hangs.
+func (s *Service) Live(context.Context) error {
+	if ses := s.session.Load(); ses != nil {
+		if still := time.Since(time.Unix(0, ses.loop.turned.Load())); still > hangs {
+			return crawl.Errorf(crawl.Internal, "the frontier's loop has hung for %v", still.Round(time.Second))
+		}
+	}
+	return s.deps.Bus.Alive()
+}
+
 // current returns the session, or why there is none.
 func (s *Service) current() (*session, error) {
 	if ses := s.session.Load(); ses != nil {

@@ -182,6 +182,7 @@ func (s *session) parts() []func(context.Context) error {
 		s.pace,
 		s.resolver,
 		s.deleter,
+		s.deps.Bus.WatchStages,
 		func(ctx context.Context) error { return s.deps.Bus.Reconnected(ctx, s.restoreBus) },
 		func(ctx context.Context) error { return s.deps.Bus.Reports(ctx, s.reports, s.takeReport(ctx)) },
 		func(ctx context.Context) error { return s.deps.Bus.DeadLetters(ctx, s.takeDeadLetter) },
@@ -222,6 +223,7 @@ func (s *Service) begin(ctx context.Context, store frontier.Store) (*session, er
 			return 0
 		}
 	}
+	s.m.partitions.Set(float64(start.Partitions))
 	s.crawls.clear()
 	for _, c := range ses.forgetDeleted(ses.loop.f, now, start.Crawls) {
 		if err := s.learnEntry(c); err != nil {
@@ -264,6 +266,7 @@ func (s *session) ownAll(ctx context.Context, partitions uint32, now time.Time) 
 	if err := s.deps.Bus.EnsureTopology(ctx, partitions); err != nil {
 		return err
 	}
+	s.m.owned.Set(float64(partitions))
 	return s.reconcile(ctx, f, now)
 }
 

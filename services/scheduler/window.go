@@ -19,8 +19,11 @@ const (
 	// The tasks that wait for a fetcher should be the work of so many seconds: with
 	// fewer fetchers may idle, with more a small crawl waits behind a big one.
 	leastAhead, mostAhead = 2, 5
-	// gaugeEvery is how often the gauges of crawls are set: they look at every host.
-	gaugeEvery = 5
+	// gaugeEvery and censusEvery are how often the gauges are set: they look at every
+	// host, and at every crawl.
+	gaugeEvery, censusEvery = 5, 15
+	// mostGauges is how many crawls have gauges of their own.
+	mostGauges = 100
 )
 
 // startWindow is the window of a pool that a session begins with.
@@ -84,6 +87,7 @@ func (s *session) pace(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			s.setGauges(nil, known)
+			s.m.setCensus(&frontier.Census{})
 			return nil
 		case <-tick.C:
 		}
@@ -94,6 +98,7 @@ func (s *session) pace(ctx context.Context) error {
 			}
 		}
 		var gauges []frontier.Gauge
+		var census *frontier.Census
 		err := s.read(ctx, func(l *loop, now time.Time) error {
 			if s.tenure != nil {
 				l.f.Divide(now, s.tenure.replicas())
@@ -114,14 +119,22 @@ func (s *session) pace(ctx context.Context) error {
 			if n%gaugeEvery == 0 {
 				gauges = l.f.Gauges(now)
 			}
+			if n%censusEvery == 0 {
+				c := l.f.Census(now)
+				census = &c
+			}
 			return nil
 		})
 		if err != nil { // it is over, and the loop may yet do what it was asked
 			s.setGauges(nil, known)
+			s.m.setCensus(&frontier.Census{})
 			return nil
 		}
 		if n%gaugeEvery == 0 {
 			s.setGauges(gauges, known)
+		}
+		if census != nil {
+			s.m.setCensus(census)
 		}
 	}
 }
@@ -153,8 +166,8 @@ func (s *session) setGauges(gauges []frontier.Gauge, known map[string]bool) {
 			continue
 		}
 		name := e.spec.Spec.GetName()
-		if names[name] {
-			continue // an older crawl has the name too; the numbers would mix
+		if names[name] || len(names) >= mostGauges {
+			continue // an older crawl has the name too, and the numbers would mix
 		}
 		names[name], known[name] = true, true
 		s.m.hosts.WithLabelValues(name, "ready").Set(float64(g.Ready))
@@ -168,5 +181,28 @@ func (s *session) setGauges(gauges []frontier.Gauge, known map[string]bool) {
 			s.m.urls.DeletePartialMatch(map[string]string{"crawl": name})
 			delete(known, name)
 		}
+	}
+}
+
+// setCensus shows what all crawls together do.
+func (m *metrics) setCensus(c *frontier.Census) {
+	l := &c.Ledger
+	dropped := uint64(0)
+	m.dropped.Reset() // a reason may be gone with its crawl
+	for reason, n := range l.Dropped {
+		dropped += n
+		m.dropped.WithLabelValues(reason).Set(float64(n))
+	}
+	for state, n := range map[string]uint64{
+		"discovered": l.Discovered, "queued": l.Queued, "leased": l.Leased, "delayed": l.Delayed,
+		"done": l.Done, "failed": l.Failed, "dropped": dropped,
+	} {
+		m.ledger.WithLabelValues(state).Set(float64(n))
+	}
+	for s := frontier.Running; s <= frontier.Failed; s++ {
+		m.states.WithLabelValues(s.String()).Set(float64(c.Crawls[s]))
+	}
+	for _, s := range frontier.HostStates() {
+		m.waits.WithLabelValues(s).Set(float64(c.Hosts[s]))
 	}
 }

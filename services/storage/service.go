@@ -167,6 +167,9 @@ func identity(path string) (string, error) {
 // RegisterGRPC adds StorageService to a server.
 func (s *Service) RegisterGRPC(r grpc.ServiceRegistrar) { storagev1.RegisterStorageServiceServer(r, s) }
 
+// Live returns an error when the storage hangs.
+func (s *Service) Live(context.Context) error { return s.deps.Bus.Alive() }
+
 // Ready returns nil while the stores can be read and the bus is connected. A full
 // disk does not make it unready: what is stored can still be read.
 func (s *Service) Ready(ctx context.Context) error {

@@ -67,6 +67,8 @@ type Ring struct {
 type part interface {
 	Run(ctx context.Context) error
 	Ready(ctx context.Context) error
+	Live(ctx context.Context) error
+	State(ctx context.Context) any
 	RegisterGRPC(r grpc.ServiceRegistrar)
 }
 
@@ -105,7 +107,10 @@ func (r *Ring) listen() (err error) {
 			return err
 		}
 	}
-	r.admin, err = obs.NewAdmin(r.cfg.Admin, obs.Deps{Registry: r.registry, Ready: r.Ready, Log: r.deps.Log})
+	obs.RegisterConfigInfo(r.registry, r.cfg.Hash())
+	r.admin, err = obs.NewAdmin(r.cfg.Admin, obs.Deps{
+		Registry: r.registry, Ready: r.Ready, Live: r.live, State: r.state, Settings: r.cfg.Dump, Log: r.deps.Log,
+	})
 	if err != nil {
 		return err
 	}
@@ -207,6 +212,24 @@ func (r *Ring) Ready(ctx context.Context) error {
 	}
 	errs = append(errs, r.render.Ready(ctx))
 	return errors.Join(errs...)
+}
+
+// live returns an error when a part hangs.
+func (r *Ring) live(ctx context.Context) error {
+	for _, p := range r.parts {
+		if err := p.Live(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// state is what the parts do.
+func (r *Ring) state(ctx context.Context) any {
+	return map[string]any{
+		"bus": r.bus.State(), "scheduler": r.sched.State(ctx), "fetcher": r.fetch.State(ctx),
+		"render": r.render.State(ctx), "parser": r.parse.State(ctx), "storage": r.store.State(ctx),
+	}
 }
 
 // WaitReady waits for Ready until ctx ends, and then says what was not.

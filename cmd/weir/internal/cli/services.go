@@ -31,6 +31,8 @@ import (
 type service interface {
 	Run(ctx context.Context) error
 	Ready(ctx context.Context) error
+	Live(ctx context.Context) error
+	State(ctx context.Context) any
 	RegisterGRPC(r grpc.ServiceRegistrar)
 }
 
@@ -133,7 +135,15 @@ func (a *app) serve(ctx context.Context, mode settings.Mode, s *settings.Setting
 		}
 	}()
 	var svc service
-	admin, err := obs.NewAdmin(s.Admin, obs.Deps{Registry: p.registry, Log: log, Ready: func(ctx context.Context) error { return svc.Ready(ctx) }})
+	obs.RegisterConfigInfo(p.registry, s.Hash())
+	admin, err := obs.NewAdmin(s.Admin, obs.Deps{
+		Registry: p.registry, Log: log, Settings: s.Dump,
+		Ready: func(ctx context.Context) error { return svc.Ready(ctx) },
+		Live:  func(ctx context.Context) error { return svc.Live(ctx) },
+		State: func(ctx context.Context) any {
+			return map[string]any{"bus": p.bus.State(), string(mode): svc.State(ctx)}
+		},
+	})
 	if err != nil {
 		return err
 	}

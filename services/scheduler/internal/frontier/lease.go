@@ -38,6 +38,9 @@ type Lease struct {
 	Revision uint64
 	// Deadline after which Expired names the lease.
 	Deadline time.Time
+	// Delay is the wait since the end of the last exchange with the host that
+	// politeness asked for; 0 for the first visit of a run.
+	Delay time.Duration
 }
 
 // lease is a lease in memory.
@@ -51,6 +54,8 @@ type lease struct {
 	q        *queue
 	item     Item
 	deadline tick
+	made     tick // 0 for one of another run
+	delay    tick // that the host had to be left alone before
 	reported bool
 	robots   bool
 	void     bool
@@ -71,6 +76,10 @@ type deadline struct {
 func (f *Frontier) newLease(q *queue, it Item, p Pool, robots bool) *lease {
 	f.nextLease++
 	l := &lease{id: f.nextLease, q: q, item: it, robots: robots, pool: p, deadline: f.now + tick(f.cfg.LeaseTime)}
+	l.made = max(f.now, 1)
+	if h := q.h; h.lastEnd > longAgo {
+		l.delay = max(0, h.nextAt-h.lastEnd)
+	}
 	f.hold(l)
 	if !robots {
 		q.leased = append(q.leased, l)
@@ -115,6 +124,7 @@ func (f *Frontier) export(l *lease) Lease {
 		ID: l.id, Item: l.item, Robots: l.robots, Void: l.void, Render: l.pool == PoolBrowser, Revision: l.q.c.Revision,
 		Ref:      Ref{Crawl: l.q.c.No, Partition: l.q.h.part, Host: l.q.h.id, Key: l.item.Key},
 		Deadline: f.start.Add(time.Duration(l.deadline)),
+		Delay:    time.Duration(l.delay),
 	}
 }
 
