@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
+	"github.com/weircrawl/weir/internal/crawl"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
 )
 
@@ -25,8 +27,52 @@ type Remote struct {
 	Request *storagev1.ListItemsRequest
 }
 
-// Each implements Source.
+// resumeTries is how often in a row a reading that broke off is taken up again, and
+// resumePause the time before: a storage that restarts is back by then, or another one
+// has taken over.
+const (
+	resumeTries = 20
+	resumePause = 500 * time.Millisecond
+)
+
+// Each implements Source. A reading that breaks off in the middle since the storage
+// stops goes on behind the last item, at another replica if there is one.
 func (r Remote) Each(ctx context.Context, after, limit uint64, f func(*storagev1.StoredItem) error) (uint64, error) {
+	begin, read := after, uint64(0)
+	for tries := 0; ; tries++ {
+		left := limit
+		if limit > 0 {
+			left = limit - read
+		}
+		var failed bool // f
+		last, err := r.each(ctx, after, left, func(item *storagev1.StoredItem) error {
+			tries = 0
+			if err := f(item); err != nil {
+				failed = true
+				return err
+			}
+			read++
+			return nil
+		})
+		after = last
+		if err == nil || failed || crawl.KindOf(err) != crawl.Unavailable || last == begin || tries >= resumeTries {
+			return after, err
+		}
+		if limit > 0 && read == limit {
+			return after, nil
+		}
+		pause := time.NewTimer(resumePause)
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return after, context.Cause(ctx)
+		case <-pause.C:
+		}
+	}
+}
+
+// each is one reading.
+func (r Remote) each(ctx context.Context, after, limit uint64, f func(*storagev1.StoredItem) error) (uint64, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	q := r.Request

@@ -28,7 +28,7 @@ func codeOf(err error) codes.Code { return status.Code(err) }
 // readers begin the names of methods that only read, the only ones that are
 // called again by themselves: another one may have acted before it answered
 // Unavailable, and its caller must decide.
-var readers = []string{"Get", "List", "Explain", "Watch"}
+var readers = []string{"Get", "List", "Explain", "Watch", "Wait"}
 
 // serviceConfig spreads calls over replicas, and repeats reading ones. Which
 // methods there are is known from the generated code that is linked in.
@@ -61,7 +61,11 @@ func serviceConfig() (string, error) {
 		}
 		return true
 	})
-	cfg := map[string]any{"loadBalancingConfig": []any{map[string]any{"round_robin": struct{}{}}}}
+	cfg := map[string]any{
+		"loadBalancingConfig": []any{map[string]any{"round_robin": struct{}{}}},
+		// A replica that is about to stop says so here before it takes no more calls.
+		"healthCheckConfig": map[string]any{"serviceName": ""},
+	}
 	if len(reading) > 0 {
 		cfg["methodConfig"] = []method{{Name: reading, RetryPolicy: policy{4, "0.1s", "2s", 2, []string{"UNAVAILABLE"}}}}
 	}

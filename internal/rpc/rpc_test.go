@@ -32,9 +32,10 @@ type anything any
 
 const unaryMethod, streamMethod = "/weir.test.Test/Unary", "/weir.test.Test/Stream"
 
-// describe is what generated code would say.
-func describe() *grpc.ServiceDesc {
-	return &grpc.ServiceDesc{
+// describe is what generated code would say; more are names of further methods, which
+// are as Unary, and of streams when they begin with Watch.
+func describe(more ...string) *grpc.ServiceDesc {
+	d := &grpc.ServiceDesc{
 		ServiceName: "weir.test.Test",
 		HandlerType: (*anything)(nil),
 		Methods: []grpc.MethodDesc{{MethodName: "Unary", Handler: func(srv any, ctx context.Context, dec func(any) error, ic grpc.UnaryServerInterceptor) (any, error) {
@@ -66,6 +67,22 @@ func describe() *grpc.ServiceDesc {
 			}
 		}}},
 	}
+	for _, name := range more {
+		if strings.HasPrefix(name, "Watch") {
+			stream := d.Streams[0]
+			stream.StreamName = name
+			d.Streams = append(d.Streams, stream)
+			continue
+		}
+		unary := d.Methods[0].Handler
+		d.Methods = append(d.Methods, grpc.MethodDesc{MethodName: name, Handler: func(srv any, ctx context.Context, dec func(any) error, ic grpc.UnaryServerInterceptor) (any, error) {
+			return unary(srv, ctx, dec, func(ctx context.Context, req any, info *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
+				info.FullMethod = "/weir.test.Test/" + name
+				return ic(ctx, req, info, h)
+			})
+		}})
+	}
+	return d
 }
 
 // serve runs s until the test ends or stop is called.

@@ -105,6 +105,7 @@ type Server struct {
 	grpc   *grpc.Server
 	health *health.Server
 	lis    net.Listener
+	ending *ending
 }
 
 // NewServer opens the port, so that one in use is an error at start, and serves
@@ -134,7 +135,7 @@ func newServer(cfg Config, deps Deps, lis net.Listener, opts ...grpc.ServerOptio
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, log: deps.Log.With("component", "grpc"), lis: lis, health: health.NewServer()}
+	s := &Server{cfg: cfg, log: deps.Log.With("component", "grpc"), lis: lis, health: health.NewServer(), ending: newEnding()}
 	m := newServerMetrics(deps.Registry)
 	rec := recovery.WithRecoveryHandlerContext(s.recovered)
 	opts = append(opts,
@@ -189,7 +190,8 @@ func (s *Server) Serve(ctx context.Context) error {
 		return fmt.Errorf("grpc server on %s: %w", s.Addr(), err)
 	case <-ctx.Done():
 	}
-	s.health.Shutdown()
+	s.NotServing()
+	s.EndStreams()
 	t := time.AfterFunc(s.cfg.SoftStop, s.grpc.Stop)
 	defer t.Stop()
 	s.grpc.GracefulStop()
@@ -197,15 +199,29 @@ func (s *Server) Serve(ctx context.Context) error {
 	return nil
 }
 
+// NotServing makes health say NOT_SERVING from now on: clients that look at it turn to
+// other replicas. Calls are answered as before.
+func (s *Server) NotServing() { s.health.Shutdown() }
+
+// EndStreams ends the calls that last, those in hand and those to come, with an error
+// of kind Unavailable: their clients begin them again at another replica.
+func (s *Server) EndStreams() { s.ending.begin() }
+
 // unary gives errors their codes.
-func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
-	resp, err := h(ctx, req)
+func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, h grpc.UnaryHandler) (resp any, err error) {
+	err = s.ending.end(ctx, info.FullMethod, func(ctx context.Context) error {
+		resp, err = h(ctx, req)
+		return err
+	})
 	return resp, s.failed(info.FullMethod, err)
 }
 
 // stream gives errors their codes.
 func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, h grpc.StreamHandler) error {
-	return s.failed(info.FullMethod, h(srv, ss))
+	err := s.ending.end(ss.Context(), info.FullMethod, func(ctx context.Context) error {
+		return h(srv, &serverStream{ss, ctx})
+	})
+	return s.failed(info.FullMethod, err)
 }
 
 // failed logs bugs, once, and turns err into a status.

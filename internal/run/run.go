@@ -2,6 +2,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,11 +30,15 @@ type Group struct {
 	SoftStop time.Duration
 
 	members []member
+	// stopping and stopped are told of each member before and after it is stopped; nil
+	// for nobody.
+	stopping, stopped func(name string)
 }
 
 // member is one part.
 type member struct {
 	name   string
+	limit  time.Duration // 0 for the group's
 	run    func(context.Context) error
 	cancel context.CancelCauseFunc
 	done   chan struct{}
@@ -44,13 +49,16 @@ const defaultSoftStop = 30 * time.Second
 
 // Add appends a member. run blocks until its context ends or it fails; returning
 // nil before that leaves the others running.
-func (g *Group) Add(name string, run func(context.Context) error) {
-	g.members = append(g.members, member{name: name, run: run})
+func (g *Group) Add(name string, run func(context.Context) error) { g.AddFor(name, 0, run) }
+
+// AddFor is Add for a member that may take another time than SoftStop to stop.
+func (g *Group) AddFor(name string, limit time.Duration, run func(context.Context) error) {
+	g.members = append(g.members, member{name: name, limit: limit, run: run})
 }
 
 // Run starts all members and blocks until all have returned. It stops them when
-// ctx ends or when one fails; the causes of their contexts are ctx's own cause or
-// ErrStopping. It returns the first failure with its member's name, or nil after
+// ctx ends or when one fails; the causes of their contexts are ctx's own cause,
+// ErrStopping, or after a failure ErrFailing. It returns the first failure with its member's name, or nil after
 // a stop that ctx asked for. A member that does not stop within SoftStop is
 // named in the error; its goroutine is left behind.
 func (g *Group) Run(ctx context.Context) error {
@@ -83,6 +91,7 @@ func (g *Group) Run(ctx context.Context) error {
 	select {
 	case <-finished:
 	case <-failed:
+		cause = ErrFailing
 	case <-ctx.Done():
 		if c := context.Cause(ctx); !errors.Is(c, context.Canceled) {
 			cause = c
@@ -102,13 +111,13 @@ func (g *Group) Run(ctx context.Context) error {
 
 // stop cancels the members from the last to the first.
 func (g *Group) stop(cause error) error {
-	wait := g.SoftStop
-	if wait <= 0 {
-		wait = defaultSoftStop
-	}
 	var errs []error
 	for i := len(g.members) - 1; i >= 0; i-- {
 		m := &g.members[i]
+		wait := cmp.Or(m.limit, max(g.SoftStop, 0), defaultSoftStop)
+		if g.stopping != nil {
+			g.stopping(m.name)
+		}
 		m.cancel(cause)
 		t := time.NewTimer(wait)
 		select {
@@ -117,6 +126,9 @@ func (g *Group) stop(cause error) error {
 			errs = append(errs, fmt.Errorf("%s: did not stop within %s", m.name, wait))
 		}
 		t.Stop()
+		if g.stopped != nil {
+			g.stopped(m.name)
+		}
 	}
 	return errors.Join(errs...)
 }

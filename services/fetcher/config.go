@@ -119,6 +119,10 @@ func (c *Config) RegisterFlags(prefix string, fs *flag.FlagSet) {
 	fs.DurationVar(&c.SoftStop, prefix+"soft-stop", c.SoftStop, "how long exchanges in hand may take when the fetcher stops")
 }
 
+// StopTime is how long Run may take once its context has ended: what is cut off at the
+// end of the soft stop is still given back.
+func (c Config) StopTime() time.Duration { return c.SoftStop + flushTime + 3*time.Second }
+
 // Validate reports every field that cannot work.
 func (c Config) Validate() error {
 	var errs []error

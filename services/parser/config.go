@@ -53,6 +53,10 @@ func (c *Config) RegisterFlags(prefix string, fs *flag.FlagSet) {
 	fs.DurationVar(&c.SoftStop, prefix+"soft-stop", c.SoftStop, "how long pages in hand may take when the parser stops")
 }
 
+// StopTime is how long Run may take once its context has ended: a page that does not
+// obey the end of the soft stop is waited for as long again.
+func (c Config) StopTime() time.Duration { return 2*c.SoftStop + 3*time.Second }
+
 // Validate reports every field that cannot work.
 func (c Config) Validate() error {
 	var errs []error

@@ -74,7 +74,10 @@ type Service struct {
 	widening sync.Mutex
 
 	ready   chan struct{} // closed when calls can be served for the first time
-	stopped chan struct{} // closed when they cannot any more
+	leaving chan struct{} // closed by Leave
+	left    chan struct{} // closed when that is done
+	stopped chan struct{} // closed when calls cannot be served any more
+	leave   sync.Once
 	closing sync.Once
 }
 
@@ -110,6 +113,8 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		peers:   newPeers(deps.PeerCredentials),
 		changes: newBroadcast(),
 		ready:   make(chan struct{}),
+		leaving: make(chan struct{}),
+		left:    make(chan struct{}),
 		stopped: make(chan struct{}),
 	}, nil
 }
@@ -207,7 +212,7 @@ func (s *Service) Run(ctx context.Context) (err error) {
 	for n := 0; ; n++ {
 		began := s.deps.Now()
 		err := s.runSession(ctx)
-		if err == nil || ctx.Err() != nil && s.again(err) {
+		if err == nil || (ctx.Err() != nil || s.isLeaving()) && s.again(err) {
 			return nil
 		}
 		if !s.again(err) {
@@ -221,6 +226,36 @@ func (s *Service) Run(ctx context.Context) (err error) {
 		if !pause(ctx, min(time.Second<<min(n, 4), 10*time.Second)/2) {
 			return nil
 		}
+	}
+}
+
+// StopTime is how long Leave may take, and then the rest of Run once its context has
+// ended.
+func StopTime() (leave, rest time.Duration) { return leaveTime + 2*time.Second, 15 * time.Second }
+
+// Leave is the first half of a stop: nothing more is handed out or taken from the bus,
+// what is in hand is finished, and with a shared store all partitions are given to
+// other schedulers. Calls are still answered, or passed on to those. It returns when
+// that is done, or when Run has ended; Run's context is to end next. It may be called
+// at any time, and again.
+func (s *Service) Leave(ctx context.Context) error {
+	s.leave.Do(func() { close(s.leaving) })
+	select {
+	case <-s.left:
+		return nil
+	case <-s.stopped:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (s *Service) isLeaving() bool {
+	select {
+	case <-s.leaving:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/weircrawl/weir/internal/bus"
+	"github.com/weircrawl/weir/internal/crawl"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
 )
@@ -154,6 +155,10 @@ func (s *Service) runSession(ctx context.Context) (err error) {
 			return context.Cause(ictx)
 		case <-ctx.Done():
 			ses.leave()
+		case <-s.leaving:
+			ses.leave()
+			close(s.left)
+			return ses.linger(ctx, ictx)
 		}
 		return nil
 	})
@@ -292,10 +297,34 @@ func (s *session) committed(p pendingCommit) {
 }
 
 // leave gives all partitions to the others before the session ends, so that they
-// need not wait until the leases run out.
+// need not wait until the leases run out. Where there are no others it hands out
+// nothing more, and finishes the results in hand.
 func (s *session) leave() {
 	if s.tenure != nil {
 		s.tenure.leave()
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
+	defer cancel()
+	err := s.read(ctx, func(l *loop, _ time.Time) error { l.draining = true; return nil })
+	var g errgroup.Group
+	for p := range s.held {
+		g.Go(func() error { return s.results.Remove(ctx, bus.ResultConsumer(uint32(p))) })
+	}
+	if err = errors.Join(err, g.Wait()); err != nil && crawl.KindOf(err) != crawl.Unavailable {
+		s.deps.Log.Warn("finish the results in hand", "err", err)
+	}
+}
+
+// linger answers calls between leave and the end of Run's context.
+func (s *session) linger(ctx, inner context.Context) error {
+	select {
+	case err := <-s.lost:
+		return err
+	case <-inner.Done():
+		return context.Cause(inner)
+	case <-ctx.Done():
+		return nil
 	}
 }
 

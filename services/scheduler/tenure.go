@@ -52,7 +52,8 @@ type tenure struct {
 	view    *ownership.View
 	members map[string]string // addresses of the others
 	owners  map[uint32]claim
-	left    chan struct{} // closed when all was given away; nil before
+	left    chan struct{} // closed when all was given away; nil before and after
+	leaving bool
 
 	keys   []key // by partition
 	member key
@@ -292,7 +293,7 @@ func (t *tenure) renewMember(ctx context.Context) {
 	absent := t.member.revision == 0
 	t.member.mu.Unlock()
 	t.mu.Lock()
-	absent = absent && t.left == nil
+	absent = absent && !t.leaving
 	t.mu.Unlock()
 	if absent {
 		_, err = t.claim(ctx, &t.member)
@@ -338,7 +339,7 @@ func (t *tenure) leave() {
 	left := make(chan struct{})
 	t.tell(func(v *ownership.View) {
 		v.Leave()
-		t.left = left
+		t.left, t.leaving = left, true
 	})
 	t.free(ctx, &t.member) // first, so that the others know who takes what
 	select {

@@ -70,8 +70,7 @@ type Service struct {
 }
 
 // New opens the stores under cfg.Dir and cuts off what a crash left unfinished.
-// It starts nothing; Run does, and closes the stores at its end. A service that
-// is never run must be closed with Close.
+// It starts nothing; Run does. The caller closes it.
 func New(cfg Config, deps Deps) (*Service, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -181,10 +180,12 @@ func (s *Service) Ready(ctx context.Context) error {
 	return errors.Join(s.cat.Ping(ctx), s.deps.Bus.Healthy())
 }
 
-// Run stores records until ctx ends; then it finishes the batch in hand, closes
-// the stores and returns nil.
-func (s *Service) Run(ctx context.Context) (err error) {
-	defer func() { err = errors.Join(err, s.Close()) }()
+// StopTime is how long Run may take once its context has ended, and how long Close.
+func StopTime() (run, stores time.Duration) { return 15 * time.Second, 10 * time.Second }
+
+// Run stores records until ctx ends; then it finishes the batch in hand and returns
+// nil. The stores can still be read: Close closes them.
+func (s *Service) Run(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		opt := bus.BatchOptions{Max: s.cfg.Batch, Bytes: s.cfg.BatchBytes, Age: s.cfg.BatchAge}
@@ -201,8 +202,8 @@ func (s *Service) Run(ctx context.Context) (err error) {
 	return nil
 }
 
-// Close closes the stores of a service that was not run. Calls that are being
-// answered fail.
+// Close closes the stores, once Run has returned or without it. Calls that are being
+// answered fail. Closing again does nothing.
 func (s *Service) Close() error {
 	s.closing.Do(func() {
 		close(s.stopped)

@@ -92,6 +92,9 @@ func setup(t *testing.T, change func(*Config)) *bundle {
 		_ = conn.Close()
 		cancel()
 		wg.Wait()
+		if err := b.svc.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
 	})
 	return b
 }

@@ -3,7 +3,7 @@
 // differ from a cluster; every message takes the same path.
 //
 //	start   NATS ─► bus ─► scheduler ─► storage ─► parser ─► fetcher ─► gRPC, admin
-//	stop    the other way round: nobody loses a part that it still needs
+//	stop    in the order of run.Process: nobody loses a part that it still needs
 package allinone
 
 import (
@@ -49,6 +49,7 @@ type Ring struct {
 	registry *prometheus.Registry
 
 	alarm   *diskAlarm
+	server  *embednats.Server
 	bus     *bus.Bus
 	inproc  *rpc.InProcess
 	conn    *grpc.ClientConn
@@ -124,12 +125,13 @@ func (r *Ring) listen() (err error) {
 
 func (r *Ring) openBus(ctx context.Context) error {
 	r.alarm = newDiskAlarm(r.deps.Log.Handler())
-	server, err := embednats.Start(embednats.Config{Dir: r.deps.Dir.NATS(), Log: slog.New(r.alarm)})
+	var err error
+	r.server, err = embednats.Start(embednats.Config{Dir: r.deps.Dir.NATS(), Log: slog.New(r.alarm)})
 	if err != nil {
 		return err
 	}
-	r.closers = append(r.closers, func() error { server.Shutdown(); return nil })
-	r.bus, err = bus.Connect(ctx, r.cfg.Bus, bus.Deps{Name: "weir", Log: r.deps.Log, Registry: r.registry, InProcess: server})
+	r.closers = append(r.closers, func() error { r.server.Shutdown(); return nil })
+	r.bus, err = bus.Connect(ctx, r.cfg.Bus, bus.Deps{Name: "weir", Log: r.deps.Log, Registry: r.registry, InProcess: r.server})
 	if err != nil {
 		return err
 	}
@@ -178,20 +180,54 @@ func (r *Ring) openServices() (err error) {
 
 // Run runs the ring until ctx ends or a part fails, and closes it.
 func (r *Ring) Run(ctx context.Context) error {
-	group := run.Group{}
-	// Each member may use those before it: bodies travel over the in-process
-	// server, results go to the scheduler while storage finishes its batch.
-	group.Add("in-process gRPC", r.inproc.Serve)
-	for i, name := range []string{"scheduler", "storage", "parser", "fetcher"} {
-		group.Add(name, r.parts[i].Run)
+	proc := run.Process{
+		Unready: r.Unready, Delay: r.cfg.ShutdownDelay,
+		EndStreams: func() { r.inproc.EndStreams() },
+		Bus:        func() error { r.bus.Close(); return nil },
+		NATS:       func() error { r.server.Shutdown(); return nil },
+		Admin:      run.Member{Name: "admin", Run: r.admin.Run},
+		Log:        r.deps.Log,
 	}
-	group.Add("render", r.render.Run)
+	// Each member may use those before it: bodies travel over the in-process server,
+	// results go to the scheduler while storage finishes its batch.
+	leave, rest := scheduler.StopTime()
+	work, stores := storage.StopTime()
+	proc.Work = []run.Member{
+		{Name: "partitions", Run: Leaving(r.sched), Limit: leave},
+		{Name: "storage", Run: r.store.Run, Limit: work},
+		{Name: "parser", Run: r.parse.Run, Limit: r.cfg.Parser.StopTime()},
+		{Name: "fetcher", Run: r.fetch.Run, Limit: r.cfg.Fetcher.StopTime()},
+		{Name: "render", Run: r.render.Run, Limit: r.cfg.Fetcher.StopTime()},
+		{Name: "disk", Run: r.alarm.watch(r.deps.Dir.Path())},
+	}
+	soft := rpc.DefaultConfig().SoftStop
+	proc.Serve = []run.Member{{Name: "in-process gRPC", Run: r.inproc.Serve, Limit: soft + time.Second}}
 	if r.public != nil {
-		group.Add("gRPC", r.public.Serve)
+		proc.EndStreams = func() { r.public.EndStreams(); r.inproc.EndStreams() }
+		proc.Serve = append(proc.Serve, run.Member{Name: "gRPC", Run: r.public.Serve, Limit: r.cfg.GRPC.SoftStop + time.Second})
 	}
-	group.Add("admin", r.admin.Run)
-	group.Add("disk", r.alarm.watch(r.deps.Dir.Path()))
-	return errors.Join(group.Run(ctx), r.Close())
+	proc.Stores = []run.Member{
+		run.Closing("storage's stores", stores, r.store.Close),
+		{Name: "scheduler", Run: r.sched.Run, Limit: rest},
+	}
+	return errors.Join(proc.Run(ctx), r.Close())
+}
+
+// Leaving is the member of a process that has a scheduler leave.
+func Leaving(s *scheduler.Service) func(context.Context) error {
+	return func(ctx context.Context) error {
+		<-ctx.Done()
+		return s.Leave(context.WithoutCancel(ctx)) // the process bounds it
+	}
+}
+
+// Unready says that the ring is about to stop, to probes and to those who look at the
+// health of gRPC. It goes on as before.
+func (r *Ring) Unready() {
+	r.admin.Stopping()
+	if r.public != nil {
+		r.public.NotServing()
+	}
 }
 
 // Close closes what Open opened. Run does so itself; closing twice does nothing.

@@ -240,15 +240,27 @@ const waitSlice = 5 * time.Minute
 
 func waitFor(ctx context.Context, c *client.Client, name string, timeout time.Duration) (*crawlv1.Crawl, error) {
 	deadline := time.Now().Add(timeout)
-	for {
+	if _, err := c.Get(ctx, name); err != nil {
+		return nil, err // a server that is not there is not waited for
+	}
+	for tries := 0; ; tries++ {
 		slice := waitSlice
 		if timeout > 0 {
 			slice = min(slice, max(time.Until(deadline), 0))
 		}
 		resp, err := c.Crawls.WaitCrawl(ctx, &schedulerv1.WaitCrawlRequest{Crawl: name, Timeout: durationpb.New(slice)})
+		if crawl.KindOf(err) == crawl.Unavailable && tries < followTries && ctx.Err() == nil && (timeout == 0 || time.Now().Before(deadline)) {
+			// It stops, and is back soon or has others.
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
+		tries = 0
 		if resp.GetDone() {
 			return resp.GetCrawl(), nil
 		}

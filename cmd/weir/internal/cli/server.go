@@ -96,6 +96,7 @@ func (a *app) up(ctx context.Context, s *settings.Settings) (err error) {
 		return err
 	case <-ctx.Done():
 	}
+	ring.Unready()
 	log.Info("stopping: finishing what is in hand", "most", drainTime)
 	drain, cancel := context.WithTimeout(ringCtx, drainTime)
 	defer cancel()

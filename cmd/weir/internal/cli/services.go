@@ -6,12 +6,13 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
 
+	"github.com/weircrawl/weir/cmd/weir/internal/allinone"
 	"github.com/weircrawl/weir/cmd/weir/internal/settings"
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/certs"
@@ -128,10 +129,10 @@ func (a *app) serve(ctx context.Context, mode settings.Mode, s *settings.Setting
 	}
 	log = log.With("component", string(mode))
 	p := parts{settings: s, log: log, registry: obs.NewRegistry(a.Version), version: a.Version}
-	var closers []func() error
+	proc := run.Process{Delay: s.ShutdownDelay, Log: log}
 	defer func() {
-		for _, c := range slices.Backward(closers) {
-			err = errors.Join(err, c())
+		if err != nil && p.bus != nil {
+			p.bus.Close() // again after a run, which does nothing
 		}
 	}()
 	var svc service
@@ -150,35 +151,52 @@ func (a *app) serve(ctx context.Context, mode settings.Mode, s *settings.Setting
 	if p.certs, err = s.GRPC.Certificates(rpc.Deps{Log: log, Registry: p.registry}); err != nil {
 		return err
 	}
+	proc.Unready, proc.Admin = admin.Stopping, run.Member{Name: "admin", Run: admin.Run}
 	var server *rpc.Server
 	if s.GRPC.Listen != "" {
 		if server, err = rpc.NewServer(s.GRPC, rpc.Deps{Log: log, Registry: p.registry, Certificates: p.certs}); err != nil {
 			return err
 		}
-	}
-	if server != nil {
 		p.addr = server.Addr()
 	}
 	if p.bus, err = bus.Connect(ctx, s.Bus, bus.Deps{Name: string(mode), Log: log, Registry: p.registry}); err != nil {
 		return err
 	}
-	closers = append(closers, func() error { p.bus.Close(); return nil })
+	proc.Bus = func() error { p.bus.Close(); return nil }
 	conn, err := rpc.Dial(s.StorageAddr, grpc.WithTransportCredentials(rpc.Credentials(p.certs, certs.Storage)))
 	if err != nil {
 		return crawl.Errorf(crawl.Invalid, "--storage %q: %w", s.StorageAddr, err)
 	}
-	closers = append(closers, conn.Close)
+	defer func() { err = errors.Join(err, conn.Close()) }()
 	p.storage = storagev1.NewStorageServiceClient(conn)
 	if svc, err = build(p); err != nil {
 		return err
 	}
-	var group run.Group
-	group.Add(string(mode), svc.Run)
 	if server != nil {
 		svc.RegisterGRPC(server)
-		group.Add("gRPC", server.Serve)
+		proc.Unready = func() { admin.Stopping(); server.NotServing() }
+		proc.EndStreams = server.EndStreams
+		proc.Serve = []run.Member{{Name: "gRPC", Run: server.Serve, Limit: s.GRPC.SoftStop + time.Second}}
 		log.Info("gRPC server listens", "addr", server.Addr())
 	}
-	group.Add("admin", admin.Run)
-	return group.Run(ctx)
+	proc.Work, proc.Stores = stopping(mode, s, svc)
+	return proc.Run(ctx)
+}
+
+// stopping says in which steps of the stop a service ends, and how long that may take.
+func stopping(mode settings.Mode, s *settings.Settings, svc service) (work, stores []run.Member) {
+	switch svc := svc.(type) {
+	case *scheduler.Service:
+		leave, rest := scheduler.StopTime()
+		return []run.Member{{Name: "partitions", Run: allinone.Leaving(svc), Limit: leave}},
+			[]run.Member{{Name: string(mode), Run: svc.Run, Limit: rest}}
+	case *storage.Service:
+		work, stores := storage.StopTime()
+		return []run.Member{{Name: string(mode), Run: svc.Run, Limit: work}},
+			[]run.Member{run.Closing("stores", stores, svc.Close)}
+	case *fetcher.Service:
+		return []run.Member{{Name: string(mode), Run: svc.Run, Limit: s.Fetcher.StopTime()}}, nil
+	default:
+		return []run.Member{{Name: string(mode), Run: svc.Run, Limit: s.Parser.StopTime()}}, nil
+	}
 }

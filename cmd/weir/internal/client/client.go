@@ -140,18 +140,24 @@ func (c *Client) List(ctx context.Context) ([]*crawlv1.Crawl, error) {
 	}
 }
 
+// watchTries is how often in a row a watch that broke is begun anew, a second apart: a
+// scheduler that is replaced needs that long at most. One that was never seen is given
+// up after firstTries.
+const watchTries, firstTries = 30, 5
+
 // Watch calls f with the crawl now and after changes, at most every interval,
 // and returns it once it has ended. A stream that breaks is opened again.
 func (c *Client) Watch(ctx context.Context, name string, interval time.Duration, f func(*schedulerv1.WatchCrawlResponse)) (*crawlv1.Crawl, error) {
+	most := firstTries
 	for tries := 0; ; tries++ {
 		last, seen, err := c.watch(ctx, name, interval, f)
 		if err == nil {
 			return last, nil
 		}
 		if seen {
-			tries = 0
+			tries, most = 0, watchTries
 		}
-		if ctx.Err() != nil || crawl.KindOf(err) != crawl.Unavailable || tries >= 5 {
+		if ctx.Err() != nil || crawl.KindOf(err) != crawl.Unavailable || tries >= most {
 			return last, err
 		}
 		wait := time.NewTimer(time.Second)
@@ -218,6 +224,9 @@ func (e explainer) explain(err error) error {
 		why := text[max(i, 0):]
 		why = strings.TrimSuffix(why[strings.LastIndex(why, ": ")+1:], `"`)
 		return crawl.Errorf(crawl.Unavailable, "no weir server at %s (%s): start one with `weir up`, or set %s", e.addr, strings.TrimSpace(why), e.flag)
+	}
+	if strings.Contains(text, "health check failed") {
+		return crawl.Errorf(crawl.Unavailable, "the weir server at %s is stopping", e.addr)
 	}
 	if strings.Contains(text, "unknown service") {
 		return crawl.Errorf(crawl.Precondition, "the server at %s does not have this service: set %s (%s)", e.addr, e.flag, fmt.Sprint(text))

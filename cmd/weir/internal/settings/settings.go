@@ -10,6 +10,7 @@ import (
 	"net"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/config"
@@ -59,6 +60,9 @@ type Settings struct {
 	// DNS is the DNS server that names are looked up at, host:port; empty for those
 	// that the machine is configured with.
 	DNS string
+	// ShutdownDelay is how long a process that was asked to stop goes on as before,
+	// once it has said that it is not ready. Default 0.
+	ShutdownDelay time.Duration
 	// LogLevel is debug, info, warn or error; LogFormat text or json.
 	LogLevel, LogFormat string
 
@@ -140,6 +144,7 @@ func (s *Settings) base() *flag.FlagSet {
 	fs.StringVar(&s.Data, "data", s.Data, "data directory")
 	fs.StringVar(&s.StorageAddr, "storage.address", s.StorageAddr, "where fetchers and parsers find the storage service")
 	fs.StringVar(&s.DNS, "dns.server", s.DNS, "DNS server of scheduler and fetcher, host:port (default: the machine's)")
+	fs.DurationVar(&s.ShutdownDelay, "shutdown-delay", s.ShutdownDelay, "how long a process that was asked to stop goes on as before once it says that it is not ready: what a load balancer or the DNS of a cluster needs to learn of it")
 	fs.StringVar(&s.LogLevel, "log.level", s.LogLevel, "debug, info, warn or error")
 	fs.StringVar(&s.LogFormat, "log.format", s.LogFormat, "text or json")
 	s.Bus.RegisterFlags("nats", fs)
@@ -231,6 +236,9 @@ func (s *Settings) SetData(dir string) {
 // is crawl.Invalid.
 func (s *Settings) Validate() error {
 	errs := []error{s.Bus.Validate()}
+	if s.ShutdownDelay < 0 || s.ShutdownDelay > time.Minute {
+		errs = append(errs, fmt.Errorf("shutdown-delay is %s, want 0 to 1m", s.ShutdownDelay))
+	}
 	if _, _, err := net.SplitHostPort(s.DNS); s.DNS != "" && err != nil {
 		errs = append(errs, fmt.Errorf("dns server %q: want host:port, for example 127.0.0.1:53", s.DNS))
 	}
