@@ -13,7 +13,9 @@ import (
 
 // process has something to do in each step, and notes it.
 func process(o *order) *Process {
-	member := func(name string) Member { return Member{Name: name, Run: o.member(name, time.Second), Limit: 5 * time.Second} }
+	member := func(name string) Member {
+		return Member{Name: name, Run: o.member(name, time.Second), Limit: 5 * time.Second}
+	}
 	note := func(name string) func() error { return func() error { o.note(name); return nil } }
 	return &Process{
 		Unready:    func() { o.note("unready") },
