@@ -33,7 +33,49 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build bin/weir
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/weir ./cmd/weir
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/weir ./cmd/weir
+
+# What an image and its files tell as their time: that of the commit.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+IMAGE ?= ghcr.io/weircrawl/weir
+# A tag has no plus sign; add linux/arm64 for both.
+IMAGE_TAG = $(subst +,-,$(VERSION))
+PLATFORMS ?= linux/amd64
+PROGRAMS = $(foreach p,$(PLATFORMS),bin/images/$(p)/weir)
+IMAGE_TOOL = $(TOOLS)/image -goroot "$$($(GO) env GOROOT)" -epoch $(SOURCE_DATE_EPOCH)
+
+.PHONY: images
+images: programs $(TOOLS)/image ## write the container image bin/images/weir.tar and what is in it, for PLATFORMS (no daemon, no registry)
+	$(IMAGE_TOOL) -name $(IMAGE):$(IMAGE_TAG) -title 'Weir, a distributed web crawler' \
+	  -o bin/images/weir.tar -sbom bin/images/weir.spdx.json $(foreach p,$(PLATFORMS),$(p)=bin/images/$(p)/weir)
+
+# Chromium's packages and theirs, at the versions that this machine's apt knows. What
+# only maintainers' scripts, a desktop or a graphics card need stays out; a shell is not
+# among them anyway.
+RENDER_PACKAGES := chromium fonts-liberation
+RENDER_WITHOUT := ^(adduser|adwaita-icon-theme|at-spi2-core|ca-certificates|dbus.*|dconf.*|debconf|dmsetup|dpkg|gsettings-.*|gtk-.*|hicolor-icon-theme|init-system-helpers|insserv|lib.*-perl|libgl1-mesa-dri|libgtk-3-(bin|common)|libllvm.*|libpam-.*|libperl.*|libz3-.*|lsb-base|mount|openssl|passwd|perl.*|procps|shared-mime-info|startpar|systemd.*|sysv.*|tar|tzdata|ucf|usrmerge|x11-.*|xdg-.*)_
+
+.PHONY: image-render
+image-render: programs $(TOOLS)/image render-packages ## write bin/images/weir-render.tar: the same program and Debian's Chromium (on Debian, amd64)
+	$(IMAGE_TOOL) -name $(IMAGE)-render:$(IMAGE_TAG) -title 'Weir with a browser, for fetchers of the pool render' \
+	  -env WEIR_FETCHER_BROWSER_PATH=/usr/lib/chromium/chromium -deb bin/images/deb \
+	  -o bin/images/weir-render.tar -sbom bin/images/weir-render.spdx.json linux/amd64=bin/images/linux/amd64/weir
+
+# apt is asked what an empty machine would need, and checks what it downloads.
+.PHONY: render-packages
+render-packages:
+	@mkdir -p bin/images/deb bin/images/apt/partial
+	apt-get -qq -y -o Dir::State::status=/dev/null -o Dir::Cache::archives=$(CURDIR)/bin/images/apt -o APT::Sandbox::User=root \
+	  -o APT::Architecture=amd64 --no-install-recommends --download-only install $(RENDER_PACKAGES) >/dev/null
+	@rm -f bin/images/deb/*; for deb in bin/images/apt/*.deb; do \
+	  [[ $$(basename $$deb) =~ $(RENDER_WITHOUT) ]] || ln $$deb bin/images/deb/; done
+
+.PHONY: programs
+programs: $(PROGRAMS)
+
+.PHONY: $(PROGRAMS)
+$(PROGRAMS): bin/images/%/weir:
+	CGO_ENABLED=0 GOOS=$(firstword $(subst /, ,$*)) GOARCH=$(lastword $(subst /, ,$*)) $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/weir
 
 .PHONY: demo
 demo: build ## crawl a small shop that the program serves to itself, and show what comes out
@@ -186,6 +228,8 @@ $(TOOLS)/protoc-gen-go: tools/go.mod
 	GOWORK=off $(GO) -C tools build -o ../$@ google.golang.org/protobuf/cmd/protoc-gen-go
 $(TOOLS)/protoc-gen-go-grpc: tools/go.mod
 	GOWORK=off $(GO) -C tools build -o ../$@ google.golang.org/grpc/cmd/protoc-gen-go-grpc
+$(TOOLS)/image: tools/go.mod $(wildcard tools/image/*.go)
+	GOWORK=off $(GO) -C tools build -o ../$@ ./image
 $(TOOLS)/staticcheck: tools/go.mod
 	GOWORK=off $(GO) -C tools build -o ../$@ honnef.co/go/tools/cmd/staticcheck
 
