@@ -58,7 +58,7 @@ RENDER_WITHOUT := ^(adduser|adwaita-icon-theme|at-spi2-core|ca-certificates|dbus
 .PHONY: image-render
 image-render: programs $(TOOLS)/image render-packages ## write bin/images/weir-render.tar: the same program and Debian's Chromium (on Debian, amd64)
 	$(IMAGE_TOOL) -name $(IMAGE)-render:$(IMAGE_TAG) -title 'Weir with a browser, for fetchers of the pool render' \
-	  -env WEIR_FETCHER_BROWSER_PATH=/usr/lib/chromium/chromium -deb bin/images/deb \
+	  -env WEIR_FETCHER_BROWSER_PATH=/usr/lib/chromium/chromium -env XDG_CACHE_HOME=/tmp -deb bin/images/deb \
 	  -o bin/images/weir-render.tar -sbom bin/images/weir-render.spdx.json linux/amd64=bin/images/linux/amd64/weir
 
 # apt is asked what an empty machine would need, and checks what it downloads.
@@ -91,6 +91,7 @@ up: build ## run the whole ring as a server, all in one process
 test: postgresql chromium interop-tools example-tools ## all tests of all modules, import rules and a short end-to-end run in both modes
 	$(GO) test -timeout 10m $(TESTFLAGS) $$($(GO) list $(PACKAGES) | grep -v '^$(MODULE)/test/')
 	$(GO) test -count=1 -timeout 10m -p 1 $(TESTFLAGS) $(MODULE)/test/...
+	GOWORK=off $(GO) -C tools test -count=1 $(TESTFLAGS) ./image
 
 # The tests start servers of their own; they need the programs.
 .PHONY: postgresql
@@ -181,6 +182,7 @@ lint: $(TOOLS)/staticcheck ## gofmt, go vet, staticcheck and our own rules (test
 	  if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet -tags long $(PACKAGES)
 	$(TOOLS)/staticcheck -tags long $(PACKAGES)
+	GOWORK=off $(GO) -C tools vet ./image
 	$(GO) test -count=1 ./test/rules
 
 .PHONY: gen
@@ -212,6 +214,7 @@ verify-proto: $(TOOLS)/buf
 # The workspace hides missing requirements, so each module is built alone too.
 .PHONY: verify-modules
 verify-modules:
+	GOWORK=off $(GO) -C tools mod tidy -diff
 	@for dir in $(MODULE_DIRS); do \
 	  echo "== $${dir#$(CURDIR)/}"; \
 	  GOWORK=off $(GO) -C $$dir build -o /dev/null ./...; \
