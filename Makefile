@@ -143,9 +143,15 @@ chaos: ## the long fault suite: kill -9 of everything in turn, stopped storage, 
 chaos-store: postgresql ## kill -9 of a storage that writes, 200 times with each catalogue; then everything is read and checked
 	$(GO) test -count=1 -timeout 60m -tags long -v $(TESTFLAGS) -run '^TestKill$$' ./services/storage
 
-.PHONY: bench
-bench: build ## measure the ring against a bare Go loop; writes test/bench/results (BENCHFLAGS=-short for a quick look, -fair for a small crawl beside a big one)
-	$(GO) run ./test/cmd/bench -weir bin/weir $(BENCHFLAGS)
+.PHONY: bench-ring
+bench-ring: build postgresql ## measure the whole ring beside a bare Go loop and Colly; goes on where it was broken off; writes test/bench/results (BENCHFLAGS='-budget 12m', -only hosts4, -short, -fair, -h)
+	$(GO) build -o bin/bench ./test/cmd/bench
+	bin/bench -weir bin/weir $(BENCHFLAGS)
+
+.PHONY: bench-guard
+bench-guard: build ## compare the ring's ratio to the bare loop with the committed one; fails on a gross loss (a minute)
+	$(GO) build -o bin/bench ./test/cmd/bench
+	bin/bench -weir bin/weir -guard test/bench/results/guard.json -out bin/guard $(BENCHFLAGS)
 
 .PHONY: bench-frontier
 bench-frontier: ## measure the frontier and its stores at 1 M and 10 M URLs (BENCHFLAGS=-short for 100,000; -h lists the flags)

@@ -140,6 +140,6 @@ func (m *metrics) sums(f promauto.Factory) {
 	m.visit = f.NewHistogram(prometheus.HistogramOpts{
 		Name:    "weir_scheduler_visit_seconds",
 		Help:    "Time of a URL on its way round the ring, from the lease to the applied result: all queues, the exchange, parsing and the commit. When it nears scheduler.lease-time a stage is far behind.",
-		Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900},
+		Buckets: prometheus.ExponentialBuckets(5e-3, 1.6, 26), // to 630 s,
 	})
 }

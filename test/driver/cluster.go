@@ -210,6 +210,14 @@ func (c *Cluster) Metric(ctx context.Context, name, metric, with string) (float6
 	return readMetric(ctx, c.admin[name], metric, with)
 }
 
+// Scrape reads all metrics of a process, none of the NATS server.
+func (c *Cluster) Scrape(ctx context.Context, name string) (Scrape, error) {
+	if c.admin[name] == "" {
+		return nil, nil
+	}
+	return ReadMetrics(ctx, c.admin[name])
+}
+
 // Finish waits for the end of a crawl and exports its items.
 func (c *Cluster) Finish(ctx context.Context, id string) (Result, error) {
 	if _, err := c.Weir(ctx, "wait", id); err != nil {
@@ -245,6 +253,15 @@ func (c *Cluster) Close() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// FreeAddr is an address of this machine that nobody listens on.
+func FreeAddr() (string, error) {
+	addrs, err := freeAddrs(1)
+	if err != nil {
+		return "", err
+	}
+	return addrs[0], nil
 }
 
 // freeAddrs finds addresses that nobody listens on. Another process may take one

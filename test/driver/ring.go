@@ -33,6 +33,8 @@ type Job struct {
 	DNS string
 	// Processes is the number of fetchers, and of parsers, in split mode. Default: 1.
 	Processes int
+	// Admin is the admin address all in one process. Default: none.
+	Admin string
 	// Browsers is the number of fetchers of the render pool in split mode. Default: 0.
 	Browsers int
 }
@@ -94,6 +96,9 @@ func (r *Run) Args(more ...string) []string {
 	}
 	if r.job.DNS != "" {
 		args = append(args, "--dns", r.job.DNS)
+	}
+	if r.job.Admin != "" {
+		args = append(args, "--admin.listen", r.job.Admin)
 	}
 	if r.job.Fetchers > 0 {
 		args = append(args, "--fetchers", fmt.Sprint(r.job.Fetchers))

@@ -11,7 +11,7 @@ import (
 )
 
 // TestSmallBesideBig: a crawl of many URLs on one slow host does not hold up a crawl of
-// few on other hosts. By how much is measured by make bench; here counts the order at
+// few on other hosts. By how much is measured by make bench-ring; here counts the order at
 // the site.
 func TestSmallBesideBig(t *testing.T) {
 	t.Parallel()

@@ -38,8 +38,10 @@ type Config struct {
 
 // Behaviour is how the hosts answer. It may be replaced at any time.
 type Behaviour struct {
-	// Latency is waited before each answer, robots.txt included.
-	Latency time.Duration
+	// Latency is waited before each answer, robots.txt included. With a greater
+	// LatencyMax every path of a host has a latency of its own between the two, always
+	// the same.
+	Latency, LatencyMax time.Duration
 	// Robots is the text of /robots.txt on every host. Default: none, so 404.
 	Robots string
 	// Routes are answers by exact path, on every host; they hide pages of the graph.

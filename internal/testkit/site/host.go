@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"fmt"
+	"hash/fnv"
 	"html"
 	"net/http"
 	"os"
@@ -56,8 +57,18 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	before := h.acc.begin(target, r.UserAgent(), time.Now())
 	b := h.site.behaviour.Load()
 	a := h.answer(b, r, before)
-	wait(r.Context(), b.Latency+a.delay)
+	wait(r.Context(), b.latency(h.number, target)+a.delay)
 	h.send(w, r, target, a)
+}
+
+// latency of a path of a host.
+func (b *Behaviour) latency(host int, target string) time.Duration {
+	if b.LatencyMax <= b.Latency {
+		return b.Latency
+	}
+	sum := fnv.New64a()
+	_, _ = fmt.Fprint(sum, host, target) // a hash takes everything
+	return b.Latency + time.Duration(sum.Sum64()%uint64(b.LatencyMax-b.Latency))
 }
 
 // answer decides what a request gets: routes first, then robots.txt, then files or

@@ -34,6 +34,11 @@ type HostStats struct {
 	Early     int `json:"early"`
 	// Bytes of bodies sent.
 	Bytes int64 `json:"bytes"`
+	// First and Last are when the first request came and the last answer went, Busy the
+	// time that at least one request was being answered.
+	First time.Time     `json:"first"`
+	Last  time.Time     `json:"last"`
+	Busy  time.Duration `json:"busy"`
 	// All is the pace of every request, Pages that without robots.txt.
 	All Pace `json:"all"`
 	// Pages is the pace of the requests other than robots.txt.
@@ -97,6 +102,7 @@ type account struct {
 	all   pacer
 	pages pacer
 	asked time.Time // not to be visited before
+	busy  time.Time // since when a request is being answered
 	// requests counts those to all hosts of the site.
 	requests *atomic.Uint64
 }
@@ -162,6 +168,12 @@ func (a *account) begin(path, agent string, now time.Time) int {
 		a.stats.Order = append(a.stats.Order, path)
 		a.stats.Sequence = append(a.stats.Sequence, a.requests.Add(1))
 	}
+	if a.stats.First.IsZero() {
+		a.stats.First = now
+	}
+	if a.all.running == 0 {
+		a.busy = now
+	}
 	a.all.begin(now)
 	if path != robotsPath {
 		a.pages.begin(now)
@@ -185,6 +197,10 @@ func (a *account) end(path string, status, n int, now time.Time) {
 	a.stats.Statuses[status]++
 	a.stats.Bytes += int64(n)
 	a.all.end(now)
+	a.stats.Last = now
+	if a.all.running == 0 {
+		a.stats.Busy += now.Sub(a.busy)
+	}
 	if path != robotsPath {
 		a.pages.end(now)
 	}

@@ -4,24 +4,26 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/weircrawl/weir/internal/testkit/measure"
 	"github.com/weircrawl/weir/test/bench"
+	"github.com/weircrawl/weir/test/bench/loop"
 	"github.com/weircrawl/weir/test/driver"
 )
 
-// bareWorkers keep the bare loop busy without adding to what it costs.
-const bareWorkers = 16
-
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -29,34 +31,29 @@ func main() {
 	}
 }
 
+// options are the flags.
+type options struct {
+	weir, out, only, task, guard string
+	rounds                       int
+	budget                       time.Duration
+	short, fair, fresh           bool
+}
+
 func run(ctx context.Context) error {
-	weir := flag.String("weir", "", "the binary to measure; default: built now")
-	short := flag.Bool("short", false, "small and quick: shows that it works, its figures mean little")
-	out := flag.String("out", "test/bench/results", "folder of the results")
-	rounds := flag.Int("rounds", 0, "rounds; default 3, and 1 with -short")
-	pages := flag.Int("pages", 0, "pages of each of the four hosts; default 2500, and 250 with -short")
-	bare := flag.String("bare", "", "only run the bare loop on these seeds (separated by commas)")
-	fair := flag.Bool("fair", false, "only measure a small crawl alone and beside a big one")
+	var o options
+	flag.StringVar(&o.weir, "weir", "", "the binary to measure; default: built now")
+	flag.StringVar(&o.out, "out", "test/bench/results", "folder of the results")
+	flag.StringVar(&o.only, "only", "", "only the workloads whose names match this expression; the others' results of the same commit stay")
+	flag.IntVar(&o.rounds, "rounds", 0, "rounds at most; default: as many as each workload has")
+	flag.DurationVar(&o.budget, "budget", 0, "begin no round that would end after this time; every workload has one before any has two")
+	flag.BoolVar(&o.fresh, "fresh", false, "measure all anew; default: what an earlier benchmark of this commit has measured counts")
+	flag.BoolVar(&o.short, "short", false, "small and quick: shows that it works, its figures mean little")
+	flag.BoolVar(&o.fair, "fair", false, "only measure a small crawl alone and beside a big one")
+	flag.StringVar(&o.guard, "guard", "", "only compare the ring's ratio to the bare loop with the one in this file, and fail when it is far worse")
+	flag.StringVar(&o.task, "loop", "", "only run a loop (JSON), for the benchmark itself")
 	flag.Parse()
-	if *bare != "" {
-		n, err := bench.Bare(ctx, strings.Split(*bare, ","), bareWorkers)
-		fmt.Fprintln(os.Stdout, n)
-		return err
-	}
-	cfg := bench.DefaultConfig()
-	if *short {
-		cfg = bench.ShortConfig()
-	}
-	if *rounds > 0 {
-		cfg.Rounds = *rounds
-	}
-	if *pages > 0 {
-		cfg.Pages = *pages
-		cfg.SlowPages = min(cfg.SlowPages, *pages)
-	}
-	var err error
-	if cfg.Self, err = os.Executable(); err != nil {
-		return err
+	if o.task != "" {
+		return runLoop(ctx, o.task)
 	}
 	dir, err := driver.TempDir()
 	if err != nil {
@@ -67,52 +64,109 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if *weir != "" {
-		if bin.Weir, err = filepath.Abs(*weir); err != nil {
+	if o.weir != "" {
+		if bin.Weir, err = filepath.Abs(o.weir); err != nil {
 			return err
 		}
 	}
-	if *fair {
-		return runFair(ctx, bin, cfg.Rounds, *short, *out)
+	if o.fair {
+		return runFair(ctx, bin, o)
 	}
-	report := bench.Report{
-		Machine: measure.ThisMachine(), Commit: measure.Commit(ctx), Config: cfg,
-		Command: "make bench" + flags(),
+	return runRing(ctx, bin, o)
+}
+
+// runRing measures the whole ring.
+func runRing(ctx context.Context, bin driver.Binaries, o options) error {
+	cfg, name := bench.DefaultConfig(), "ring"
+	switch {
+	case o.guard != "":
+		cfg, name = bench.GuardConfig(), "guard"
+	case o.short:
+		cfg, name = bench.ShortConfig(), "ring-short"
 	}
-	report.Cases, err = bench.Measure(ctx, bin, cfg, func(line string) { fmt.Fprintln(os.Stderr, line) })
+	if o.rounds > 0 {
+		cfg.Rounds = o.rounds
+	}
+	cfg.Budget = o.budget
+	only, err := regexp.Compile(o.only)
+	if err != nil {
+		return fmt.Errorf("-only: %w", err)
+	}
+	cfg.Only(only)
+	report := &bench.Report{
+		Machine: measure.ThisMachine(), Commit: measure.Commit(ctx), Command: "make bench-ring" + flags(), Workloads: cfg.Workloads,
+	}
+	if !o.fresh && o.guard == "" && !o.short {
+		if err := report.Load(o.out, name); err != nil {
+			return err
+		}
+	}
+	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	report.At = time.Now().UTC()
-	file, err := report.Write(*out)
-	if err != nil {
-		return err
+	var file string
+	b := bench.Bench{
+		Config: cfg, Binaries: bin, Self: self, Report: report,
+		Save: func(r *bench.Report) (err error) { file, err = r.Write(o.out, name); return err },
+		Say:  func(line string) { fmt.Fprintln(os.Stderr, line) },
 	}
+	err = b.Measure(ctx)
 	fmt.Fprintln(os.Stdout, report.Markdown())
-	fmt.Fprintln(os.Stdout, "written to", file)
-	return nil
+	if file != "" {
+		fmt.Fprintln(os.Stdout, "written to", file)
+	}
+	if err != nil || o.guard == "" {
+		return err
+	}
+	said, err := bench.Guard(report, o.guard)
+	fmt.Fprintln(os.Stdout, said)
+	return err
+}
+
+// runLoop runs a loop in this process and says what it did.
+func runLoop(ctx context.Context, arg string) error {
+	var t bench.Task
+	if err := json.Unmarshal([]byte(arg), &t); err != nil {
+		return fmt.Errorf("-loop: %w", err)
+	}
+	crawl := loop.Bare
+	if t.Kind == bench.Colly {
+		crawl = loop.WithColly
+	}
+	n, err := crawl(ctx, t.Options)
+	if err != nil {
+		return err
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return json.NewEncoder(os.Stdout).Encode(bench.Outcome{Pages: n, Mallocs: m.Mallocs, AllocBytes: m.TotalAlloc})
 }
 
 // runFair measures how a small crawl fares beside a big one.
-func runFair(ctx context.Context, bin driver.Binaries, rounds int, short bool, out string) error {
+func runFair(ctx context.Context, bin driver.Binaries, o options) error {
 	f := bench.Fair{
-		Machine: measure.ThisMachine(), Commit: measure.Commit(ctx), Command: "make bench" + flags(), Load: measure.Load(),
+		Machine: measure.ThisMachine(), Commit: measure.Commit(ctx), Command: "make bench-ring" + flags(), Load: measure.Load(),
 		Many: 100_000, Few: 100, Hosts: 10, Latency: 20 * time.Millisecond,
 	}
-	if short {
-		f.Many = 2000
+	rounds := 3
+	if o.short {
+		f.Many, rounds = 2000, 1
+	}
+	if o.rounds > 0 {
+		rounds = o.rounds
 	}
 	if err := f.Measure(ctx, bin, rounds); err != nil {
 		return err
 	}
 	f.At = time.Now().UTC()
-	file, err := f.Write(out)
+	file, err := f.Write(o.out)
 	fmt.Fprintln(os.Stdout, f.Markdown())
 	fmt.Fprintln(os.Stdout, "written to", file)
 	return err
 }
 
-// flags are those that make bench passes on.
+// flags are those that make passes on.
 func flags() string {
 	var out []string
 	flag.Visit(func(f *flag.Flag) {

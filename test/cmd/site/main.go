@@ -39,6 +39,7 @@ func run(args []string, stdin io.Reader, stdout io.Writer) error {
 	fs.IntVar(&cfg.CrossEvery, "cross-every", 0, "every n-th pseudo-random link leads to another host")
 	fs.StringVar(&cfg.Dir, "dir", "", "serve this directory instead of the graph")
 	fs.DurationVar(&cfg.Behaviour.Latency, "latency", 0, "time waited before each answer")
+	fs.DurationVar(&cfg.Behaviour.LatencyMax, "latency-max", 0, "with a greater one than latency each page has a latency of its own between the two")
 	fs.StringVar(&cfg.Behaviour.Robots, "robots", "", "text of robots.txt")
 	extra := fs.String("extra", "", "paths that every root links to, separated by commas")
 	detached := fs.Bool("detached", false, "go on when standard input ends")
