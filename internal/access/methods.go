@@ -40,7 +40,7 @@ func Rules() map[string]Rule {
 	}
 	for name, r := range map[string]Rule{
 		"GetCrawl": read, "ListCrawls": read, "WatchCrawl": read, "WaitCrawl": read,
-		"ExplainURL": read, "ListURLs": read, "ListHosts": read, "GetHost": read, "ListDeadLetters": read,
+		"ExplainURL": read, "ListURLs": read, "ListHosts": read, "GetHost": read, "ListDeadLetters": read, "ListStages": read,
 		"CreateCrawl": submit, "UpdateCrawl": submit, "AddURLs": submit,
 		"PauseCrawl": submit, "ResumeCrawl": submit, "CloseCrawl": submit, "CancelCrawl": submit,
 		"DeleteCrawl": admin, "SetHostPolicy": admin, "RetryDeadLetters": admin,
