@@ -164,8 +164,8 @@ type auditFile struct {
 	path     string
 	fallback *slog.Logger
 
-	mu     sync.Mutex
-	f      *os.File
+	mu sync.Mutex
+	f  *os.File
 }
 
 func (a *auditFile) open() error {

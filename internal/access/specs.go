@@ -74,6 +74,14 @@ func Allowed(patterns []string, text string) bool {
 	return false
 }
 
+// OnlyThese returns patterns that allow nothing where there are none: what a setting says.
+func OnlyThese(patterns []string) []string {
+	if patterns == nil {
+		return []string{}
+	}
+	return patterns
+}
+
 // check returns what of a spec is not allowed, joined; by says who does not.
 func (s Specs) check(by string, in *crawlv1.CrawlSpec) error {
 	if s.open() {

@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
+	"github.com/weircrawl/weir/internal/access"
 	"github.com/weircrawl/weir/internal/certs"
 	"github.com/weircrawl/weir/internal/crawl"
 )
@@ -42,11 +43,14 @@ type Config struct {
 	TLSClientCA string
 	// SoftStop is how long calls in hand may go on after a stop.
 	SoftStop time.Duration
+	// Reflection tells callers which services there are, for grpcurl and the like.
+	// Default: true.
+	Reflection bool
 }
 
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
-	return Config{Listen: "127.0.0.1:7300", SoftStop: 10 * time.Second}
+	return Config{Listen: "127.0.0.1:7300", SoftStop: 10 * time.Second, Reflection: true}
 }
 
 // RegisterFlags adds the flags.
@@ -55,6 +59,7 @@ func (c *Config) RegisterFlags(prefix string, fs *flag.FlagSet) {
 	fs.StringVar(&c.TLSCert, prefix+".tls-cert", c.TLSCert, "PEM file with the server's certificate")
 	fs.StringVar(&c.TLSKey, prefix+".tls-key", c.TLSKey, "PEM file with the server's key")
 	fs.StringVar(&c.TLSClientCA, prefix+".tls-client-ca", c.TLSClientCA, "PEM file with the authority of the clients' certificates")
+	fs.BoolVar(&c.Reflection, prefix+".reflection", c.Reflection, "tell callers which services there are, for grpcurl and the like")
 	fs.DurationVar(&c.SoftStop, prefix+".soft-stop", c.SoftStop, "how long calls in hand may go on after a stop")
 }
 
@@ -95,6 +100,9 @@ type Deps struct {
 	// CallersMayLackCertificates lets callers in that show none, because something else
 	// checks who they are, call by call. One that is shown must be good all the same.
 	CallersMayLackCertificates bool
+	// Guard decides who may call what; nil lets everybody do everything. It stays the
+	// caller's.
+	Guard *access.Guard
 }
 
 // Server is a gRPC server with health and reflection. It is a
@@ -148,9 +156,15 @@ func newServer(cfg Config, deps Deps, lis net.Listener, opts ...grpc.ServerOptio
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.ChainUnaryInterceptor(m.UnaryServerInterceptor(), s.unary, recovery.UnaryServerInterceptor(rec)),
 		grpc.ChainStreamInterceptor(m.StreamServerInterceptor(), s.stream, recovery.StreamServerInterceptor(rec)))
+	if deps.Guard != nil {
+		opts = append(opts, grpc.ChainUnaryInterceptor(guardUnary(deps.Guard)), grpc.ChainStreamInterceptor(guardStream(deps.Guard)))
+	}
 	s.grpc = grpc.NewServer(opts...)
 	healthv1.RegisterHealthServer(s.grpc, s.health)
-	reflection.Register(s.grpc)
+	if cfg.Reflection {
+		reflection.Register(s.grpc)
+	}
+	warnOpen(s.log, deps.Guard, lis.Addr(), cfg.TLSCert != "")
 	return s
 }
 

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weircrawl/weir/internal/access"
+	"github.com/weircrawl/weir/internal/config"
 	"github.com/weircrawl/weir/internal/machine"
 	"github.com/weircrawl/weir/services/fetcher/internal/client"
 )
@@ -55,6 +57,9 @@ type Config struct {
 	// DNSTTL and DNSNegativeTTL are how long an answer, and the answer that there
 	// is none, are kept. Default: 1m and 10s.
 	DNSTTL, DNSNegativeTTL time.Duration
+	// SecretsAllow are patterns of the names of secrets that specs may use, ProxyAllow
+	// those of the proxies (host:port) that they may go through. Default: *, all.
+	SecretsAllow, ProxyAllow config.List
 	// Browser shows the pages of the render pool.
 	Browser BrowserConfig
 	// SoftStop is how long exchanges in hand may take when the fetcher stops.
@@ -79,6 +84,8 @@ func DefaultConfig() Config {
 		IdleTimeout:      30 * time.Second,
 		DNSTTL:           time.Minute,
 		DNSNegativeTTL:   10 * time.Second,
+		SecretsAllow:     config.List{"*"},
+		ProxyAllow:       config.List{"*"},
 		Browser:          defaultBrowser(),
 		SoftStop:         10 * time.Second,
 	}
@@ -115,6 +122,8 @@ func (c *Config) RegisterFlags(prefix string, fs *flag.FlagSet) {
 	fs.DurationVar(&c.IdleTimeout, prefix+"idle-timeout", c.IdleTimeout, "time after which an idle connection ends")
 	fs.DurationVar(&c.DNSTTL, prefix+"dns-ttl", c.DNSTTL, "time that a DNS answer is kept")
 	fs.DurationVar(&c.DNSNegativeTTL, prefix+"dns-negative-ttl", c.DNSNegativeTTL, "time that the answer that a name does not exist is kept")
+	fs.Var(&c.SecretsAllow, prefix+"secrets-allow", "patterns of the names of secrets that specs may use; empty for none")
+	fs.Var(&c.ProxyAllow, prefix+"proxy-allow", "patterns of the proxies, host:port, that specs may use; empty for none")
 	c.Browser.registerFlags(prefix+"browser.", fs)
 	fs.DurationVar(&c.SoftStop, prefix+"soft-stop", c.SoftStop, "how long exchanges in hand may take when the fetcher stops")
 }
@@ -149,6 +158,11 @@ func (c Config) Validate() error {
 	positive("browser.recycle-memory", c.Browser.RecycleMemory > 0, c.Browser.RecycleMemory)
 	positive("browser.idle", c.Browser.Idle > 0, c.Browser.Idle)
 	positive("soft-stop", c.SoftStop > 0, c.SoftStop)
+	for _, err := range []error{access.CheckPatterns("secrets-allow", c.SecretsAllow), access.CheckPatterns("proxy-allow", c.ProxyAllow)} {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("fetcher: %w", err))
+		}
+	}
 	// Half of the memory is for exchanges as they begin, the other for long bodies.
 	if least := 2 * int64(max(c.Concurrency, 0)) * client.BaseWeight; c.Memory < least {
 		errs = append(errs, fmt.Errorf("fetcher: memory must be at least %d bytes for a concurrency of %d, not %d", least, c.Concurrency, c.Memory))

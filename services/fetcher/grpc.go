@@ -14,6 +14,7 @@ import (
 
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/cookie"
+	"github.com/weircrawl/weir/internal/access"
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/robots"
 	"github.com/weircrawl/weir/internal/spec"
@@ -108,7 +109,7 @@ func (s *Service) newCall(req *fetcherv1.FetchRequest) (*call, weburl.URL, error
 	if u, err = u.WithRequest(weburl.Request{Method: req.GetMethod(), ContentType: req.GetContentType(), Body: string(req.GetBody())}); err != nil {
 		return nil, weburl.URL{}, crawl.Errorf(crawl.Invalid, "request for %s: %w", req.GetUrl(), err)
 	}
-	p := newPrepared(compiled, s.deps.Version, s.deps.Secrets)
+	p := newPrepared(compiled, s.deps.Version, s.deps.Secrets, access.OnlyThese(s.cfg.ProxyAllow))
 	p.cookies = p.cookies || req.GetFollow() > 0
 	return &call{s: s, p: p, render: req.GetRender()}, u, nil
 }

@@ -35,7 +35,7 @@ func prepare(t *testing.T, fetch string) *prepared {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newPrepared(c, "1.2.3", environment)
+	return newPrepared(c, "1.2.3", environment, nil)
 }
 
 func mustURL(t *testing.T, s string, r *weburl.Request) weburl.URL {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/weircrawl/weir/internal/access"
 	"github.com/weircrawl/weir/internal/secret"
 	"github.com/weircrawl/weir/internal/spec"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
@@ -41,7 +42,7 @@ type prepared struct {
 	fault    error // why no exchange of the crawl can be done
 }
 
-func newPrepared(c *spec.Compiled, version string, secrets secret.Lookup) *prepared {
+func newPrepared(c *spec.Compiled, version string, secrets secret.Lookup, proxies []string) *prepared {
 	f := c.Spec.GetFetch()
 	p := &prepared{compiled: c, retries: f.GetRetries(), cookies: f.GetCookies(), secrets: secrets}
 	h := http.Header{"Accept": {accept}}
@@ -61,7 +62,7 @@ func newPrepared(c *spec.Compiled, version string, secrets secret.Lookup) *prepa
 	}
 	var err1, err2 error
 	p.page.Setup, err1 = newSetup(f, secrets)
-	p.page.Proxies, err2 = newProxies(f, secrets)
+	p.page.Proxies, err2 = newProxies(f, secrets, proxies)
 	p.fault = errors.Join(err1, err2)
 	robots := *p.page
 	robots.MaxBody = maxRobots // whatever the crawl wants of its pages
@@ -102,8 +103,9 @@ func newSetup(f *crawlv1.Fetch, secrets secret.Lookup) (*client.Setup, error) {
 	return s, nil
 }
 
-// newProxies returns the crawl's proxies, nil for none.
-func newProxies(f *crawlv1.Fetch, secrets secret.Lookup) (*client.Proxies, error) {
+// newProxies returns the crawl's proxies, nil for none; allow are the patterns of those
+// that may be used.
+func newProxies(f *crawlv1.Fetch, secrets secret.Lookup, allow []string) (*client.Proxies, error) {
 	texts := f.GetProxies()
 	if f.GetProxy() != "" {
 		texts = []string{f.GetProxy()}
@@ -116,6 +118,9 @@ func newProxies(f *crawlv1.Fetch, secrets secret.Lookup) (*client.Proxies, error
 		var err error
 		if list[i], err = newProxy(text, secrets); err != nil {
 			return nil, fmt.Errorf("fetch.proxy: %w", err)
+		}
+		if !access.Allowed(allow, list[i].URL.Host) {
+			return nil, fmt.Errorf("fetch.proxy: %s: the operator of this fetcher does not allow it (fetcher.proxy-allow)", list[i].Name)
 		}
 	}
 	return client.NewProxies(list), nil

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc"
 
+	"github.com/weircrawl/weir/internal/access"
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/resolve"
@@ -78,6 +79,17 @@ type Service struct {
 	crawls map[string]*prepared
 }
 
+// allowed finds only the secrets that the operator lets specs use.
+func allowed(secrets secret.Lookup, patterns []string) secret.Lookup {
+	patterns = access.OnlyThese(patterns)
+	return func(name string) (string, bool) {
+		if !access.Allowed(patterns, name) {
+			return "", false
+		}
+		return secrets(name)
+	}
+}
+
 // New makes a fetcher. It starts nothing.
 func New(cfg Config, deps Deps) (*Service, error) {
 	if err := cfg.Validate(); err != nil {
@@ -95,6 +107,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if deps.Secrets == nil {
 		deps.Secrets = os.LookupEnv
 	}
+	deps.Secrets = allowed(deps.Secrets, cfg.SecretsAllow)
 	certs, err := cfg.certificates()
 	if err != nil {
 		return nil, err
@@ -217,7 +230,7 @@ func (s *Service) prepare(c *spec.Compiled) *prepared {
 	if len(s.crawls) >= maxPrepared {
 		clear(s.crawls)
 	}
-	p := newPrepared(c, s.deps.Version, s.deps.Secrets)
+	p := newPrepared(c, s.deps.Version, s.deps.Secrets, access.OnlyThese(s.cfg.ProxyAllow))
 	s.crawls[c.ID] = p
 	return p
 }

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"runtime"
 	"time"
+
+	"github.com/weircrawl/weir/internal/access"
+	"github.com/weircrawl/weir/internal/config"
 )
 
 // Config is the configuration of a parser. Its zero value is not usable; start
@@ -26,6 +29,10 @@ type Config struct {
 	// MaxStored bounds the bytes of bodies that are being fetched from storage, for
 	// the whole process. Default 128 MiB.
 	MaxStored int64
+	// ExtractorAllow are patterns of the addresses that specs may name as extractors, as
+	// they write them: whoever may submit a crawl makes parsers call that address.
+	// Default: *, all.
+	ExtractorAllow config.List
 	// SoftStop is how long pages in hand may take when the parser stops. Default 10s.
 	SoftStop time.Duration
 }
@@ -39,6 +46,8 @@ func DefaultConfig() Config {
 		MaxOutlinks: 10_000,
 		MaxStored:   128 << 20,
 		SoftStop:    10 * time.Second,
+
+		ExtractorAllow: config.List{"*"},
 	}
 }
 
@@ -50,6 +59,7 @@ func (c *Config) RegisterFlags(prefix string, fs *flag.FlagSet) {
 	fs.Int64Var(&c.MaxBody, prefix+"max-body", c.MaxBody, "bytes of a page that are read, after decompression")
 	fs.IntVar(&c.MaxOutlinks, prefix+"max-outlinks", c.MaxOutlinks, "links that are taken of one page")
 	fs.Int64Var(&c.MaxStored, prefix+"max-stored", c.MaxStored, "bytes of bodies that are fetched from storage at a time")
+	fs.Var(&c.ExtractorAllow, prefix+"extractor-allow", "patterns of the addresses that specs may name as extractors; empty for none")
 	fs.DurationVar(&c.SoftStop, prefix+"soft-stop", c.SoftStop, "how long pages in hand may take when the parser stops")
 }
 
@@ -71,5 +81,8 @@ func (c Config) Validate() error {
 	positive("max-outlinks", c.MaxOutlinks > 0, c.MaxOutlinks)
 	positive("max-stored", c.MaxStored > 0, c.MaxStored)
 	positive("soft-stop", c.SoftStop > 0, c.SoftStop)
+	if err := access.CheckPatterns("extractor-allow", c.ExtractorAllow); err != nil {
+		errs = append(errs, fmt.Errorf("parser: %w", err))
+	}
 	return errors.Join(errs...)
 }

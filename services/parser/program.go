@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
+	"github.com/weircrawl/weir/internal/access"
 	"github.com/weircrawl/weir/internal/crawl"
 	extractorv1 "github.com/weircrawl/weir/proto/weir/extractor/v1"
 	"github.com/weircrawl/weir/services/parser/internal/breaker"
@@ -75,6 +76,7 @@ type programs struct {
 	log      *slog.Logger
 	m        *metrics
 	patience breaker.Config
+	allow    []string // patterns of addresses, see Config.ExtractorAllow
 
 	mu    sync.Mutex
 	known map[target]*program
@@ -83,6 +85,9 @@ type programs struct {
 
 // get returns a program; the caller calls put when it is done with it.
 func (ps *programs) get(t target) (*program, error) {
+	if !access.Allowed(ps.allow, t.address) {
+		return nil, crawl.Errorf(crawl.Invalid, "extractor %s: the operator of this parser does not allow it (parser.extractor-allow)", t.address)
+	}
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	p := ps.known[t]

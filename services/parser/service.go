@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc"
 
+	"github.com/weircrawl/weir/internal/access"
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
 	parserv1 "github.com/weircrawl/weir/proto/weir/parser/v1"
@@ -91,6 +92,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		slots:  make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 	s.programs.log, s.programs.m, s.programs.patience = s.log, s.m, usualPatience()
+	s.programs.allow = access.OnlyThese(cfg.ExtractorAllow)
 	return s, nil
 }
 

@@ -7,11 +7,15 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"net"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weircrawl/weir/internal/access"
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/config"
 	"github.com/weircrawl/weir/internal/crawl"
@@ -68,6 +72,7 @@ type Settings struct {
 
 	Bus       bus.Config
 	GRPC      rpc.Config
+	Access    access.Config
 	Admin     obs.Config
 	Scheduler scheduler.Config
 	Fetcher   fetcher.Config
@@ -103,7 +108,7 @@ func aliases() []alias {
 func New(mode Mode) *Settings {
 	s := &Settings{
 		mode: mode, StorageAddr: DefaultStorage, LogLevel: "info", LogFormat: "text",
-		Bus: bus.DefaultConfig(), GRPC: rpc.DefaultConfig(), Admin: obs.DefaultConfig(),
+		Bus: bus.DefaultConfig(), GRPC: rpc.DefaultConfig(), Access: access.DefaultConfig(), Admin: obs.DefaultConfig(),
 		Scheduler: scheduler.DefaultConfig(), Fetcher: fetcher.DefaultConfig(), Parser: parser.DefaultConfig(), Storage: storage.DefaultConfig(),
 	}
 	s.GRPC.Listen, s.Admin.Listen = "", ""
@@ -149,6 +154,7 @@ func (s *Settings) base() *flag.FlagSet {
 	fs.StringVar(&s.LogFormat, "log.format", s.LogFormat, "text or json")
 	s.Bus.RegisterFlags("nats", fs)
 	s.GRPC.RegisterFlags("grpc", fs)
+	s.Access.RegisterFlags("access", fs)
 	s.Admin.RegisterFlags("admin", fs)
 	s.Scheduler.RegisterFlags("scheduler.", fs)
 	s.Fetcher.RegisterFlags("fetcher.", fs)
@@ -212,6 +218,19 @@ func secrets(environ []string) []string {
 	return names
 }
 
+// Guard opens the guard of the process's servers; the caller closes it.
+func (s *Settings) Guard(log *slog.Logger, registry prometheus.Registerer) (*access.Guard, error) {
+	return access.New(s.Access, access.Deps{
+		Log: log, Registry: registry, ClientCA: s.GRPC.TLSClientCA != "",
+		// Refused where a spec is submitted, and by fetchers and parsers again.
+		Specs: access.Specs{
+			Secrets:    access.OnlyThese(s.Fetcher.SecretsAllow),
+			Extractors: access.OnlyThese(s.Parser.ExtractorAllow),
+			Proxies:    access.OnlyThese(s.Fetcher.ProxyAllow),
+		},
+	})
+}
+
 // ClientEnv are the variables of our prefix that are for client commands.
 func ClientEnv() []string {
 	return []string{"WEIR_SERVER", "WEIR_STORAGE_SERVER", "WEIR_FETCHER_SERVER", "WEIR_PARSER_SERVER"}
@@ -243,6 +262,7 @@ func (s *Settings) Validate() error {
 		errs = append(errs, fmt.Errorf("dns server %q: want host:port, for example 127.0.0.1:53", s.DNS))
 	}
 	runs := func(m Mode) bool { return s.mode.Embedded() || s.mode == m }
+	errs = append(errs, s.Access.Validate())
 	if s.GRPC.Listen != "" {
 		errs = append(errs, s.GRPC.Validate())
 	} else {
