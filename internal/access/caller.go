@@ -2,9 +2,11 @@ package access
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
-	"strings"
+
+	"github.com/weircrawl/weir/internal/certs"
 )
 
 // Role is what a caller may do; each includes those before it.
@@ -116,34 +118,14 @@ func parseForwarded(text string) (Caller, error) {
 	return Caller{Name: f.Name, Role: role, Quotas: f.Quotas}, nil
 }
 
-// The services that have certificates. ServiceAdmin is no service but people: a role in
-// the form of a certificate.
-const (
-	ServiceScheduler = "scheduler"
-	ServiceFetcher   = "fetcher"
-	ServiceParser    = "parser"
-	ServiceStorage   = "storage"
-	ServiceConsole   = "console"
-	ServiceAdmin     = "admin"
-)
-
-// trustDomain begins the URIs of certificates.
-const trustDomain = "spiffe://weir/"
-
-// Identity returns the caller that one of the URIs of a certificate names:
-// spiffe://weir/SERVICE.
-func Identity(uris []string) (Caller, bool) {
-	for _, uri := range uris {
-		name, ok := strings.CutPrefix(uri, trustDomain)
-		if !ok {
-			continue
-		}
-		switch name {
-		case ServiceAdmin:
-			return Caller{Name: name, Role: Admin}, true
-		case ServiceScheduler, ServiceFetcher, ServiceParser, ServiceStorage, ServiceConsole:
-			return Caller{Name: name, Service: name}, true
-		}
+// identity returns the caller that a verified certificate names. That of admin is no
+// service but people.
+func identity(leaf *x509.Certificate) (Caller, bool) {
+	switch name := certs.Identity(leaf); name {
+	case certs.Admin:
+		return Caller{Name: name, Role: Admin}, true
+	case certs.Scheduler, certs.Fetcher, certs.Parser, certs.Storage, certs.Console:
+		return Caller{Name: name, Service: name}, true
 	}
 	return Caller{}, false
 }

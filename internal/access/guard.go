@@ -14,6 +14,8 @@ import (
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/weircrawl/weir/internal/certs"
 )
 
 // Deps are what a guard is given.
@@ -135,7 +137,7 @@ func (g *Guard) Begin(ctx context.Context, method string) (*Call, error) {
 // deniedTo says what a caller lacks.
 func deniedTo(c Caller, r Rule, method string) error {
 	switch {
-	case c.Service == ServiceConsole:
+	case c.Service == certs.Console:
 		return denied("%s needs a user: the console passes on the token of who uses it, and has no rights of its own", short(method))
 	case c.Service != "":
 		return denied("%s is nothing that the service %s may call", short(method), c.Service)
@@ -147,7 +149,7 @@ func deniedTo(c Caller, r Rule, method string) error {
 func (g *Guard) authenticate(ctx context.Context, now time.Time) (c Caller, via string, err error) {
 	service, certified := peerIdentity(ctx)
 	md, _ := metadata.FromIncomingContext(ctx)
-	if forwarded := md.Get(ForwardedKey); certified && service.Service == ServiceScheduler && len(forwarded) == 1 {
+	if forwarded := md.Get(ForwardedKey); certified && service.Service == certs.Scheduler && len(forwarded) == 1 {
 		c, err := parseForwarded(forwarded[0])
 		if err != nil {
 			return c, "", denied("the call of a scheduler names no user that can be read")
@@ -215,11 +217,7 @@ func peerIdentity(ctx context.Context) (Caller, bool) {
 	if !ok || len(info.State.VerifiedChains) == 0 || len(info.State.VerifiedChains[0]) == 0 {
 		return Caller{}, false
 	}
-	var uris []string
-	for _, u := range info.State.VerifiedChains[0][0].URIs {
-		uris = append(uris, u.String())
-	}
-	return Identity(uris)
+	return identity(info.State.VerifiedChains[0][0])
 }
 
 // Context is that of the call, with its caller; see From.

@@ -1,6 +1,10 @@
 package access
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/weircrawl/weir/internal/certs"
+)
 
 // Rule is what one RPC asks of its callers.
 type Rule struct {
@@ -45,15 +49,15 @@ func Rules() map[string]Rule {
 		"PauseCrawl": submit, "ResumeCrawl": submit, "CloseCrawl": submit, "CancelCrawl": submit,
 		"DeleteCrawl": admin, "SetHostPolicy": admin, "RetryDeadLetters": admin,
 	} {
-		r.Services = []string{ServiceScheduler}
+		r.Services = []string{certs.Scheduler}
 		rules[crawlService+name] = r
 	}
 	for name, r := range map[string]Rule{
 		"GetPage": read, "ListPages": read, "ListItems": read, "Tail": read, "Export": read,
 		"ListMedia": read, "GetMedia": read, "GetStats": read,
-		"GetBody": {Least: Read, Services: []string{ServiceParser}},
+		"GetBody": {Least: Read, Services: []string{certs.Parser}},
 		// Bodies come from fetchers, a thousand a second: no line for each.
-		"PutBody":     {Least: Admin, Services: []string{ServiceFetcher}},
+		"PutBody":     {Least: Admin, Services: []string{certs.Fetcher}},
 		"DeleteCrawl": admin,
 		"Reparse":     submit,
 	} {

@@ -127,3 +127,39 @@ func (m *meter) forget() {
 	}
 	delete(m.accounts, oldest)
 }
+
+// Owned is a crawl of a caller.
+type Owned struct {
+	// Created is when.
+	Created time.Time
+	// Over: it is in a final state.
+	Over bool
+}
+
+// AdmitCrawl says whether a caller who owns these crawls may create another: nil, or an
+// error with the code RESOURCE_EXHAUSTED that says when.
+func (c Caller) AdmitCrawl(now time.Time, owned []Owned) error {
+	const day = 24 * time.Hour
+	var running, today uint64
+	first := now
+	for _, o := range owned {
+		if !o.Over {
+			running++
+		}
+		if now.Sub(o.Created) < day {
+			today++
+			if o.Created.Before(first) {
+				first = o.Created
+			}
+		}
+	}
+	q := c.Quotas
+	switch {
+	case q.CrawlsRunning > 0 && running >= q.CrawlsRunning:
+		return exhausted(0, "%s has %d crawls that have not ended, and may have %d: wait for one, or close or cancel it", c.Name, running, q.CrawlsRunning)
+	case q.CrawlsPerDay > 0 && today >= q.CrawlsPerDay:
+		wait := first.Add(day).Sub(now)
+		return exhausted(wait, "%s has created %d crawls in 24 hours, and may create %d: come again in %s", c.Name, today, q.CrawlsPerDay, wait.Round(time.Second))
+	}
+	return nil
+}

@@ -98,7 +98,8 @@ type Deps struct {
 	// Certificates are what Config.Certificates has opened. Default: opened anew.
 	Certificates *certs.Keeper
 	// CallersMayLackCertificates lets callers in that show none, because something else
-	// checks who they are, call by call. One that is shown must be good all the same.
+	// checks who they are, call by call, as a Guard with tokens does. One that is shown
+	// must be good all the same.
 	CallersMayLackCertificates bool
 	// Guard decides who may call what; nil lets everybody do everything. It stays the
 	// caller's.
@@ -130,7 +131,7 @@ func NewServer(cfg Config, deps Deps) (*Server, error) {
 	}
 	var creds []grpc.ServerOption
 	if deps.Certificates != nil {
-		creds = append(creds, grpc.Creds(credentials.NewTLS(deps.Certificates.Server(deps.CallersMayLackCertificates))))
+		creds = append(creds, grpc.Creds(credentials.NewTLS(deps.Certificates.Server(deps.CallersMayLackCertificates || deps.Guard != nil && deps.Guard.Users()))))
 	}
 	lis, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {

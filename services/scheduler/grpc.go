@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/weircrawl/weir/internal/access"
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/spec"
 	"github.com/weircrawl/weir/internal/weburl"
@@ -142,6 +143,9 @@ func (s *Service) createCrawl(ctx context.Context, req *schedulerv1.CreateCrawlR
 		if !l.f.Owns(c.Home) {
 			return errMoved
 		}
+		if err := s.admit(ctx, l, now, false); err != nil {
+			return err
+		}
 		l.f.PutCrawl(now, c)
 		// A caller who has gone away must not leave a crawl without its seeds.
 		if _, err := l.add(context.WithoutCancel(ctx), now, draft, seeds); err != nil {
@@ -185,6 +189,7 @@ func (s *Service) draft(ctx context.Context, req *schedulerv1.CreateCrawlRequest
 		CreatedAt: timestamp(now),
 		RequestId: req.GetRequestId(),
 		Number:    uint32(no),
+		Owner:     access.From(ctx).Owner(),
 	}
 	e, err := newEntry(no, meta)
 	if err != nil {
@@ -287,6 +292,11 @@ func (s *Service) setState(ctx context.Context, e *entry, state frontier.State, 
 	err := s.do(ctx, func(l *loop, now time.Time) error {
 		if err := l.homeHere(e); err != nil {
 			return err
+		}
+		if c, _, _ := l.f.Crawl(e.no); c.State.Final() && state == frontier.Running {
+			if err := s.admit(ctx, l, now, true); err != nil {
+				return err
+			}
 		}
 		if err := l.f.SetState(now, e.no, state, reason); err != nil {
 			return err

@@ -115,9 +115,9 @@ func forwarded(ctx context.Context) bool {
 	return len(md.Get(forwardedKey)) > 0
 }
 
-// outgoingCall marks a call as passed on.
+// outgoingCall marks a call as passed on, for whoever made it.
 func outgoingCall(ctx context.Context) context.Context {
-	return metadata.AppendToOutgoingContext(ctx, forwardedKey, "1")
+	return metadata.AppendToOutgoingContext(rpc.Forward(ctx), forwardedKey, "1")
 }
 
 // remote is a method of the client.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/weircrawl/weir/cmd/weir/internal/datadir"
 	"github.com/weircrawl/weir/cmd/weir/internal/settings"
+	"github.com/weircrawl/weir/internal/access"
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/embednats"
 	"github.com/weircrawl/weir/internal/obs"
@@ -53,6 +54,9 @@ type Ring struct {
 	bus     *bus.Bus
 	inproc  *rpc.InProcess
 	conn    *grpc.ClientConn
+	guard   *access.Guard
+	edge    *rpc.InProcess // for callers from outside: its calls are guarded
+	outside *grpc.ClientConn
 	public  *rpc.Server // nil when nothing is listened on
 	admin   *obs.Admin
 	sched   *scheduler.Service
@@ -94,6 +98,7 @@ func Open(ctx context.Context, cfg *settings.Settings, deps Deps) (_ *Ring, err 
 	}
 	for _, p := range r.parts {
 		p.RegisterGRPC(r.inproc)
+		p.RegisterGRPC(r.edge)
 		if r.public != nil {
 			p.RegisterGRPC(r.public)
 		}
@@ -103,8 +108,14 @@ func Open(ctx context.Context, cfg *settings.Settings, deps Deps) (_ *Ring, err 
 
 func (r *Ring) listen() (err error) {
 	deps := rpc.Deps{Log: r.deps.Log, Registry: r.registry}
+	if r.guard, err = r.cfg.Guard(r.deps.Log, r.registry); err != nil {
+		return err
+	}
+	r.closers = append(r.closers, r.guard.Close)
+	guarded := deps
+	guarded.Guard = r.guard
 	if r.cfg.GRPC.Listen != "" {
-		if r.public, err = rpc.NewServer(r.cfg.GRPC, deps); err != nil {
+		if r.public, err = rpc.NewServer(r.cfg.GRPC, guarded); err != nil {
 			return err
 		}
 	}
@@ -120,6 +131,11 @@ func (r *Ring) listen() (err error) {
 		return err
 	}
 	r.closers = append(r.closers, r.conn.Close)
+	r.edge = rpc.NewInProcess(guarded)
+	if r.outside, err = r.edge.Dial(); err != nil {
+		return err
+	}
+	r.closers = append(r.closers, r.outside.Close)
 	return nil
 }
 
@@ -182,7 +198,7 @@ func (r *Ring) openServices() (err error) {
 func (r *Ring) Run(ctx context.Context) error {
 	proc := run.Process{
 		Unready: r.Unready, Delay: r.cfg.ShutdownDelay,
-		EndStreams: func() { r.inproc.EndStreams() },
+		EndStreams: r.endStreams,
 		Bus:        func() error { r.bus.Close(); return nil },
 		NATS:       func() error { r.server.Shutdown(); return nil },
 		Admin:      run.Member{Name: "admin", Run: r.admin.Run},
@@ -201,9 +217,11 @@ func (r *Ring) Run(ctx context.Context) error {
 		{Name: "disk", Run: r.alarm.watch(r.deps.Dir.Path())},
 	}
 	soft := rpc.DefaultConfig().SoftStop
-	proc.Serve = []run.Member{{Name: "in-process gRPC", Run: r.inproc.Serve, Limit: soft + time.Second}}
+	proc.Serve = []run.Member{
+		{Name: "in-process gRPC", Run: r.inproc.Serve, Limit: soft + time.Second},
+		{Name: "guarded in-process gRPC", Run: r.edge.Serve, Limit: soft + time.Second},
+	}
 	if r.public != nil {
-		proc.EndStreams = func() { r.public.EndStreams(); r.inproc.EndStreams() }
 		proc.Serve = append(proc.Serve, run.Member{Name: "gRPC", Run: r.public.Serve, Limit: r.cfg.GRPC.SoftStop + time.Second})
 	}
 	proc.Stores = []run.Member{
@@ -211,6 +229,15 @@ func (r *Ring) Run(ctx context.Context) error {
 		{Name: "scheduler", Run: r.sched.Run, Limit: rest},
 	}
 	return errors.Join(proc.Run(ctx), r.Close())
+}
+
+// endStreams ends the calls that last, at every server.
+func (r *Ring) endStreams() {
+	if r.public != nil {
+		r.public.EndStreams()
+	}
+	r.edge.EndStreams()
+	r.inproc.EndStreams()
 }
 
 // Leaving is the member of a process that has a scheduler leave.
@@ -292,6 +319,11 @@ func (r *Ring) Drain(ctx context.Context) error { return r.sched.Drain(ctx) }
 // Conn is a connection to all services of the ring, without a port. It is the
 // ring's: do not close it.
 func (r *Ring) Conn() grpc.ClientConnInterface { return r.conn }
+
+// Outside is a connection to all services of the ring, without a port, for what calls for
+// somebody outside: each call needs what one over the port needs, a token in its metadata.
+// It is the ring's: do not close it.
+func (r *Ring) Outside() grpc.ClientConnInterface { return r.outside }
 
 // Addr is where gRPC is listened on, empty for nowhere.
 func (r *Ring) Addr() string {

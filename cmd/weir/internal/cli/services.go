@@ -152,9 +152,14 @@ func (a *app) serve(ctx context.Context, mode settings.Mode, s *settings.Setting
 		return err
 	}
 	proc.Unready, proc.Admin = admin.Stopping, run.Member{Name: "admin", Run: admin.Run}
+	guard, err := s.Guard(log, p.registry)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, guard.Close()) }()
 	var server *rpc.Server
 	if s.GRPC.Listen != "" {
-		if server, err = rpc.NewServer(s.GRPC, rpc.Deps{Log: log, Registry: p.registry, Certificates: p.certs}); err != nil {
+		if server, err = rpc.NewServer(s.GRPC, rpc.Deps{Log: log, Registry: p.registry, Certificates: p.certs, Guard: guard}); err != nil {
 			return err
 		}
 		p.addr = server.Addr()

@@ -131,7 +131,9 @@ type Crawl struct {
 	// The crawl's number inside the frontier store.
 	Number uint32 `protobuf:"varint,12,opt,name=number,proto3" json:"number,omitempty"`
 	// No more seeds are taken, through pauses too.
-	Closed        bool `protobuf:"varint,13,opt,name=closed,proto3" json:"closed,omitempty"`
+	Closed bool `protobuf:"varint,13,opt,name=closed,proto3" json:"closed,omitempty"`
+	// Who created the crawl: the name of a token or of a user. Empty where everybody may.
+	Owner         string `protobuf:"bytes,14,opt,name=owner,proto3" json:"owner,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -255,6 +257,13 @@ func (x *Crawl) GetClosed() bool {
 		return x.Closed
 	}
 	return false
+}
+
+func (x *Crawl) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
 }
 
 // Ledger accounts for every URL of a crawl: at any moment
@@ -482,7 +491,7 @@ var File_weir_crawl_v1_crawl_proto protoreflect.FileDescriptor
 
 const file_weir_crawl_v1_crawl_proto_rawDesc = "" +
 	"\n" +
-	"\x19weir/crawl/v1/crawl.proto\x12\rweir.crawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18weir/crawl/v1/spec.proto\"\xd5\x03\n" +
+	"\x19weir/crawl/v1/crawl.proto\x12\rweir.crawl.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18weir/crawl/v1/spec.proto\"\xeb\x03\n" +
 	"\x05Crawl\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12,\n" +
 	"\x04spec\x18\x02 \x01(\v2\x18.weir.crawl.v1.CrawlSpecR\x04spec\x12\x1a\n" +
@@ -500,7 +509,8 @@ const file_weir_crawl_v1_crawl_proto_rawDesc = "" +
 	" \x01(\tR\trequestId\x12\x18\n" +
 	"\aversion\x18\v \x01(\x04R\aversion\x12\x16\n" +
 	"\x06number\x18\f \x01(\rR\x06number\x12\x16\n" +
-	"\x06closed\x18\r \x01(\bR\x06closed\"\x98\x02\n" +
+	"\x06closed\x18\r \x01(\bR\x06closed\x12\x14\n" +
+	"\x05owner\x18\x0e \x01(\tR\x05owner\"\x98\x02\n" +
 	"\x06Ledger\x12\x1e\n" +
 	"\n" +
 	"discovered\x18\x01 \x01(\x04R\n" +
