@@ -12,9 +12,9 @@ import (
 	"golang.org/x/net/html/charset"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/weircrawl/weir/internal/access"
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/cookie"
-	"github.com/weircrawl/weir/internal/access"
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/robots"
 	"github.com/weircrawl/weir/internal/spec"
