@@ -44,6 +44,11 @@ func (c *Client) Begin(stdin io.Reader, args ...string) (*Proc, error) {
 	return Start(Command{Name: "client", Path: c.bin.Weir, Args: args, Dir: c.Dir, Logs: c.Dir, Env: c.env(), Stdin: stdin})
 }
 
+// BeginAs starts a client command whose output goes to files of that name.
+func (c *Client) BeginAs(name string, args ...string) (*Proc, error) {
+	return Start(Command{Name: name, Path: c.bin.Weir, Args: args, Dir: c.Dir, Logs: c.Dir, Env: c.env()})
+}
+
 // Open hands in a job that takes further seeds and returns its id.
 func (c *Client) Open(ctx context.Context, job Job) (string, error) {
 	spec := filepath.Join(c.Dir, "spec.yaml")
