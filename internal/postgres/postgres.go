@@ -7,16 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 
 	"github.com/weircrawl/weir/internal/crawl"
 )
@@ -74,36 +70,6 @@ func Open(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
 
 // Genuine tells PostgreSQL from what only speaks its language.
 func Genuine(c *pgx.Conn) bool { return c.PgConn().ParameterStatus("crdb_version") == "" }
-
-// Migrate brings the tables of a store to the newest version among files, which version
-// of them the database has being kept in a table of its own ("" for goose's own name).
-// Processes that start together wait for the first, at most a minute. what is as in
-// Config.
-func Migrate(ctx context.Context, pool *pgxpool.Pool, what string, files fs.FS, table string) error {
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 60))
-	if err != nil {
-		return err
-	}
-	db := stdlib.OpenDBFromPool(pool)
-	defer db.Close()
-	options := []goose.ProviderOption{goose.WithSessionLocker(locker)}
-	if table != "" {
-		options = append(options, goose.WithTableName(table))
-	}
-	p, err := goose.NewProvider(goose.DialectPostgres, db, files, options...)
-	if err != nil {
-		return err
-	}
-	current, target, err := p.GetVersions(ctx)
-	if err == nil && current > target {
-		return crawl.Errorf(crawl.Precondition, "%s: its tables have version %d, this program knows %d: use a newer one", what, current, target)
-	}
-	if err == nil && current == target {
-		return nil
-	}
-	_, err = p.Up(ctx)
-	return err
-}
 
 // Advice says what to do about an error, "" where that is not known; it begins with a
 // colon, so that it can stand behind the error.

@@ -89,8 +89,9 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// TestMigrate: several processes bring one database to the newest version, and one that
-// knows only an older version says so.
+// TestMigrate: several processes bring one database to the newest version; one that
+// knows only an older version uses the tables if they are made so, and otherwise says
+// that it cannot.
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	pool, err := postgres.Open(t.Context(), postgres.Config{What: "shelf", DSN: pgtest.Database(t), Connections: 8, Statement: time.Minute, Idle: time.Minute})
@@ -98,11 +99,26 @@ func TestMigrate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	older := fstest.MapFS{"00001_a.sql": {Data: []byte("-- +goose Up\nCREATE TABLE a (n int);\n")}}
-	newer := fstest.MapFS{"00001_a.sql": older["00001_a.sql"], "00002_b.sql": {Data: []byte("-- +goose Up\nINSERT INTO a VALUES (1);\n")}}
+	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte("-- +goose Up\n" + text)} }
+	all := []*fstest.MapFile{file("CREATE TABLE a (n int);\n"), file("-- weir: usable from 1\nINSERT INTO a VALUES (1);\n"), file("INSERT INTO a VALUES (2);\n")}
+	tables := func(n int) postgres.Tables {
+		files := fstest.MapFS{}
+		for i, f := range all[:n] {
+			files[fmt.Sprintf("%05d_step.sql", i+1)] = f
+		}
+		return postgres.Tables{What: "shelf", Files: files, Version: "shelf_version"}
+	}
+	check := func(knows int, want string) {
+		t.Helper()
+		if state, err := tables(knows).Check(t.Context(), pool); err != nil || state.String() != want {
+			t.Errorf("a program that knows %d says %q, %v; want %q", knows, state, err, want)
+		}
+	}
+	check(2, "shelf: no tables yet; this program makes version 2")
+	check(2, "shelf: no tables yet; this program makes version 2") // it changed nothing
 	done := make(chan error)
 	for range 3 {
-		go func() { done <- postgres.Migrate(t.Context(), pool, "shelf", newer, "shelf_version") }()
+		go func() { _, err := tables(2).Migrate(t.Context(), pool); done <- err }()
 	}
 	for range 3 {
 		if err := <-done; err != nil {
@@ -113,9 +129,48 @@ func TestMigrate(t *testing.T) {
 	if err := pool.QueryRow(t.Context(), "SELECT count(*) FROM a").Scan(&n); err != nil || n != 1 {
 		t.Errorf("%d rows, %v", n, err)
 	}
-	err = postgres.Migrate(t.Context(), pool, "shelf", older, "shelf_version")
-	if crawl.KindOf(err) != crawl.Precondition || !strings.Contains(err.Error(), "shelf: its tables have version 2, this program knows 1") {
-		t.Error(err)
+	check(2, "shelf: version 2, up to date")
+	check(1, "shelf: version 2, newer than the 1 of this program, which can use it")
+	if state, err := tables(1).Migrate(t.Context(), pool); err != nil || state.Version != 2 {
+		t.Errorf("an older program that can use the tables: %v, %v", state, err)
+	}
+	check(3, "shelf: version 2, to be brought to 3")
+	if state, err := tables(3).Migrate(t.Context(), pool); err != nil || state.String() != "shelf: brought from version 2 to 3" {
+		t.Errorf("%q, %v", state, err)
+	}
+	for knows := 1; knows <= 2; knows++ {
+		_, err := tables(knows).Migrate(t.Context(), pool)
+		if crawl.KindOf(err) != crawl.Precondition || !strings.Contains(err.Error(), "shelf: its tables have version 3, for programs that know version 3") {
+			t.Errorf("a program that knows %d: %v", knows, err)
+		}
+	}
+}
+
+// TestMigrateWithoutWord: tables of a program that left no word of who can use them, or
+// died before, are used by those that know them, and the next one leaves it.
+func TestMigrateWithoutWord(t *testing.T) {
+	t.Parallel()
+	pool, err := postgres.Open(t.Context(), postgres.Config{What: "shelf", DSN: pgtest.Database(t), Connections: 2, Statement: time.Minute, Idle: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	older := fstest.MapFS{"00001_a.sql": {Data: []byte("-- +goose Up\nCREATE TABLE a (n int);\n")}}
+	newer := fstest.MapFS{"00001_a.sql": older["00001_a.sql"], "00002_b.sql": {Data: []byte("-- +goose Up\n-- weir: usable from 1\nCREATE TABLE b (n int);\n")}}
+	if _, err := (postgres.Tables{What: "shelf", Files: newer}).Migrate(t.Context(), pool); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pool.Exec(t.Context(), "COMMENT ON TABLE goose_db_version IS NULL"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (postgres.Tables{What: "shelf", Files: older}).Check(t.Context(), pool); crawl.KindOf(err) != crawl.Precondition {
+		t.Errorf("without word: %v", err)
+	}
+	if _, err := (postgres.Tables{What: "shelf", Files: newer}).Migrate(t.Context(), pool); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (postgres.Tables{What: "shelf", Files: older}).Check(t.Context(), pool); err != nil {
+		t.Errorf("with word: %v", err)
 	}
 }
 

@@ -16,9 +16,10 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/weircrawl/weir/internal/run"
+	"github.com/weircrawl/weir/internal/testkit/pgtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.With(m)) }
 
 // result is what a command left.
 type result struct {

@@ -49,6 +49,7 @@ func TestMistakes(t *testing.T) {
 		{"certs init DIR/pki --valid 10h --authority-valid 1h", 2, "--valid is 10h0m0s and --authority-valid is 1h0m0s: the first must be positive and no longer than the second"},
 		{"certs renew DIR", 1, "DIR has no authority: weir certs init DIR makes one"},
 		{"certs renew DIR --new-authority --forget-old", 2, "--new-authority and --forget-old are the first and the last step of replacing an authority: one at a time"},
+		{"migrate", 2, "name a database with --store, --catalogue or both: stores in a data directory are brought up to date when they are opened"},
 		{"submit", 2, "name a spec or URLs: weir submit shop.yaml"},
 		{"status", 2, "weir status takes a CRAWL (id or name): usage: weir status CRAWL [flags]"},
 		{"ls x", 2, `weir ls takes no arguments, not "x": see weir ls --help`},

@@ -123,11 +123,17 @@ func (s *Store) prepare(ctx context.Context) error {
 
 // migrate brings the tables to this version.
 func (s *Store) migrate(ctx context.Context) error {
+	_, err := Tables().Migrate(ctx, s.pool)
+	return err
+}
+
+// Tables are those of a store.
+func Tables() postgres.Tables {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
-		return err
+		panic(err) // the name is a constant
 	}
-	return postgres.Migrate(ctx, s.pool, "frontier store", files, "")
+	return postgres.Tables{What: "frontier store", Files: files}
 }
 
 // checkPartitions writes the number of partitions of a new store and compares that

@@ -112,11 +112,17 @@ func (s *Store) prepare(ctx context.Context) error {
 
 // migrate brings the tables to this version.
 func (s *Store) migrate(ctx context.Context) error {
+	_, err := Tables().Migrate(ctx, s.pool)
+	return err
+}
+
+// Tables are those of a catalogue.
+func Tables() postgres.Tables {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
-		return err
+		panic(err) // the name is a constant
 	}
-	return postgres.Migrate(ctx, s.pool, "catalogue", files, versionTable)
+	return postgres.Tables{What: "catalogue", Files: files, Version: versionTable}
 }
 
 // Close ends the use of the store; call it when no other method runs.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/pressly/goose/v3"
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/schema"
 	"github.com/weircrawl/weir/services/storage/internal/catalogue"
 	"modernc.org/sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
@@ -106,11 +107,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, s.write, files)
-	if err != nil {
-		return err
-	}
-	if _, err := p.Up(ctx); err != nil {
+	if err := s.migrate(ctx, files); err != nil {
 		return err
 	}
 	st := &s.stmt
@@ -147,6 +144,45 @@ func (s *Store) prepare(ctx context.Context) error {
 		}
 	}
 	return s.loadLast(ctx)
+}
+
+// floorOf is what the file's user_version says of its tables: their version a thousand
+// times, and the oldest that a program must know to use them. A newer program may have
+// died before it wrote its own.
+func floorOf(userVersion, version int64) int64 {
+	if userVersion/1000 != version {
+		return 0
+	}
+	return userVersion % 1000
+}
+
+// migrate brings the tables to the newest version that this program knows.
+func (s *Store) migrate(ctx context.Context, files fs.FS) error {
+	known, err := schema.Read(files)
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, s.write, files)
+	if err != nil {
+		return err
+	}
+	version, err := p.GetDBVersion(ctx)
+	if err != nil {
+		return err
+	}
+	var word int64
+	if err := s.write.QueryRowContext(ctx, "PRAGMA user_version").Scan(&word); err != nil {
+		return err
+	}
+	if err := known.Check("catalogue in "+s.dir, version, floorOf(word, version)); err != nil || version > known.Newest {
+		return err
+	}
+	mine := 1000*known.Newest + known.Floor
+	if _, err := p.Up(ctx); err != nil || word == mine {
+		return err
+	}
+	_, err = s.write.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", mine))
+	return err
 }
 
 // loadLast reads where row ids go on: behind every id that was ever given.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -104,5 +105,35 @@ func TestFullIsUnavailable(t *testing.T) {
 	}
 	if st, err := s.Stats(t.Context(), "one"); err != nil || st.Attempts != uint64(n) {
 		t.Errorf("%d attempts of %d, %v", st.Attempts, n, err)
+	}
+}
+
+// TestVersions: a file of a newer program is opened if that says that it may be, and
+// otherwise refused in words.
+func TestVersions(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	var newest int64
+	if err := s.write.QueryRow("SELECT max(version_id) FROM goose_db_version").Scan(&newest); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.write.Exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (?, 1)", newest+1); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		version, floor int64
+		ok             bool
+	}{{newest + 1, newest, true}, {newest + 1, newest + 1, false}, {newest, newest, false}, {0, 0, false}} {
+		if _, err := s.write.Exec(fmt.Sprintf("PRAGMA user_version = %d", 1000*tt.version+tt.floor)); err != nil {
+			t.Fatal(err)
+		}
+		again, err := Open(t.Context(), dir)
+		if err == nil {
+			err = again.Close()
+		}
+		if (err == nil) != tt.ok || err != nil && (crawl.KindOf(err) != crawl.Precondition || !strings.Contains(err.Error(), "use a newer one")) {
+			t.Errorf("version %d usable from %d: %v", tt.version, tt.floor, err)
+		}
 	}
 }

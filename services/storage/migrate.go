@@ -1,0 +1,16 @@
+package storage
+
+import (
+	"context"
+
+	"github.com/weircrawl/weir/internal/postgres"
+	"github.com/weircrawl/weir/internal/schema"
+	"github.com/weircrawl/weir/services/storage/internal/pgstore"
+)
+
+// Migrate brings the tables of a catalogue in PostgreSQL, at dsn, to what this program
+// knows, or with check only tells how they stand. Storages may run meanwhile, those of
+// the release before included. New does the same when it opens the catalogue.
+func Migrate(ctx context.Context, dsn string, check bool) (schema.State, error) {
+	return postgres.MigrateAt(ctx, dsn, pgstore.Tables(), check)
+}
