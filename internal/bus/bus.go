@@ -6,7 +6,10 @@
 //
 // The parts, one file each:
 //
+//	connect     says who the user is and whom to believe
 //	topology    declares streams, consumers and buckets
+//	permissions says what the user of each service may do
+//	refusal     tells those who wait that their user may not do so
 //	subject     names subjects and message ids
 //	publish     sends, asynchronously, with acks
 //	fence       lets one owner at a time publish the tasks of a partition
@@ -36,6 +39,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -43,6 +47,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/secret"
 )
 
 // Deps are what a Bus is given.
@@ -70,6 +75,10 @@ type Bus struct {
 	buffers  sync.Pool // of *[]byte, for marshalling
 	turns    turns
 	sessions sessions
+	refusals *refusals
+	// bound is set once it is known that the user may not declare the topology, asking
+	// while that is found out.
+	bound, asking atomic.Bool
 }
 
 // Connect dials the server and waits until it answers, at most
@@ -83,9 +92,16 @@ func Connect(ctx context.Context, cfg Config, deps Deps) (*Bus, error) {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
-	b := &Bus{cfg: cfg, log: deps.Log.With("component", "bus"), m: newMetrics(deps.Registry)}
+	b := &Bus{cfg: cfg, log: deps.Log.With("component", "bus"), m: newMetrics(deps.Registry), refusals: newRefusals()}
 	b.taskAge = strconv.FormatInt(int64(cfg.Tasks.Age.Seconds()), 10)
-	opts := append(b.options(deps), connectOptions(cfg)...)
+	opts := b.options(deps)
+	if deps.InProcess == nil {
+		more, err := connectOptions(cfg, deps, b.log)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, more...)
+	}
 	ctx, cancel := context.WithTimeout(ctx, cfg.ConnectTimeout)
 	defer cancel()
 	for n := 0; ; n++ {
@@ -95,8 +111,7 @@ func Connect(ctx context.Context, cfg Config, deps Deps) (*Bus, error) {
 			break
 		}
 		if permanent(err) || !sleep(ctx, connectBackoff.Delay(n, random)) {
-			return nil, crawl.Errorf(crawl.Unavailable,
-				"connect to NATS at %s: %w; is nats-server running there with JetStream (-js)? Set --nats.url or WEIR_NATS_URL", cfg.URL, err)
+			return nil, connectError(cfg, err)
 		}
 	}
 	js, err := jetstream.New(b.nc,
@@ -138,32 +153,10 @@ func (b *Bus) options(deps Deps) []nats.Option {
 			b.log.Info("reconnected to NATS", "url", nc.ConnectedUrlRedacted())
 		}),
 		nats.ConnectHandler(func(*nats.Conn) { b.m.connected.Set(1) }),
-		// A forbidden publish shows only here: the publisher sees a time-out.
-		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) {
-			subject := ""
-			if s != nil {
-				subject = s.Subject
-			}
-			b.log.Warn("NATS reports an error", "subject", subject, "err", err)
-		}),
+		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) { b.failed(s, err) }),
 	}
 	if deps.InProcess != nil {
 		opts = append(opts, nats.InProcessServer(deps.InProcess))
-	}
-	return opts
-}
-
-// connectOptions are those that come from the configuration.
-func connectOptions(cfg Config) []nats.Option {
-	var opts []nats.Option
-	if cfg.CredsFile != "" {
-		opts = append(opts, nats.UserCredentials(cfg.CredsFile))
-	}
-	if cfg.TLSCA != "" {
-		opts = append(opts, nats.RootCAs(cfg.TLSCA))
-	}
-	if cfg.TLSCert != "" {
-		opts = append(opts, nats.ClientCert(cfg.TLSCert, cfg.TLSKey))
 	}
 	return opts
 }
@@ -197,7 +190,7 @@ func (b *Bus) MaxPayload() int { return int(b.nc.MaxPayload()) }
 // Unavailable for readiness probes.
 func (b *Bus) Healthy() error {
 	if s := b.nc.Status(); s != nats.CONNECTED {
-		return crawl.Errorf(crawl.Unavailable, "NATS at %s is %s", b.cfg.URL, strings.ToLower(s.String()))
+		return crawl.Errorf(crawl.Unavailable, "NATS at %s is %s", secret.Address(b.cfg.URL), strings.ToLower(s.String()))
 	}
 	return nil
 }

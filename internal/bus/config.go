@@ -15,10 +15,14 @@ import (
 type Config struct {
 	// URL of the server, several separated by commas. Not used with an embedded server.
 	URL string
+	// User is the name of the user, PasswordFile the file with its password in one line;
+	// both or none.
+	User, PasswordFile string
 	// CredsFile holds the user's JWT and seed; empty for none.
 	CredsFile string
 	// TLSCA, TLSCert and TLSKey are PEM files: the server's authority, and the
-	// certificate and key of this client. Empty for none.
+	// certificate and key of this client. Empty for none. Like the other files they are
+	// read at every connection.
 	TLSCA, TLSCert, TLSKey string
 	// ConnectTimeout bounds the wait for the server at start, and calls to it
 	// that have no deadline of their own.
@@ -122,6 +126,8 @@ func EmbeddedConfig() Config {
 func (c *Config) RegisterFlags(prefix string, fs *flag.FlagSet) {
 	p := prefix + "."
 	fs.StringVar(&c.URL, p+"url", c.URL, "URL of the NATS server, several separated by commas")
+	fs.StringVar(&c.User, p+"user", c.User, "name of the NATS user, where it has a password")
+	fs.StringVar(&c.PasswordFile, p+"password-file", c.PasswordFile, "file with the NATS user's password")
 	fs.StringVar(&c.CredsFile, p+"creds-file", c.CredsFile, "file with the NATS user's credentials")
 	fs.StringVar(&c.TLSCA, p+"tls-ca", c.TLSCA, "PEM file with the authority of the server's certificate")
 	fs.StringVar(&c.TLSCert, p+"tls-cert", c.TLSCert, "PEM file with the client's certificate")
@@ -163,6 +169,14 @@ func (c Config) Validate() error {
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("bus: "+format, args...)) }
 	if c.URL == "" {
 		bad("url is empty")
+	} else if _, err := hostsOf(c.URL); err != nil {
+		errs = append(errs, err)
+	}
+	if (c.User == "") != (c.PasswordFile == "") {
+		bad("user and password-file go together")
+	}
+	if c.User != "" && c.CredsFile != "" {
+		bad("user and creds-file are two ways to say who the user is: one of them")
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		bad("tls-cert and tls-key go together")

@@ -43,13 +43,17 @@ func (b *Bus) fence(ctx context.Context, subject, owner string) (uint64, error) 
 	// Asked again soon when the connection breaks and the answer is lost.
 	ctx, cancel := context.WithTimeout(ctx, fenceTimeout)
 	defer cancel()
-	ack, err := b.js.PublishMsg(ctx, &nats.Msg{
-		Subject: subject,
-		Header: nats.Header{
-			jetstream.MsgRollup: {jetstream.MsgRollupSubject},
-		},
-		Data: []byte(owner),
-	}, jetstream.WithRetryAttempts(0))
+	var ack *jetstream.PubAck
+	err := b.unlessRefused(ctx, subject, func(ctx context.Context) (err error) {
+		ack, err = b.js.PublishMsg(ctx, &nats.Msg{
+			Subject: subject,
+			Header: nats.Header{
+				jetstream.MsgRollup: {jetstream.MsgRollupSubject},
+			},
+			Data: []byte(owner),
+		}, jetstream.WithRetryAttempts(0))
+		return err
+	})
 	if err != nil {
 		return 0, publishError(subject, err)
 	}

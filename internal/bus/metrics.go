@@ -18,6 +18,7 @@ type metrics struct {
 	inHand    *prometheus.GaugeVec
 	room      *prometheus.GaugeVec
 	stages    *stageMetrics
+	refused   *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -48,6 +49,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help: "The most messages that this replica takes at a time, by consumer; weir_bus_in_hand divided by it is how saturated the replica is.",
 		}, []string{"consumer"})),
 		stages: newStageMetrics(reg),
+		refused: register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_bus_refused_total",
+			Help: "What the NATS user had no right to do, publish or subscription. Any: the log names the subject; compare the user's permissions with weir topology permissions.",
+		}, []string{"operation"})),
 	}
 }
 

@@ -31,7 +31,7 @@ func (b *Bus) Publish(ctx context.Context, msg Message) Pending {
 }
 
 func (b *Bus) publish(ctx context.Context, msg Message) *pending {
-	p := &pending{b: b, subject: msg.Subject}
+	p := &pending{b: b, subject: msg.Subject, refusal: b.refusals.watch()}
 	if !validSubject(msg.Subject) {
 		p.err = crawl.Errorf(crawl.Invalid, "publish %q: not a subject", msg.Subject)
 		return p
@@ -105,23 +105,36 @@ type pending struct {
 	b       *Bus
 	subject string
 	ack     acked
-	err     error // final, when there is no ack to wait for
+	err     error    // final, when there is no ack to wait for
+	refusal *refusal // the next one at the time of publishing
 }
 
 // Wait implements Pending.
 func (p *pending) Wait(ctx context.Context) error {
 	err := p.err
 	if err == nil {
-		select {
-		case <-p.ack.Ok():
-		case err = <-p.ack.Err():
-			err = publishError(p.subject, err)
-		case <-ctx.Done():
-			err = crawl.Errorf(crawl.Unavailable, "publish %s: %w", p.subject, context.Cause(ctx))
-		}
+		err = p.wait(ctx)
 	}
 	p.b.m.publish(p.subject, err)
 	return err
+}
+
+func (p *pending) wait(ctx context.Context) error {
+	for {
+		select {
+		case <-p.ack.Ok():
+			return nil
+		case err := <-p.ack.Err():
+			return publishError(p.subject, err)
+		case <-ctx.Done():
+			return crawl.Errorf(crawl.Unavailable, "publish %s: %w", p.subject, context.Cause(ctx))
+		case <-p.refusal.happened:
+			if p.refusal.subject == p.subject {
+				return crawl.Errorf(crawl.Unavailable, "publish %s: %w", p.subject, errForbidden)
+			}
+			p.refusal = p.refusal.next
+		}
+	}
 }
 
 // PublishAll publishes all messages and waits for all acks. Those that the

@@ -13,28 +13,45 @@ import (
 // EnsureBuckets creates or updates the buckets. Call it before EnsureTopology, and
 // share the crawls in between, when the server may have lost its disk: as soon as the
 // streams are there, tasks and pages go about whose handlers look for their crawls.
+// Where the user has no right to, it waits as EnsureTopology does.
 func (b *Bus) EnsureBuckets(ctx context.Context) error {
+	return b.declare(ctx,
+		func(ctx context.Context) error { return b.unlessRefused(ctx, apiPrefix, b.declareBuckets) },
+		b.findBuckets)
+}
+
+// EnsureTopology creates or updates the buckets, streams and consumers. It is
+// idempotent, and safe to call from several replicas at once. Consumers of
+// partitions from partitions upwards are left alone. Where the user has no right to, it
+// waits until somebody else has done so or ctx ends.
+func (b *Bus) EnsureTopology(ctx context.Context, partitions uint32) error {
+	return b.declare(ctx,
+		func(ctx context.Context) error { return b.DeclareTopology(ctx, partitions) },
+		func(ctx context.Context) error { return b.findTopology(ctx, partitions) })
+}
+
+// DeclareTopology is EnsureTopology, but an error where the user has no right to.
+func (b *Bus) DeclareTopology(ctx context.Context, partitions uint32) error {
+	return b.unlessRefused(ctx, apiPrefix, func(ctx context.Context) error {
+		if err := b.declareBuckets(ctx); err != nil {
+			return err
+		}
+		for _, s := range b.streams() {
+			if _, err := b.js.CreateOrUpdateStream(ctx, s); err != nil {
+				return unavailable("create stream "+s.Name, err)
+			}
+		}
+		return b.ensureConsumers(ctx, partitions)
+	})
+}
+
+func (b *Bus) declareBuckets(ctx context.Context) error {
 	for _, kv := range b.buckets() {
 		if _, err := b.js.CreateOrUpdateKeyValue(ctx, kv); err != nil {
 			return unavailable("create bucket "+kv.Bucket, err)
 		}
 	}
 	return nil
-}
-
-// EnsureTopology creates or updates the buckets, streams and consumers. It is
-// idempotent, and safe to call from several replicas at once. Consumers of
-// partitions from partitions upwards are left alone.
-func (b *Bus) EnsureTopology(ctx context.Context, partitions uint32) error {
-	if err := b.EnsureBuckets(ctx); err != nil {
-		return err
-	}
-	for _, s := range b.streams() {
-		if _, err := b.js.CreateOrUpdateStream(ctx, s); err != nil {
-			return unavailable("create stream "+s.Name, err)
-		}
-	}
-	return b.ensureConsumers(ctx, partitions)
 }
 
 // buckets are the declarations.
@@ -54,27 +71,40 @@ func (b *Bus) buckets() []jetstream.KeyValueConfig {
 	return []jetstream.KeyValueConfig{crawls, partitions}
 }
 
+// declaration is a consumer and the subjects that it takes.
+type declaration struct {
+	consumer Consumer
+	filters  []string
+}
+
+// consumers are the declarations.
+func (b *Bus) consumers(partitions uint32) []declaration {
+	var all []declaration
+	add := func(c Consumer, filters ...string) { all = append(all, declaration{c, filters}) }
+	for _, pool := range b.cfg.Pools {
+		add(FetchConsumer(pool), subjectTask+pool+".*")
+	}
+	add(ParseConsumer(), subjectPage+"*")
+	add(StoreConsumer(), subjectRecord+"*")
+	for p := range partitions {
+		add(ResultConsumer(p), fmt.Sprintf("%s%d", subjectResult, p))
+		add(LinksConsumer(p), fmt.Sprintf("%s%d.*", subjectLinks, p))
+	}
+	add(deadConsumer(), subjectDead+">", advisoryMaxDeliver+">")
+	return all
+}
+
 // ensureConsumers creates them eight at a time: one costs a round trip and, in a
 // cluster, an election.
 func (b *Bus) ensureConsumers(ctx context.Context, partitions uint32) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(8)
-	ensure := func(c Consumer, filters ...string) {
+	for _, d := range b.consumers(partitions) {
 		g.Go(func() error {
-			_, err := b.js.CreateOrUpdateConsumer(ctx, c.stream, b.consumerConfig(c, filters))
-			return unavailable("create consumer "+c.String(), err)
+			_, err := b.js.CreateOrUpdateConsumer(ctx, d.consumer.stream, b.consumerConfig(d.consumer, d.filters))
+			return unavailable("create consumer "+d.consumer.String(), err)
 		})
 	}
-	for _, pool := range b.cfg.Pools {
-		ensure(FetchConsumer(pool), subjectTask+pool+".*")
-	}
-	ensure(ParseConsumer(), subjectPage+"*")
-	ensure(StoreConsumer(), subjectRecord+"*")
-	for p := range partitions {
-		ensure(ResultConsumer(p), fmt.Sprintf("%s%d", subjectResult, p))
-		ensure(LinksConsumer(p), fmt.Sprintf("%s%d.*", subjectLinks, p))
-	}
-	ensure(deadConsumer(), subjectDead+">", advisoryMaxDeliver+">")
 	return g.Wait()
 }
 
