@@ -192,9 +192,11 @@ lint: $(TOOLS)/staticcheck ## gofmt, go vet, staticcheck and our own rules (test
 	$(GO) test -count=1 ./test/rules
 
 .PHONY: gen
-gen: protoc-tools ## generate the Go code of proto/ and docs/configuration.md
+gen: protoc-tools ## generate the Go code of proto/, docs/configuration.md and the users of deploy/nats
 	PATH="$(CURDIR)/$(TOOLS):$$PATH" $(TOOLS)/buf generate
 	$(GO) run ./cmd/weir config reference > docs/configuration.md
+	$(GO) run ./cmd/weir topology permissions --users password > deploy/nats/users-password.conf
+	$(GO) run ./cmd/weir topology permissions --users certificate > deploy/nats/users-certificate.conf
 
 .PHONY: verify
 verify: verify-gen verify-proto verify-modules lint ## everything that CI proves beside the tests

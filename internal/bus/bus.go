@@ -136,7 +136,7 @@ func permanent(err error) bool {
 func (b *Bus) options(deps Deps) []nats.Option {
 	opts := []nats.Option{
 		nats.Name("weir " + deps.Name),
-		nats.CustomInboxPrefix("_INBOX_" + token(deps.Name)),
+		nats.CustomInboxPrefix(inboxPrefix + token(deps.Name)),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(100*time.Millisecond, 250*time.Millisecond),
@@ -150,7 +150,7 @@ func (b *Bus) options(deps Deps) []nats.Option {
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			b.m.connected.Set(1)
-			b.log.Info("reconnected to NATS", "url", nc.ConnectedUrlRedacted())
+			b.log.Info("reconnected to NATS", "url", secret.Address(nc.ConnectedUrl()))
 		}),
 		nats.ConnectHandler(func(*nats.Conn) { b.m.connected.Set(1) }),
 		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) { b.failed(s, err) }),

@@ -6,7 +6,7 @@ import "context"
 // "STREAM/consumer".
 func (b *Bus) Lag(ctx context.Context) (map[string]uint64, error) {
 	lag := make(map[string]uint64)
-	for _, name := range []string{StreamTasks, StreamPages, StreamRecords, StreamResults, StreamDead} {
+	for _, name := range flow() {
 		s, err := b.js.Stream(ctx, name)
 		if err != nil {
 			return nil, unavailable("look at stream "+name, err)

@@ -53,7 +53,7 @@ func (b *Bus) Stages(ctx context.Context) ([]Stage, []Queue, error) {
 		queues []Queue
 		dead   map[string]uint64
 	)
-	for _, name := range []string{StreamTasks, StreamPages, StreamRecords, StreamResults, StreamDead} {
+	for _, name := range flow() {
 		s, err := b.js.Stream(ctx, name)
 		if err != nil {
 			return nil, nil, unavailable("look at stream "+name, err)

@@ -1,6 +1,10 @@
 package bus
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/weircrawl/weir/internal/secret"
+)
 
 // State is what a connection does at a moment, for people.
 type State struct {
@@ -13,7 +17,7 @@ type State struct {
 
 // State returns what the connection does.
 func (b *Bus) State() State {
-	out := State{Connected: b.nc.IsConnected(), URL: b.nc.ConnectedUrlRedacted(), InHand: map[string]int{}}
+	out := State{Connected: b.nc.IsConnected(), URL: secret.Address(b.nc.ConnectedUrl()), InHand: map[string]int{}}
 	b.sessions.mu.Lock()
 	defer b.sessions.mu.Unlock()
 	for s := range b.sessions.all {

@@ -73,6 +73,12 @@ func ask(t *testing.T, addr string, creds credentials.TransportCredentials) (str
 	return call(ctx, cc, "x")
 }
 
+// cut reports whether a connection just ended: in TLS 1.3 a client may write before it
+// reads why it was refused.
+func cut(err error) bool {
+	return strings.Contains(err.Error(), "broken pipe") || strings.Contains(err.Error(), "connection reset") || strings.Contains(err.Error(), "EOF")
+}
+
 func TestMutualTLS(t *testing.T) {
 	t.Parallel()
 	dir, _ := folder(t)
@@ -118,7 +124,7 @@ func TestMutualTLS(t *testing.T) {
 			if tc.err == "" && (err != nil || got != tc.want) {
 				t.Errorf("got %q, %v; want %q", got, err, tc.want)
 			}
-			if tc.err != "" && (err == nil || crawl.KindOf(err) != crawl.Unavailable || !strings.Contains(err.Error(), tc.err)) {
+			if tc.err != "" && (err == nil || crawl.KindOf(err) != crawl.Unavailable || !strings.Contains(err.Error(), tc.err) && !cut(err)) {
 				t.Errorf("got %q, %v of kind %s; want %q", got, err, crawl.KindOf(err), tc.err)
 			}
 		})

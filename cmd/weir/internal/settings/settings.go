@@ -32,7 +32,7 @@ import (
 type Mode string
 
 // The modes: one crawl with everything in this process, everything as a server,
-// and the four services.
+// the four services, and what prepares for them.
 const (
 	Crawl     Mode = "crawl"
 	Up        Mode = "up"
@@ -40,6 +40,8 @@ const (
 	Fetcher   Mode = "fetcher"
 	Parser    Mode = "parser"
 	Storage   Mode = "storage"
+	// Topology declares what the others use in NATS.
+	Topology Mode = "topology"
 )
 
 // Embedded reports whether the process has its own NATS and all four services.
@@ -120,7 +122,7 @@ func New(mode Mode) *Settings {
 		s.GRPC.Listen, s.Admin.Listen = DefaultServer, "127.0.0.1:7080"
 	case Storage:
 		s.GRPC.Listen, s.Admin.Listen = DefaultStorage, "127.0.0.1:7081"
-	case Fetcher, Parser:
+	case Fetcher, Parser, Topology:
 		// Several of them run on one machine, and nobody needs to call them.
 	}
 	if mode.Embedded() {
@@ -271,6 +273,9 @@ func (s *Settings) Validate() error {
 	errs = append(errs, s.Admin.Validate())
 	if runs(Scheduler) {
 		errs = append(errs, s.Scheduler.Validate())
+	}
+	if n := s.Scheduler.Partitions; s.mode == Topology && (n < 1 || n > 4096) {
+		errs = append(errs, fmt.Errorf("scheduler: partitions is %d, want 1 to 4096", n))
 	}
 	if runs(Fetcher) {
 		errs = append(errs, s.Fetcher.Validate())
