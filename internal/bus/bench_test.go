@@ -107,6 +107,9 @@ func BenchmarkPublishTask(b *testing.B) {
 	b.Run("without age", func(b *testing.B) {
 		run(b, false, func(m *bus.Message) { *m = bus.Message{Subject: m.Subject, ID: m.ID, Lease: m.Lease, Body: m.Body} })
 	})
+	b.Run("traced", func(b *testing.B) {
+		run(b, false, func(m *bus.Message) { m.Trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" })
+	})
 	b.Run("fenced", func(b *testing.B) { run(b, true, nil) })
 }
 

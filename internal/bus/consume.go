@@ -17,6 +17,10 @@ type Delivery struct {
 	Number uint64
 	// Failures are those that HoldPage was told of; 0 for what was never put aside.
 	Failures int
+	// Trace is Message.Trace, "" for none.
+	Trace string
+	// Stored is when the stream got the message, by the server's clock. Only with Trace.
+	Stored time.Time
 }
 
 // Options of Consume.

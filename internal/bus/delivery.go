@@ -99,6 +99,24 @@ func ackTokens(reply string) (number, sequence uint64, ok bool) {
 	return number, sequence, ok1 && ok2
 }
 
+// storedAt reads out of the same subject when the stream got the message, zero when it
+// does not say so.
+func storedAt(reply string) time.Time {
+	tokens := strings.Split(reply, ".")
+	at := 7
+	if len(tokens) >= 11 {
+		at = 9
+	}
+	if len(tokens) <= at {
+		return time.Time{}
+	}
+	ns, ok := parseUint(tokens[at])
+	if !ok || ns > 1<<63-1 {
+		return time.Time{}
+	}
+	return time.Unix(0, int64(ns))
+}
+
 // parseUint reads decimal digits only.
 func parseUint(s string) (uint64, bool) {
 	var n uint64

@@ -101,7 +101,7 @@ func (s *session) settle(ctx context.Context, d *delivery, what disposition, err
 	}
 	if what == dead {
 		if e := s.bury(ctx, d, err); e != nil {
-			s.log.Warn("dead letter could not be kept", "subject", d.Subject, "err", e)
+			s.log.Warn("dead letter could not be kept", d.about("err", e)...)
 			what = nak
 		}
 	}
@@ -109,13 +109,22 @@ func (s *session) settle(ctx context.Context, d *delivery, what disposition, err
 	case ack:
 		d.reply(s.nc, bodyAck)
 	case dead:
-		s.log.Warn("message given up", "consumer", d.src.consumer.label, "subject", d.Subject, "err", err)
+		s.log.Warn("message given up", d.about("err", err)...)
 		d.reply(s.nc, termBody(err))
 	case release, retry:
 		d.reply(s.nc, bodyNak)
 	case nak:
-		s.log.Error("handler failed", "consumer", d.src.consumer.label, "subject", d.Subject, "delivery", d.Number, "err", err)
+		s.log.Error("handler failed", d.about("delivery", d.Number, "err", err)...)
 		d.reply(s.nc, fmt.Appendf(nil, "-NAK {\"delay\": %d}", nakDelay(d.Number).Nanoseconds()))
 	}
 	s.b.m.consumed.WithLabelValues(d.src.consumer.label, what.String()).Inc()
+}
+
+// about is what the log says of a message, before more.
+func (d *delivery) about(more ...any) []any {
+	out := []any{"consumer", d.src.consumer.label, "subject", d.Subject}
+	if len(d.Trace) > 35 { // version, trace, span
+		out = append(out, "trace_id", d.Trace[3:35])
+	}
+	return append(out, more...)
 }

@@ -31,8 +31,8 @@ const heldShare = 2
 
 // HoldPage puts a page that is in hand aside; the caller acknowledges it then. An error
 // of kind Unavailable says that there is no room, or no server. The page comes back with
-// failures in its Delivery: its number of deliveries begins anew.
-func (b *Bus) HoldPage(ctx context.Context, p *crawlv1.Page, failures int) error {
+// failures and trace in its Delivery: its number of deliveries begins anew.
+func (b *Bus) HoldPage(ctx context.Context, p *crawlv1.Page, failures int, trace string) error {
 	s, err := b.js.Stream(ctx, StreamPages) // brings its state with it
 	if err != nil {
 		return unavailable("look at stream "+StreamPages, err)
@@ -42,7 +42,7 @@ func (b *Bus) HoldPage(ctx context.Context, p *crawlv1.Page, failures int) error
 		return crawl.Errorf(crawl.Unavailable, "put a page aside: %s is filled by half", StreamPages)
 	}
 	// Without an id: the same page may be put aside again within the duplicate window.
-	return b.PublishAll(ctx, Message{Subject: subjectHeld + p.GetRef().GetCrawlId(), Lease: p.GetRef().GetLease(), failures: failures, Body: p})
+	return b.PublishAll(ctx, Message{Subject: subjectHeld + p.GetRef().GetCrawlId(), Lease: p.GetRef().GetLease(), failures: failures, Trace: trace, Body: p})
 }
 
 // HeldPages counts the pages that are put aside, by crawl.
@@ -74,11 +74,16 @@ func (b *Bus) ReleasePages(ctx context.Context, crawlID string, n int) (int, err
 		seq      uint64
 		data     []byte
 		failures int
+		trace    string
 	}
 	var found []letter
 	req := readRequest{Seq: 1, Batch: max(1, min(n, readMessages)), MaxBytes: readBytes, Filter: subjectHeld + token(crawlID)}
 	_, err = b.read(ctx, StreamPages, req, func(seq uint64, m *nats.Msg) {
-		found = append(found, letter{seq, m.Data, failuresOf(m.Header)})
+		l := letter{seq: seq, data: m.Data, failures: failuresOf(m.Header)}
+		if place := m.Header[headerTrace]; len(place) > 0 {
+			l.trace = place[0]
+		}
+		found = append(found, l)
 	})
 	if err != nil {
 		return 0, unavailable("read the pages put aside of crawl "+crawlID, err)
@@ -90,7 +95,7 @@ func (b *Bus) ReleasePages(ctx context.Context, crawlID string, n int) (int, err
 		}
 		m := Page(p)
 		m.ID = "released-" + strconv.FormatUint(l.seq, 10)
-		m.failures = l.failures
+		m.failures, m.Trace = l.failures, l.trace
 		if err := b.PublishAll(ctx, m); err != nil {
 			return i, err
 		}

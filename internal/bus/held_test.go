@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -44,7 +45,10 @@ func TestHeldPages(t *testing.T) {
 					t.Errorf("page %d: delivery %d; to put aside uses none up", n, d.Number)
 				}
 				defer all.add(n)
-				return b.HoldPage(ctx, &crawlv1.Page{Ref: ref(n)}, d.Failures+1)
+				if want := fmt.Sprintf("place-%d-%d", n, round-1); round > 0 && d.Trace != want {
+					t.Errorf("page %d: trace %q, put aside with %q", n, d.Trace, want)
+				}
+				return b.HoldPage(ctx, &crawlv1.Page{Ref: ref(n)}, d.Failures+1, fmt.Sprintf("place-%d-%d", n, round))
 			})
 		}()
 		all.wait(t)
@@ -87,7 +91,7 @@ func TestHeldPagesLeaveRoom(t *testing.T) {
 	var err error
 	n := 0
 	for ; err == nil && n < 1000; n++ {
-		err = b.HoldPage(t.Context(), &crawlv1.Page{Ref: ref(uint64(n + 1)), Body: &crawlv1.Body{Data: &crawlv1.Body_Deflate{Deflate: make([]byte, 1000)}}}, 0)
+		err = b.HoldPage(t.Context(), &crawlv1.Page{Ref: ref(uint64(n + 1)), Body: &crawlv1.Body{Data: &crawlv1.Body_Deflate{Deflate: make([]byte, 1000)}}}, 0, "")
 	}
 	if crawl.KindOf(err) != crawl.Unavailable || n < 10 || n > 50 {
 		t.Errorf("after %d pages: %v; want Unavailable when the stream is half full", n, err)

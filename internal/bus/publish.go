@@ -55,6 +55,9 @@ func (b *Bus) publish(ctx context.Context, msg Message) *pending {
 	if msg.aged {
 		h[jetstream.MsgTTLHeader] = []string{b.taskAge}
 	}
+	if msg.Trace != "" {
+		h[headerTrace] = []string{msg.Trace}
+	}
 	m := &nats.Msg{Subject: msg.Subject, Header: h, Data: data}
 	if msg.Fence == 0 {
 		p.ack, p.err = b.send(ctx, m)

@@ -208,6 +208,9 @@ func (s *session) receive(m *nats.Msg) {
 		Delivery: Delivery{Subject: m.Subject, Data: m.Data, Number: number, Failures: failuresOf(m.Header)},
 		src:      src, sequence: seq, replyTo: m.Reply, arrived: now, beat: now, index: len(s.inHand),
 	}
+	if place := m.Header[headerTrace]; len(place) > 0 {
+		d.Trace, d.Stored = place[0], storedAt(m.Reply)
+	}
 	s.inHand = append(s.inHand, d)
 	s.waiting = append(s.waiting, d)
 	s.bytes += len(d.Data)

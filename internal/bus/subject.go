@@ -37,6 +37,9 @@ const (
 
 	headerLease    = "Weir-Lease"
 	headerFailures = "Weir-Failures"
+	// headerTrace is written in lower case, as other clients do: names of headers differ
+	// by case in NATS.
+	headerTrace = "traceparent"
 )
 
 // Message is something to publish.
@@ -56,6 +59,9 @@ type Message struct {
 	aged bool
 	// failures of a page that is put aside; see HoldPage.
 	failures int
+	// Trace is the place in a trace that the message carries on, a traceparent; "" for
+	// none, which costs nothing.
+	Trace string
 	// Body is marshalled while Publish runs and not kept.
 	Body proto.Message
 }

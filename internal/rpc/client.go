@@ -142,8 +142,8 @@ func NewInProcess(deps Deps) *InProcess {
 }
 
 // Dial returns a connection to the server. The caller closes it.
-func (p *InProcess) Dial() (*grpc.ClientConn, error) {
-	return Dial("passthrough:///in-process", grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+func (p *InProcess) Dial(opts ...grpc.DialOption) (*grpc.ClientConn, error) {
+	return Dial("passthrough:///in-process", append(opts, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 		return p.lis.DialContext(ctx)
-	}))
+	}))...)
 }

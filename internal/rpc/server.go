@@ -26,6 +26,7 @@ import (
 	"github.com/weircrawl/weir/internal/access"
 	"github.com/weircrawl/weir/internal/certs"
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/trace"
 )
 
 // MaxMessage bounds one gRPC message, in bytes, in both directions.
@@ -101,6 +102,8 @@ type Deps struct {
 	// checks who they are, call by call, as a Guard with tokens does. One that is shown
 	// must be good all the same.
 	CallersMayLackCertificates bool
+	// Tracer makes spans of the calls; nil for none.
+	Tracer *trace.Tracer
 	// Guard decides who may call what; nil lets everybody do everything. It stays the
 	// caller's.
 	Guard *access.Guard
@@ -160,6 +163,7 @@ func newServer(cfg Config, deps Deps, lis net.Listener, opts ...grpc.ServerOptio
 	if deps.Guard != nil {
 		opts = append(opts, grpc.ChainUnaryInterceptor(guardUnary(deps.Guard)), grpc.ChainStreamInterceptor(guardStream(deps.Guard)))
 	}
+	opts = append(opts, traceServer(deps.Tracer)...)
 	s.grpc = grpc.NewServer(opts...)
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	if cfg.Reflection {

@@ -10,6 +10,7 @@ import (
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/spec"
+	"github.com/weircrawl/weir/internal/trace"
 	"github.com/weircrawl/weir/internal/weburl"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	"github.com/weircrawl/weir/services/fetcher/internal/budget"
@@ -26,12 +27,16 @@ type specs interface {
 }
 
 // handle takes one task from the stream.
-func (s *Service) handle(ctx context.Context, specs specs, d bus.Delivery) error {
+func (s *Service) handle(ctx context.Context, specs specs, d bus.Delivery) (err error) {
+	span := s.deps.Tracer.Receive(d.Trace, d.Stored, "tasks", "fetch")
+	defer func() { span.End(err) }()
+	ctx = span.In(ctx)
 	var task crawlv1.FetchTask
 	if err := proto.Unmarshal(d.Data, &task); err != nil {
 		return crawl.Errorf(crawl.Invalid, "decode task: %w", err)
 	}
 	ref := task.GetRef()
+	s.describe(span, &task)
 	u, err := weburl.FromCanonical(ref.GetUrl())
 	if err != nil {
 		return crawl.Errorf(crawl.Invalid, "task for %q: %w", ref.GetUrl(), err)
@@ -51,6 +56,7 @@ func (s *Service) handle(ctx context.Context, specs specs, d bus.Delivery) error
 		s.m.late.Inc()
 		// After a stop of all fetchers the tasks that waited are late together, and
 		// would hold up all others until their leases end.
+		span.Set(trace.Text("given_back", "late"))
 		return s.giveBack(ref)
 	}
 	if s.browsers != nil {
@@ -67,9 +73,12 @@ func (s *Service) handle(ctx context.Context, specs specs, d bus.Delivery) error
 		return s.giveBack(ref)
 	}
 	s.report(ref, &res)
+	describeExchange(span, &res)
 	f := p.fetchResult(u, &res, o.sent)
 	v.complete(f)
-	err = s.publish(ctx, ref, f, &res, v.attachments())
+	published := time.Now()
+	err = s.publish(ctx, ref, f, &res, v.attachments(), span.Place())
+	span.Child("publish", published, time.Now())
 	if err != nil && ctx.Err() != nil {
 		return s.giveBack(ref)
 	}

@@ -47,7 +47,7 @@ func (s *Service) report(ref *crawlv1.TaskRef, r *client.Result) {
 
 // publish hands the outcome to the next stage and returns when its stream has it.
 // It waits for as long as ctx lasts rather than let the exchange be done again.
-func (s *Service) publish(ctx context.Context, ref *crawlv1.TaskRef, f *crawlv1.FetchResult, r *client.Result, more []*crawlv1.Attachment) error {
+func (s *Service) publish(ctx context.Context, ref *crawlv1.TaskRef, f *crawlv1.FetchResult, r *client.Result, more []*crawlv1.Attachment, place string) error {
 	b := bodyMessage(r.Status, &r.Body)
 	if r.Body.Compressed > 0 {
 		room := s.deps.Bus.MaxPayload() - headroom
@@ -68,6 +68,7 @@ func (s *Service) publish(ctx context.Context, ref *crawlv1.TaskRef, f *crawlv1.
 	if parseable(ref.GetKind(), r) {
 		msg = bus.Page(&crawlv1.Page{Ref: ref, Fetch: f, Body: b, Attachments: more})
 	}
+	msg.Trace = place
 	if err := s.deps.Bus.PublishAll(ctx, msg); err != nil {
 		return fmt.Errorf("outcome of %s: %w", ref.GetUrl(), err)
 	}

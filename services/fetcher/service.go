@@ -22,6 +22,7 @@ import (
 	"github.com/weircrawl/weir/internal/resolve"
 	"github.com/weircrawl/weir/internal/secret"
 	"github.com/weircrawl/weir/internal/spec"
+	"github.com/weircrawl/weir/internal/trace"
 	"github.com/weircrawl/weir/internal/weburl"
 	fetcherv1 "github.com/weircrawl/weir/proto/weir/fetcher/v1"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
@@ -42,6 +43,8 @@ type Deps struct {
 	Log *slog.Logger
 	// Registry takes the metrics; nil for none.
 	Registry prometheus.Registerer
+	// Tracer makes spans of traced visits; nil for none.
+	Tracer *trace.Tracer
 	// Version is shown in the default User-Agent; empty for the build's own.
 	Version string
 	// Lookup asks for the addresses of a name; nil for the system's resolver.

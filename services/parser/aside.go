@@ -90,13 +90,13 @@ func (ps *programs) enter(t target, concurrency int) (leave func(), err error) {
 const maxFailures = 6
 
 // putAside puts a page aside, for a reason.
-func (s *Service) putAside(ctx context.Context, p *crawlv1.Page, failures int, reason error) error {
+func (s *Service) putAside(ctx context.Context, p *crawlv1.Page, failures int, reason error, place string) error {
 	if errors.Is(reason, errFailed) {
 		if failures++; failures >= maxFailures {
 			return crawl.Errorf(crawl.Invalid, "given to the extractor and put aside %d times: %w", failures, reason)
 		}
 	}
-	if err := s.deps.Bus.HoldPage(ctx, p, failures); err != nil {
+	if err := s.deps.Bus.HoldPage(ctx, p, failures, place); err != nil {
 		return err
 	}
 	s.m.aside.Inc()

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/spec"
+	"github.com/weircrawl/weir/internal/trace"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	"github.com/weircrawl/weir/services/parser/internal/page"
 )
@@ -21,19 +23,40 @@ type specs interface {
 }
 
 // handle takes one page from the stream.
-func (s *Service) handle(ctx context.Context, specs specs, d bus.Delivery) error {
+func (s *Service) handle(ctx context.Context, specs specs, d bus.Delivery) (err error) {
+	span := s.deps.Tracer.Receive(d.Trace, d.Stored, "pages", "parse")
+	defer func() { span.End(err) }()
+	ctx = span.In(ctx)
 	var p crawlv1.Page
 	if err := proto.Unmarshal(d.Data, &p); err != nil {
 		return crawl.Errorf(crawl.Invalid, "decode page: %w", err)
 	}
 	rec, err := s.record(ctx, specs, &p)
 	if errors.Is(err, errAside) {
-		return s.putAside(ctx, &p, d.Failures, err)
+		span.Set(trace.Text("put_aside", err.Error()))
+		return s.putAside(ctx, &p, d.Failures, err, span.Place())
 	}
 	if err != nil {
 		return err
 	}
-	return s.publish(ctx, rec)
+	describe(span, rec)
+	published := time.Now()
+	err = s.publish(ctx, rec, span.Place())
+	span.Child("publish", published, time.Now())
+	return err
+}
+
+// describe says in a span what was found.
+func describe(span *trace.Span, rec *crawlv1.Record) {
+	if span == nil {
+		return
+	}
+	ref, parsed := rec.GetRef(), rec.GetParsed()
+	span.Set(trace.URL(ref.GetUrl()), trace.Crawl(ref.GetCrawlId()), trace.Bytes(int64(rec.GetBody().GetSize())),
+		trace.Count("outlinks", len(parsed.GetOutlinks())), trace.Count("items", len(parsed.GetItems())))
+	if w := parsed.GetWarning(); w != "" {
+		span.Set(trace.Text("warning", w))
+	}
 }
 
 // record makes the record of a page. The error errAside says that the page is to be put

@@ -13,12 +13,14 @@ import (
 // headerRoom is what a message needs beside its body: subject, id and headers.
 const headerRoom = 4 << 10
 
-// publish sends a record and waits until it is kept.
-func (s *Service) publish(ctx context.Context, rec *crawlv1.Record) error {
+// publish sends a record, with its place in a trace, and waits until it is kept.
+func (s *Service) publish(ctx context.Context, rec *crawlv1.Record, place string) error {
 	if err := s.fit(ctx, rec, s.deps.Bus.MaxPayload()-headerRoom); err != nil {
 		return err
 	}
-	return s.deps.Bus.PublishAll(ctx, bus.Record(rec))
+	msg := bus.Record(rec)
+	msg.Trace = place
+	return s.deps.Bus.PublishAll(ctx, msg)
 }
 
 // fit makes a record fit a message: a page with thousands of links or long items

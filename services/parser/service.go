@@ -17,6 +17,7 @@ import (
 	"github.com/weircrawl/weir/internal/access"
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/trace"
 	parserv1 "github.com/weircrawl/weir/proto/weir/parser/v1"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
 	"github.com/weircrawl/weir/services/parser/internal/drift"
@@ -35,6 +36,8 @@ type Deps struct {
 	Log *slog.Logger
 	// Registry takes the metrics; nil for none.
 	Registry prometheus.Registerer
+	// Tracer makes spans of traced visits; nil for none.
+	Tracer *trace.Tracer
 	// Now tells the time for pages given over gRPC; nil for time.Now.
 	Now func() time.Time
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/trace"
 	"github.com/weircrawl/weir/internal/weburl"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
@@ -22,7 +23,16 @@ func (s *session) consumeResults(ctx context.Context) error {
 }
 
 // takeResults returns when the batch is durable, so that it may be acked.
-func (s *session) takeResults(ctx context.Context, ds []bus.Delivery) error {
+func (s *session) takeResults(ctx context.Context, ds []bus.Delivery) (err error) {
+	if spans, batch := s.resultSpans(ds); batch != nil {
+		ctx = batch.In(ctx)
+		defer func() {
+			for _, span := range spans {
+				span.End(err)
+			}
+			batch.End(err)
+		}()
+	}
 	if err := s.outbox.room(ctx); err != nil {
 		return err
 	}
@@ -72,6 +82,22 @@ func (s *session) takeResults(ctx context.Context, ds []bus.Delivery) error {
 		}
 		return l.complete(ctx, now, vs)
 	})
+}
+
+// resultSpans begins the spans of those results that are traced, and of their batch,
+// which is nil when there are none.
+func (s *session) resultSpans(ds []bus.Delivery) (spans []*trace.Span, batch *trace.Span) {
+	if s.deps.Tracer == nil {
+		return nil, nil
+	}
+	for _, d := range ds {
+		if span := s.deps.Tracer.Receive(d.Trace, d.Stored, "results", "apply"); span != nil {
+			spans = append(spans, span)
+		}
+	}
+	batch = s.deps.Tracer.Batch("apply batch", spans)
+	batch.Set(trace.Count("messages", len(ds)))
+	return spans, batch
 }
 
 // followSeed makes the host that a seed moved to part of its crawl.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/trace"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
 )
@@ -18,6 +19,7 @@ type sent struct {
 	lease   frontier.Lease
 	message bus.Message
 	pending bus.Pending
+	span    *trace.Span
 }
 
 // publish sends a task for each lease of the loop until ctx ends. Leases that it
@@ -55,9 +57,22 @@ func (s *session) publish(ctx context.Context) error {
 			s.m.delay.Observe(lease.Delay.Seconds())
 			m := bus.Task(poolNames[poolOf(lease)], taskFromLease(lease, e.meta.GetId(), s.deps.Now()))
 			m.Partition, m.Fence = lease.Ref.Partition, held.fence
-			acks <- sent{lease, m, s.deps.Bus.Publish(ctx, m)}
+			span := s.traced(lease, e)
+			m.Trace = span.Place()
+			acks <- sent{lease, m, s.deps.Bus.Publish(ctx, m), span}
 		}
 	}
+}
+
+// traced begins the trace of a visit, if there is to be one, at the time of its lease.
+func (s *session) traced(l frontier.Lease, e *entry) *trace.Span {
+	span := s.deps.Tracer.Begin(e.meta.GetId(), uint64(l.ID), "schedule", l.Deadline.Add(-s.cfg.LeaseTime))
+	if span != nil {
+		span.Set(trace.URL(l.Item.URL.String()), trace.Crawl(e.meta.GetId()), trace.Lease(l.ID.String()),
+			trace.Attempt(uint32(l.Item.Attempts+1)), trace.Text("pool", poolNames[poolOf(l)]),
+			trace.Text("politeness_delay", l.Delay.String()), trace.Count("partition", int(l.Ref.Partition)))
+	}
+	return span
 }
 
 // poolOf is the pool that a lease's task goes to.
@@ -71,6 +86,7 @@ func poolOf(l frontier.Lease) frontier.Pool {
 // awaitAck sees a task safely onto the stream, or gives the lease back.
 func (s *session) awaitAck(ctx context.Context, t sent) {
 	err := t.pending.Wait(ctx)
+	defer func() { t.span.End(err) }()
 	if err == nil {
 		s.m.dispatched.WithLabelValues(poolNames[poolOf(t.lease)]).Inc()
 		return

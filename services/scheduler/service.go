@@ -16,6 +16,7 @@ import (
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/resolve"
+	"github.com/weircrawl/weir/internal/trace"
 	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
 	"github.com/weircrawl/weir/services/scheduler/internal/pebblestore"
@@ -41,6 +42,8 @@ type Deps struct {
 	Log *slog.Logger
 	// Registry takes the metrics.
 	Registry prometheus.Registerer
+	// Tracer makes spans of the visits that it decides to trace; nil for none.
+	Tracer *trace.Tracer
 	// Lookup asks for the addresses of a name, for caps by address. Default: the
 	// system's resolver.
 	Lookup resolve.Lookup

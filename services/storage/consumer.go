@@ -11,6 +11,7 @@ import (
 
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/trace"
 	"github.com/weircrawl/weir/internal/warc"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	"github.com/weircrawl/weir/services/storage/internal/archive"
@@ -20,13 +21,16 @@ import (
 // handle stores a batch of records and publishes their results. Everything that
 // can be wrong with a record is found before anything is written, so that a batch
 // with a bad record is refused whole; the bus then hands over each alone.
-func (s *Service) handle(ctx context.Context, ds []bus.Delivery) error {
+func (s *Service) handle(ctx context.Context, ds []bus.Delivery) (err error) {
 	b, err := s.decode(ds)
 	if err != nil {
 		s.m.records.WithLabelValues("invalid").Inc()
 		return err
 	}
 	defer b.close()
+	batch := s.begin(b, ds)
+	defer func() { b.end(batch, err) }()
+	ctx = batch.In(ctx)
 	if err := s.space.check(); err != nil {
 		return err
 	}
@@ -43,6 +47,7 @@ func (s *Service) handle(ctx context.Context, ds []bus.Delivery) error {
 			return err
 		}
 		results[i] = bus.Result(r)
+		results[i].Trace = e.span.Place()
 	}
 	return s.deps.Bus.PublishAll(ctx, results...)
 }
@@ -52,6 +57,9 @@ type batch struct {
 	entries  []*entry
 	readings []*catalogue.Page // of stored pages, which have no result
 	bytes    int               // of the messages
+
+	// committing is when the commit began, and committed when it was over; zero without.
+	committing, committed time.Time
 }
 
 // entry is a record on its way into the stores.
@@ -67,6 +75,9 @@ type entry struct {
 	// duplicate: of one that was stored by an earlier delivery, that its page has the
 	// content of an earlier one.
 	duplicate bool
+	// message is the number of its delivery, and span that of its visit; nil without.
+	message int
+	span    *trace.Span
 }
 
 func (b *batch) close() {
@@ -93,7 +104,7 @@ func (s *Service) decode(ds []bus.Delivery) (*batch, error) {
 			b.readings = append(b.readings, pageOf(rec))
 			continue
 		}
-		b.entries = append(b.entries, &entry{rec: rec, page: pageOf(rec)})
+		b.entries = append(b.entries, &entry{rec: rec, page: pageOf(rec), message: i})
 	}
 	return b, nil
 }
@@ -129,9 +140,11 @@ func (s *Service) store(ctx context.Context, b *batch) error {
 		exchanges, archived = append(exchanges, x), append(archived, e)
 	}
 	if len(commit.Pages) > 0 {
+		b.committing = time.Now()
 		if err := s.commit(ctx, commit, exchanges, archived); err != nil {
 			return err
 		}
+		b.committed = time.Now()
 		s.m.commit.Observe(time.Since(start).Seconds())
 	}
 	s.m.batch.Observe(float64(len(b.entries)))

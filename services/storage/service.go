@@ -20,6 +20,7 @@ import (
 	"github.com/weircrawl/weir/internal/blob"
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/trace"
 	"github.com/weircrawl/weir/internal/warc"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
 	"github.com/weircrawl/weir/services/storage/internal/archive"
@@ -37,6 +38,8 @@ type Deps struct {
 	Log *slog.Logger
 	// Registry takes the metrics.
 	Registry prometheus.Registerer
+	// Tracer makes spans of traced visits; nil for none.
+	Tracer *trace.Tracer
 	// Version goes into the WARC files, with the program's name. Default "dev".
 	Version string
 	// Now is the wall clock. Default: time.Now.

@@ -26,6 +26,7 @@ import (
 	"github.com/weircrawl/weir/internal/resolve"
 	"github.com/weircrawl/weir/internal/rpc"
 	"github.com/weircrawl/weir/internal/run"
+	"github.com/weircrawl/weir/internal/trace"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
 	"github.com/weircrawl/weir/services/fetcher"
 	"github.com/weircrawl/weir/services/parser"
@@ -57,7 +58,8 @@ type Ring struct {
 	guard   *access.Guard
 	edge    *rpc.InProcess // for callers from outside: its calls are guarded
 	outside *grpc.ClientConn
-	public  *rpc.Server // nil when nothing is listened on
+	spans   *trace.Exporter // nil without tracing
+	public  *rpc.Server     // nil when nothing is listened on
 	admin   *obs.Admin
 	sched   *scheduler.Service
 	store   *storage.Service
@@ -107,7 +109,12 @@ func Open(ctx context.Context, cfg *settings.Settings, deps Deps) (_ *Ring, err 
 }
 
 func (r *Ring) listen() (err error) {
-	deps := rpc.Deps{Log: r.deps.Log, Registry: r.registry}
+	r.spans, err = trace.New(r.cfg.Trace, trace.Deps{Version: r.deps.Version, Instance: trace.Instance(), Log: r.deps.Log, Registry: r.registry})
+	if err != nil {
+		return err
+	}
+	r.closers = append(r.closers, r.flushSpans)
+	deps := rpc.Deps{Log: r.deps.Log, Registry: r.registry, Tracer: r.spans.Tracer("ring")}
 	if r.guard, err = r.cfg.Guard(r.deps.Log, r.registry); err != nil {
 		return err
 	}
@@ -127,7 +134,7 @@ func (r *Ring) listen() (err error) {
 		return err
 	}
 	r.inproc = rpc.NewInProcess(deps)
-	if r.conn, err = r.inproc.Dial(); err != nil {
+	if r.conn, err = r.inproc.Dial(rpc.Traced(deps.Tracer)); err != nil {
 		return err
 	}
 	r.closers = append(r.closers, r.conn.Close)
@@ -159,24 +166,28 @@ func (r *Ring) openBus(ctx context.Context) error {
 func (r *Ring) openServices() (err error) {
 	log := func(name string) *slog.Logger { return r.deps.Log.With("component", name) }
 	r.sched, err = scheduler.New(r.cfg.Scheduler, scheduler.Deps{
-		Bus: r.bus, Log: log("scheduler"), Registry: r.registry, Lookup: resolve.Via(r.cfg.DNS),
+		Bus: r.bus, Log: log("scheduler"), Registry: r.registry, Tracer: r.spans.Tracer("scheduler"), Lookup: resolve.Via(r.cfg.DNS),
 	})
 	if err != nil {
 		return err
 	}
 	r.closers = append(r.closers, r.sched.Close)
-	r.store, err = storage.New(r.cfg.Storage, storage.Deps{Bus: r.bus, Log: log("storage"), Registry: r.registry, Version: r.deps.Version})
+	r.store, err = storage.New(r.cfg.Storage, storage.Deps{
+		Bus: r.bus, Log: log("storage"), Registry: r.registry, Tracer: r.spans.Tracer("storage"), Version: r.deps.Version,
+	})
 	if err != nil {
 		return err
 	}
 	r.closers = append(r.closers, r.store.Close)
 	bodies := storagev1.NewStorageServiceClient(r.conn)
-	r.parse, err = parser.New(r.cfg.Parser, parser.Deps{Bus: r.bus, Storage: bodies, Log: log("parser"), Registry: r.registry})
+	r.parse, err = parser.New(r.cfg.Parser, parser.Deps{
+		Bus: r.bus, Storage: bodies, Log: log("parser"), Registry: r.registry, Tracer: r.spans.Tracer("parser"),
+	})
 	if err != nil {
 		return err
 	}
 	r.fetch, err = fetcher.New(r.cfg.Fetcher, fetcher.Deps{
-		Bus: r.bus, Storage: bodies, Log: log("fetcher"), Registry: r.registry, Version: r.deps.Version, Lookup: resolve.Via(r.cfg.DNS),
+		Bus: r.bus, Storage: bodies, Log: log("fetcher"), Registry: r.registry, Tracer: r.spans.Tracer("fetcher"), Version: r.deps.Version, Lookup: resolve.Via(r.cfg.DNS),
 	})
 	if err != nil {
 		return err
@@ -185,7 +196,7 @@ func (r *Ring) openServices() (err error) {
 	browsers := r.cfg.Fetcher
 	browsers.Pool = fetcher.RenderPool
 	r.render, err = fetcher.New(browsers, fetcher.Deps{
-		Bus: r.bus, Storage: bodies, Log: log("render"), Registry: r.registry, Version: r.deps.Version, Lookup: resolve.Via(r.cfg.DNS),
+		Bus: r.bus, Storage: bodies, Log: log("render"), Registry: r.registry, Tracer: r.spans.Tracer("fetcher"), Version: r.deps.Version, Lookup: resolve.Via(r.cfg.DNS),
 	})
 	if err != nil {
 		return err
@@ -275,6 +286,19 @@ func (r *Ring) Ready(ctx context.Context) error {
 	}
 	errs = append(errs, r.render.Ready(ctx))
 	return errors.Join(errs...)
+}
+
+// flushTime is how long the last spans may take.
+const flushTime = 3 * time.Second
+
+// flushSpans sends the last spans. That they are lost is no failure of the ring.
+func (r *Ring) flushSpans() error {
+	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
+	defer cancel()
+	if err := r.spans.Shutdown(ctx); err != nil {
+		r.deps.Log.Warn("the last spans are lost", "err", err)
+	}
+	return nil
 }
 
 // live returns an error when a part hangs.

@@ -21,6 +21,7 @@ import (
 	"github.com/weircrawl/weir/internal/resolve"
 	"github.com/weircrawl/weir/internal/rpc"
 	"github.com/weircrawl/weir/internal/run"
+	"github.com/weircrawl/weir/internal/trace"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
 	"github.com/weircrawl/weir/services/fetcher"
 	"github.com/weircrawl/weir/services/parser"
@@ -47,6 +48,7 @@ type parts struct {
 	log      *slog.Logger
 	registry *prometheus.Registry
 	version  string
+	trace    *trace.Tracer // nil for none
 }
 
 func (a *app) schedulerCmd() *cobra.Command {
@@ -55,7 +57,7 @@ func (a *app) schedulerCmd() *cobra.Command {
 		if cfg.Advertise == "" {
 			cfg.Advertise = reachable(p.addr)
 		}
-		return scheduler.New(cfg, scheduler.Deps{Bus: p.bus, Log: p.log, Registry: p.registry, PeerCredentials: rpc.Credentials(p.certs, certs.Scheduler), Lookup: resolve.Via(p.settings.DNS)})
+		return scheduler.New(cfg, scheduler.Deps{Bus: p.bus, Log: p.log, Registry: p.registry, Tracer: p.trace, PeerCredentials: rpc.Credentials(p.certs, certs.Scheduler), Lookup: resolve.Via(p.settings.DNS)})
 	}, "data", "store", "nats", "listen", "admin-listen", "config", "log.level", "log.format")
 }
 
@@ -78,7 +80,7 @@ func reachable(addr string) string {
 
 func (a *app) storageCmd() *cobra.Command {
 	cmd := a.serviceCmd(settings.Storage, "Run the storage of a cluster: pages, items, bodies", func(p parts) (service, error) {
-		return storage.New(p.settings.Storage, storage.Deps{Bus: p.bus, Log: p.log, Registry: p.registry, Version: p.version})
+		return storage.New(p.settings.Storage, storage.Deps{Bus: p.bus, Log: p.log, Registry: p.registry, Tracer: p.trace, Version: p.version})
 	}, "data", "catalogue", "archive", "nats", "listen", "admin-listen", "config", "log.level", "log.format")
 	cmd.AddCommand(a.storageCheckCmd())
 	return cmd
@@ -87,14 +89,14 @@ func (a *app) storageCmd() *cobra.Command {
 func (a *app) fetcherCmd() *cobra.Command {
 	return a.serviceCmd(settings.Fetcher, "Run a fetcher of a cluster", func(p parts) (service, error) {
 		return fetcher.New(p.settings.Fetcher, fetcher.Deps{
-			Bus: p.bus, Storage: p.storage, Log: p.log, Registry: p.registry, Version: p.version, Lookup: resolve.Via(p.settings.DNS),
+			Bus: p.bus, Storage: p.storage, Log: p.log, Registry: p.registry, Tracer: p.trace, Version: p.version, Lookup: resolve.Via(p.settings.DNS),
 		})
 	}, "nats", "storage", "pool", "fetchers", "browsers", "allow-net", "listen", "admin-listen", "config", "log.level", "log.format")
 }
 
 func (a *app) parserCmd() *cobra.Command {
 	return a.serviceCmd(settings.Parser, "Run a parser of a cluster", func(p parts) (service, error) {
-		return parser.New(p.settings.Parser, parser.Deps{Bus: p.bus, Storage: p.storage, Log: p.log, Registry: p.registry})
+		return parser.New(p.settings.Parser, parser.Deps{Bus: p.bus, Storage: p.storage, Log: p.log, Registry: p.registry, Tracer: p.trace})
 	}, "nats", "storage", "parsers", "listen", "admin-listen", "config", "log.level", "log.format")
 }
 
@@ -152,6 +154,12 @@ func (a *app) serve(ctx context.Context, mode settings.Mode, s *settings.Setting
 		return err
 	}
 	proc.Unready, proc.Admin = admin.Stopping, run.Member{Name: "admin", Run: admin.Run}
+	spans, err := trace.New(s.Trace, trace.Deps{Version: a.Version, Instance: trace.Instance(), Log: log, Registry: p.registry})
+	if err != nil {
+		return err
+	}
+	defer flushSpans(spans, log)
+	p.trace = spans.Tracer(string(mode))
 	guard, err := s.Guard(log, p.registry)
 	if err != nil {
 		return err
@@ -159,7 +167,7 @@ func (a *app) serve(ctx context.Context, mode settings.Mode, s *settings.Setting
 	defer func() { err = errors.Join(err, guard.Close()) }()
 	var server *rpc.Server
 	if s.GRPC.Listen != "" {
-		if server, err = rpc.NewServer(s.GRPC, rpc.Deps{Log: log, Registry: p.registry, Certificates: p.certs, Guard: guard}); err != nil {
+		if server, err = rpc.NewServer(s.GRPC, rpc.Deps{Log: log, Registry: p.registry, Certificates: p.certs, Guard: guard, Tracer: p.trace}); err != nil {
 			return err
 		}
 		p.addr = server.Addr()
@@ -168,7 +176,7 @@ func (a *app) serve(ctx context.Context, mode settings.Mode, s *settings.Setting
 		return err
 	}
 	proc.Bus = func() error { p.bus.Close(); return nil }
-	conn, err := rpc.Dial(s.StorageAddr, grpc.WithTransportCredentials(rpc.Credentials(p.certs, certs.Storage)))
+	conn, err := rpc.Dial(s.StorageAddr, grpc.WithTransportCredentials(rpc.Credentials(p.certs, certs.Storage)), rpc.Traced(p.trace))
 	if err != nil {
 		return crawl.Errorf(crawl.Invalid, "--storage %q: %w", s.StorageAddr, err)
 	}
@@ -186,6 +194,18 @@ func (a *app) serve(ctx context.Context, mode settings.Mode, s *settings.Setting
 	}
 	proc.Work, proc.Stores = stopping(mode, s, svc)
 	return proc.Run(ctx)
+}
+
+// flushTime is how long the last spans of a process may take.
+const flushTime = 3 * time.Second
+
+// flushSpans sends the last spans, once nothing makes more of them.
+func flushSpans(spans *trace.Exporter, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
+	defer cancel()
+	if err := spans.Shutdown(ctx); err != nil {
+		log.Warn("the last spans are lost", "err", err) // no failure of the process
+	}
 }
 
 // stopping says in which steps of the stop a service ends, and how long that may take.

@@ -22,6 +22,7 @@ import (
 	"github.com/weircrawl/weir/internal/obs"
 	"github.com/weircrawl/weir/internal/rpc"
 	"github.com/weircrawl/weir/internal/secret"
+	"github.com/weircrawl/weir/internal/trace"
 	"github.com/weircrawl/weir/services/fetcher"
 	"github.com/weircrawl/weir/services/parser"
 	"github.com/weircrawl/weir/services/scheduler"
@@ -76,6 +77,7 @@ type Settings struct {
 	GRPC      rpc.Config
 	Access    access.Config
 	Admin     obs.Config
+	Trace     trace.Config
 	Scheduler scheduler.Config
 	Fetcher   fetcher.Config
 	Parser    parser.Config
@@ -158,6 +160,7 @@ func (s *Settings) base() *flag.FlagSet {
 	s.GRPC.RegisterFlags("grpc", fs)
 	s.Access.RegisterFlags("access", fs)
 	s.Admin.RegisterFlags("admin", fs)
+	s.Trace.RegisterFlags("trace", fs)
 	s.Scheduler.RegisterFlags("scheduler.", fs)
 	s.Fetcher.RegisterFlags("fetcher.", fs)
 	s.Parser.RegisterFlags("parser.", fs)
@@ -270,7 +273,7 @@ func (s *Settings) Validate() error {
 	} else {
 		errs = append(errs, s.GRPC.ValidateTLS())
 	}
-	errs = append(errs, s.Admin.Validate())
+	errs = append(errs, s.Admin.Validate(), s.Trace.Validate())
 	if runs(Scheduler) {
 		errs = append(errs, s.Scheduler.Validate())
 	}
