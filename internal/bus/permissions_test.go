@@ -218,7 +218,7 @@ func TestServicesWorkWithTheirPermissions(t *testing.T) {
 		return u.parser.Consume(ctx, bus.ParseConsumer(), bus.Options{Concurrency: 1}, func(ctx context.Context, d bus.Delivery) error {
 			if d.Failures == 0 {
 				defer func() { aside <- struct{}{} }()
-				return u.parser.HoldPage(ctx, &crawlv1.Page{Ref: ref(leaseOf(t, d))}, 1)
+				return u.parser.HoldPage(ctx, &crawlv1.Page{Ref: ref(leaseOf(t, d))}, 1, "")
 			}
 			return u.parser.PublishAll(ctx, record(leaseOf(t, d)))
 		})
