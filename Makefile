@@ -24,8 +24,8 @@ TOOLS := bin/tools
 FUZZTIME ?= 10s
 TESTFLAGS ?=
 BENCHFLAGS ?=
-# What buf breaking compares with: the last release, else main as published, else the last commit.
-BREAKING_BASE ?= $(shell git describe --tags --abbrev=0 2>/dev/null || git rev-parse -q --verify origin/main 2>/dev/null || git rev-parse HEAD)
+# What buf breaking compares with: the release before, as test/upgrade has it.
+BREAKING_BASE ?= $(shell cat test/upgrade/previous)
 
 .PHONY: help
 help: ## list the targets
@@ -129,7 +129,7 @@ chromium: ## install Debian's chromium, where there is no such browser and this 
 
 .PHONY: race
 race: postgresql chromium interop-tools ## all tests but the end-to-end ones under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(TESTFLAGS) $$($(GO) list $(PACKAGES) | grep -v -e /test/e2e -e /test/chaos -e /test/bench)
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(TESTFLAGS) $$($(GO) list $(PACKAGES) | grep -v -e /test/e2e -e /test/chaos -e /test/upgrade -e /test/bench)
 
 .PHONY: e2e
 e2e: example-tools ## the long end-to-end suite, both modes, 10,000 pages, python3-doc against wget
@@ -138,6 +138,10 @@ e2e: example-tools ## the long end-to-end suite, both modes, 10,000 pages, pytho
 .PHONY: chaos
 chaos: ## the long fault suite: kill -9 of everything in turn, stopped storage, full disk
 	$(GO) test -count=1 -timeout 60m -tags long -v $(TESTFLAGS) ./test/chaos -args -long
+
+.PHONY: upgrade
+upgrade: ## rolling upgrade and rollback against the release before (test/upgrade/previous), long form
+	$(GO) test -count=1 -timeout 60m -v $(TESTFLAGS) ./test/upgrade -args -long
 
 .PHONY: chaos-store
 chaos-store: postgresql ## kill -9 of a storage that writes, 200 times with each catalogue; then everything is read and checked
@@ -214,10 +218,11 @@ verify-gen: protoc-tools
 .PHONY: verify-proto
 verify-proto: $(TOOLS)/buf
 	$(TOOLS)/buf lint
-	@if git cat-file -e $(BREAKING_BASE):buf.yaml 2>/dev/null; then \
-	  base=$$(git rev-parse '$(BREAKING_BASE)^{commit}'); echo "buf breaking against $$base"; \
-	  $(TOOLS)/buf breaking --against ".git#ref=$$base"; \
-	else echo "buf breaking: $(BREAKING_BASE) has no protos to compare with"; fi
+	@git cat-file -e '$(BREAKING_BASE)^{commit}' || { \
+	  echo "the release before, $(BREAKING_BASE), is not in this clone: git fetch --unshallow, or git fetch origin $(BREAKING_BASE)"; exit 1; }
+	@rm -rf bin/breaking && mkdir -p bin/breaking && git archive '$(BREAKING_BASE)' proto buf.yaml | tar -x -C bin/breaking
+	@echo "buf breaking against $(BREAKING_BASE)"
+	$(TOOLS)/buf breaking --against bin/breaking
 
 # The workspace hides missing requirements, so each module is built alone too.
 .PHONY: verify-modules

@@ -174,6 +174,16 @@ func (c *Cluster) Names() []string { return slices.Clone(c.order) }
 // Proc is the current or last process of a name.
 func (c *Cluster) Proc(name string) *Proc { return c.procs[name] }
 
+// Use has a service be another program from its next start on. The services of a wrapped
+// cluster stay what they are.
+func (c *Cluster) Use(name, weir string) {
+	cmd := c.commands[name]
+	if len(c.wrap) == 0 {
+		cmd.Path = weir
+	}
+	c.commands[name] = cmd
+}
+
 // Start starts a process, again if it has ended.
 func (c *Cluster) Start(name string) error {
 	p, err := Start(c.commands[name])

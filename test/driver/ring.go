@@ -74,6 +74,9 @@ func NewRun(b Binaries, dir string, job Job) (*Run, error) {
 	return r, nil
 }
 
+// Use has the crawl be another program from its next start on.
+func (r *Run) Use(weir string) { r.bin.Weir = weir }
+
 // Wrap puts a program before the command, for example taskset.
 func (r *Run) Wrap(argv ...string) { r.wrap = argv }
 

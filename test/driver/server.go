@@ -29,6 +29,9 @@ func StartServer(ctx context.Context, b Binaries, dir string, more ...string) (*
 	return s, s.Start(ctx)
 }
 
+// Use has the server and its commands be another program from the next start on.
+func (s *Server) Use(weir string) { s.command.Path, s.bin.Weir = weir, weir }
+
 // Start starts the server, again if it has ended, and waits until it is ready.
 func (s *Server) Start(ctx context.Context) error {
 	p, err := Start(s.command)
