@@ -199,6 +199,7 @@ lint: $(TOOLS)/staticcheck ## gofmt, go vet, staticcheck and our own rules (test
 gen: protoc-tools ## generate the Go code of proto/, docs/configuration.md and the users of deploy/nats
 	PATH="$(CURDIR)/$(TOOLS):$$PATH" $(TOOLS)/buf generate
 	$(GO) run ./cmd/weir config reference > docs/configuration.md
+	$(GO) run ./cmd/weir config metrics > docs/metrics.md
 	$(GO) run ./cmd/weir topology permissions --users password > deploy/nats/users-password.conf
 	$(GO) run ./cmd/weir topology permissions --users certificate > deploy/nats/users-certificate.conf
 

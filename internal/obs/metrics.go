@@ -18,8 +18,8 @@ func RegisterConfigInfo(reg prometheus.Registerer, hash string) {
 
 // NewRegistry returns a registry with the metrics of the Go runtime, of the
 // process, and weir_build_info{version}.
-func NewRegistry(version string) *prometheus.Registry {
-	reg := prometheus.NewRegistry()
+func NewRegistry(version string) *Registry {
+	reg := &Registry{Registry: prometheus.NewRegistry()}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "weir_build_info",
 		Help:        "Always 1; the label is the version that runs. More than one value means that an upgrade is under way.",

@@ -1,7 +1,9 @@
 package fetcher
 
 import (
+	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -17,6 +19,8 @@ type metrics struct {
 	exchanges   [crawl.Classes]prometheus.Counter
 	responses   [6]prometheus.Counter // by the first digit of the status
 	seconds     prometheus.Histogram
+	steps       [steps]prometheus.Observer
+	throttled   prometheus.Counter
 	bytes       prometheus.Counter
 	compressed  prometheus.Counter
 	wire        prometheus.Counter
@@ -45,6 +49,7 @@ func newMetrics(reg prometheus.Registerer, conns *client.Conns, mem *budget.Budg
 		bytes:       counter("body_bytes_total", "Bytes of bodies after decoding."),
 		wire:        counter("wire_bytes_total", "Bytes of bodies as they came, codings included: the traffic that crawls cause, but for headers."),
 		compressed:  counter("compressed_bytes_total", "Bytes of the same bodies as they travel and are archived."),
+		throttled:   counter("throttled_responses_total", "Responses 429 and 503: the site asks to be left alone, and is. Many from many sites: lower concurrency_per_host, raise the delay."),
 		truncated:   counter("bodies_truncated_total", "Bodies that are not whole. Raise fetch.max_body of the crawl where pages are cut."),
 		late:        counter("tasks_late_total", "Tasks dropped because their lease was over. Add fetchers when it grows."),
 		returned:    counter("tasks_returned_total", "Tasks given back to the frontier without an exchange that counts: they were late, or a stop cut them off."),
@@ -97,7 +102,27 @@ func (m *metrics) labelled(f promauto.Factory) {
 	for d := range m.responses {
 		m.responses[d] = responses.WithLabelValues(statusLabel(d))
 	}
+	seconds := f.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "weir_fetcher_step_seconds",
+		Help:    "Time of the steps of exchanges: dns, connect and tls of new connections, first_byte (the site thinks), body. Slow dns: the DNS server; slow connect: the network; slow first_byte: the sites.",
+		Buckets: []float64{.001, .005, .025, .1, .25, .5, 1, 2.5, 10, 30},
+	}, []string{"step"})
+	for i := range m.steps {
+		m.steps[i] = seconds.WithLabelValues(stepLabel(i))
+	}
 }
+
+// The steps of an exchange.
+const (
+	stepDNS = iota
+	stepConnect
+	stepTLS
+	stepFirstByte
+	stepBody
+	steps
+)
+
+func stepLabel(i int) string { return [steps]string{"dns", "connect", "tls", "first_byte", "body"}[i] }
 
 func statusLabel(digit int) string {
 	if digit < 2 {
@@ -115,6 +140,15 @@ func (m *metrics) observe(r *client.Result) {
 	m.compressed.Add(float64(r.Body.Compressed))
 	if r.Truncated {
 		m.truncated.Inc()
+	}
+	t := &r.Timings
+	for i, took := range [steps]time.Duration{t.DNS, t.Connect, t.TLS, t.FirstByte, t.Body} {
+		if took > 0 { // others did not take place
+			m.steps[i].Observe(took.Seconds())
+		}
+	}
+	if r.Status == http.StatusTooManyRequests || r.Status == http.StatusServiceUnavailable {
+		m.throttled.Inc()
 	}
 	if r.Status == 0 {
 		return

@@ -51,7 +51,8 @@ func TestMetrics(t *testing.T) {
 	m := newMetrics(reg, &conns, budget.New(1000), func() int { return 7 })
 	conns.Fresh.Add(1)
 	conns.Reused.Add(2)
-	m.observe(&client.Result{Status: 200, Duration: time.Second, Truncated: true, WireSize: 60, Body: body.Body{Size: 100, Compressed: 40}})
+	m.observe(&client.Result{Status: 200, Duration: time.Second, Truncated: true, WireSize: 60, Timings: client.Timings{DNS: 1, Body: 1}, Body: body.Body{Size: 100, Compressed: 40}})
+	m.observe(&client.Result{Status: 503, Class: crawl.ClassStatus5xx})
 	m.observe(&client.Result{Status: 404, Class: crawl.ClassStatus4xx})
 	m.observe(&client.Result{Status: 999, Class: crawl.ClassBadResponse})
 	m.observe(&client.Result{Class: crawl.ClassDNSNXDomain})
@@ -62,14 +63,19 @@ func TestMetrics(t *testing.T) {
 		"concurrency_limit[]7",
 		"connections_total[state=fresh]1",
 		"connections_total[state=reused]2",
-		"exchange_seconds[]4",
+		"exchange_seconds[]5",
 		"exchanges_total[class=bad_response]1",
 		"exchanges_total[class=dns_nxdomain]1",
 		"exchanges_total[class=none]1",
 		"exchanges_total[class=status_4xx]1",
+		"exchanges_total[class=status_5xx]1",
 		"responses_total[status=2xx]1",
 		"responses_total[status=4xx]1",
+		"responses_total[status=5xx]1",
 		"responses_total[status=other]1",
+		"step_seconds[step=body]1",
+		"step_seconds[step=dns]1",
+		"throttled_responses_total[]1",
 		"wire_bytes_total[]60",
 	}
 	if diff := cmp.Diff(want, nonZero(t, reg)); diff != "" {

@@ -14,7 +14,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 
 	"github.com/weircrawl/weir/cmd/weir/internal/datadir"
@@ -48,7 +47,7 @@ type Deps struct {
 type Ring struct {
 	cfg      *settings.Settings
 	deps     Deps
-	registry *prometheus.Registry
+	registry *obs.Registry
 
 	alarm   *diskAlarm
 	server  *embednats.Server
@@ -356,6 +355,9 @@ func (r *Ring) Addr() string {
 	}
 	return r.public.Addr()
 }
+
+// Registry has the metrics of all parts.
+func (r *Ring) Registry() *obs.Registry { return r.registry }
 
 // AdminAddr is where the admin server listens, empty for nowhere.
 func (r *Ring) AdminAddr() string { return r.admin.Addr() }

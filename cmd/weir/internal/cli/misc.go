@@ -19,10 +19,10 @@ func flagNames(s *settings.Settings) []string {
 
 func (a *app) configCmd() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "config", Short: "Show the settings of servers", Args: none,
+		Use: "config", Short: "Show the settings and metrics of servers", Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(&cobra.Command{
+	cmd.AddCommand(a.metricsCmd(), &cobra.Command{
 		Use: "reference", Short: "Print every setting with its default, as Markdown", Args: none,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprint(a.Stdout, settings.Reference())

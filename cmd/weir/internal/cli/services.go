@@ -8,7 +8,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
 
@@ -46,7 +45,7 @@ type parts struct {
 	certs    *certs.Keeper // nil for plain text
 	storage  storagev1.StorageServiceClient
 	log      *slog.Logger
-	registry *prometheus.Registry
+	registry *obs.Registry
 	version  string
 	trace    *trace.Tracer // nil for none
 }

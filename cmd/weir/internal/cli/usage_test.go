@@ -166,6 +166,27 @@ func TestHelpListsOnlyWhatPeopleType(t *testing.T) {
 	}
 }
 
+// TestMetricsPage keeps docs/metrics.md fresh: go run ./cmd/weir config metrics > docs/metrics.md
+func TestMetricsPage(t *testing.T) {
+	t.Parallel()
+	got, err := metricsPage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "docs", "metrics.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("docs/metrics.md is stale: go run ./cmd/weir config metrics > docs/metrics.md\n%s", diff)
+	}
+	for _, service := range []string{"weir_bus_", "weir_scheduler_", "weir_fetcher_browser_", "weir_parser_", "weir_storage_", "weir_trace_", "weir_tls_", "weir_access_", "grpc_server_"} {
+		if !strings.Contains(got, "| `"+service) {
+			t.Errorf("no metric of %s", service)
+		}
+	}
+}
+
 // TestConfigurationPage keeps docs/configuration.md fresh:
 // go run ./cmd/weir config reference > docs/configuration.md
 func TestConfigurationPage(t *testing.T) {
