@@ -2,6 +2,7 @@ package fetcher
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,6 +20,7 @@ import (
 	"github.com/weircrawl/weir/internal/access"
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/handover"
 	"github.com/weircrawl/weir/internal/resolve"
 	"github.com/weircrawl/weir/internal/secret"
 	"github.com/weircrawl/weir/internal/spec"
@@ -51,6 +53,8 @@ type Deps struct {
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 	// Secrets finds the secrets that specs name; nil for the environment.
 	Secrets secret.Lookup
+	// Bodies takes bodies for a parser in the same process; nil for none.
+	Bodies *handover.Bodies
 }
 
 // maxCalls is how many exchanges run for gRPC callers at a time, besides those
@@ -129,6 +133,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 			MaxIdle:        cfg.IdleConns,
 			MaxIdlePerHost: cfg.IdleConnsPerHost,
 			IdleTimeout:    cfg.IdleTimeout,
+			Fresh:          fresh(deps.Bodies),
 		}, guard.New(cfg.AllowNets), resolve.New(names, deps.Lookup)),
 		budget: budget.New(cfg.Memory),
 		calls:  semaphore.NewWeighted(maxCalls),
@@ -144,6 +149,14 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		s.openBrowsers()
 	}
 	return s, nil
+}
+
+// fresh is who gets bodies as they come; nil when nobody does.
+func fresh(b *handover.Bodies) func([sha256.Size]byte, []byte) {
+	if b == nil {
+		return nil
+	}
+	return b.Put
 }
 
 // RegisterGRPC adds the FetcherService to a server.

@@ -88,7 +88,7 @@ func (s *Service) record(ctx context.Context, specs specs, p *crawlv1.Page) (*cr
 			return nil, err
 		}
 		defer release()
-		j.deflated = stored
+		j.deflated, j.sum = stored, p.GetBody().GetSha256()
 	}
 	o, err := s.read(ctx, j)
 	if err != nil {

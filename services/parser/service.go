@@ -17,6 +17,7 @@ import (
 	"github.com/weircrawl/weir/internal/access"
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/handover"
 	"github.com/weircrawl/weir/internal/trace"
 	parserv1 "github.com/weircrawl/weir/proto/weir/parser/v1"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
@@ -32,6 +33,8 @@ type Deps struct {
 	// Storage has the bodies that do not fit a message. Without it a page that
 	// refers to one waits.
 	Storage storagev1.StorageServiceClient
+	// Bodies are those that a fetcher in the same process has just had; nil for none.
+	Bodies *handover.Bodies
 	// Log takes what an operator should see; nil for none.
 	Log *slog.Logger
 	// Registry takes the metrics; nil for none.

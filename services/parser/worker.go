@@ -30,6 +30,7 @@ type job struct {
 	// room for it.
 	found    chan []link.Found
 	deflated []byte // empty for a plain body in in.Body, or none
+	sum      []byte // SHA-256 of what deflated holds, where that is known
 	trial    bool   // it is of no crawl: somebody tries rules
 
 	// For the crawl's program, where it gets the page.
@@ -166,18 +167,27 @@ func (s *Service) isolated(j *job, stop *atomic.Bool) (o outcome) {
 		s.m.seconds.Observe(time.Since(start).Seconds())
 	}()
 	l := s.lanes.Get().(*lane)
-	o = s.inLane(l, j, stop)
+	plain, kept := s.deps.Bodies.Take(j.sum)
+	o = s.inLane(l, j, plain, stop)
+	if kept {
+		s.deps.Bodies.Done(plain)
+	}
 	l.inflater.shrink(keptBuffer)
 	s.lanes.Put(l)
 	return o
 }
 
-// inLane inflates and reads a page.
-func (s *Service) inLane(l *lane, j *job, stop *atomic.Bool) outcome {
+// inLane reads a page, from plain where that is its body, which it inflates else.
+func (s *Service) inLane(l *lane, j *job, plain []byte, stop *atomic.Bool) outcome {
 	warning := j.crawl.warning
 	var raw []byte // of what is no text
 	if len(j.deflated) > 0 {
-		body, cut, err := l.inflater.inflate(j.deflated, j.in.Size, s.cfg.MaxBody)
+		body, cut, err := plain, false, error(nil)
+		if len(plain) == 0 {
+			body, cut, err = l.inflater.inflate(j.deflated, j.in.Size, s.cfg.MaxBody)
+		} else if int64(len(plain)) > s.cfg.MaxBody {
+			body, cut = plain[:s.cfg.MaxBody], true
+		}
 		if err != nil && len(body) == 0 {
 			return outcome{result: &crawlv1.ParseResult{Warning: "the body cannot be read: " + err.Error()}, label: outcomeUnreadable}
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/weircrawl/weir/internal/access"
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/embednats"
+	"github.com/weircrawl/weir/internal/handover"
 	"github.com/weircrawl/weir/internal/obs"
 	"github.com/weircrawl/weir/internal/resolve"
 	"github.com/weircrawl/weir/internal/rpc"
@@ -68,6 +69,10 @@ type Ring struct {
 	parts   []part
 	closers []func() error // in the order of opening
 }
+
+// handoverRoom is for the bodies between fetcher and parser: twice as many pages of
+// 16 KiB as fetcher and parser have in hand by default.
+const handoverRoom = 4 << 20
 
 // part is a service as the ring sees it.
 type part interface {
@@ -179,14 +184,15 @@ func (r *Ring) openServices() (err error) {
 	}
 	r.closers = append(r.closers, r.store.Close)
 	bodies := storagev1.NewStorageServiceClient(r.conn)
+	fresh := handover.New(handoverRoom)
 	r.parse, err = parser.New(r.cfg.Parser, parser.Deps{
-		Bus: r.bus, Storage: bodies, Log: log("parser"), Registry: r.registry, Tracer: r.spans.Tracer("parser"),
+		Bus: r.bus, Storage: bodies, Bodies: fresh, Log: log("parser"), Registry: r.registry, Tracer: r.spans.Tracer("parser"),
 	})
 	if err != nil {
 		return err
 	}
 	r.fetch, err = fetcher.New(r.cfg.Fetcher, fetcher.Deps{
-		Bus: r.bus, Storage: bodies, Log: log("fetcher"), Registry: r.registry, Tracer: r.spans.Tracer("fetcher"), Version: r.deps.Version, Lookup: resolve.Via(r.cfg.DNS),
+		Bus: r.bus, Storage: bodies, Bodies: fresh, Log: log("fetcher"), Registry: r.registry, Tracer: r.spans.Tracer("fetcher"), Version: r.deps.Version, Lookup: resolve.Via(r.cfg.DNS),
 	})
 	if err != nil {
 		return err

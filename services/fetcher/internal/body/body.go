@@ -8,6 +8,7 @@
 package body
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"hash"
 	"hash/crc32"
@@ -15,6 +16,8 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/flate"
+
+	"github.com/weircrawl/weir/services/fetcher/internal/deflate"
 )
 
 const (
@@ -64,7 +67,11 @@ func (b *Body) Bytes() []byte {
 // Reader reads bodies. It keeps buffers and compressors for reuse; the zero value
 // is ready; safe for concurrent use.
 type Reader struct {
-	chunks, writers, scratch sync.Pool
+	// Fresh is called with every short body that came whole, and its SHA-256; the bytes
+	// are valid until it returns. Nil for nobody.
+	Fresh func(sum [sha256.Size]byte, data []byte)
+
+	chunks, writers, packers sync.Pool
 }
 
 // Read reads src to its end, or until more than limit bytes have come, and returns
@@ -85,6 +92,9 @@ func (r *Reader) Read(src io.Reader, limit int64, grow func(int64) error) (Body,
 		b.set((*buf)[:n])
 		b.Segments = [][]byte{r.compress((*buf)[:n])}
 		b.Compressed = int64(len(b.Segments[0]))
+		if r.Fresh != nil && clean(err) == nil && !b.Cut {
+			r.Fresh(b.SHA256, (*buf)[:n])
+		}
 	}
 	return b, clean(err)
 }
@@ -95,21 +105,22 @@ func (b *Body) set(data []byte) {
 	b.CRC32 = crc32.ChecksumIEEE(data)
 }
 
-// compress makes a stream of data in one go.
+// compress makes a stream of data, a chunk at most, in one go.
 func (r *Reader) compress(data []byte) []byte {
-	out, ok := r.scratch.Get().(*sink)
+	p, ok := r.packers.Get().(*packer)
 	if !ok {
-		out = &sink{}
+		p = &packer{enc: deflate.New()}
 	}
-	w := r.writer(out)
-	_, _ = w.Write(data) // a sink without a bound takes everything
-	finish(w)
-	r.writers.Put(w)
-	kept := make([]byte, len(out.data))
-	copy(kept, out.data)
-	out.data = out.data[:0]
-	r.scratch.Put(out)
+	p.out = p.enc.Append(p.out[:0], data)
+	kept := bytes.Clone(p.out)
+	r.packers.Put(p)
 	return kept
+}
+
+// packer compresses chunks.
+type packer struct {
+	enc *deflate.Encoder
+	out []byte
 }
 
 // finish ends a stream on a byte boundary that a reader can find: the archive
@@ -118,14 +129,6 @@ func (r *Reader) compress(data []byte) []byte {
 func finish(w *flate.Writer) {
 	_ = w.Flush()
 	_ = w.Close()
-}
-
-// sink is a buffer that grows as it must; its input is one chunk.
-type sink struct{ data []byte }
-
-func (s *sink) Write(p []byte) (int, error) {
-	s.data = append(s.data, p...)
-	return len(p), nil
 }
 
 // readLong goes on after a full first chunk.

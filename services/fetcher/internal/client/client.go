@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -65,6 +66,9 @@ type Config struct {
 	MaxIdle, MaxIdlePerHost int
 	// IdleTimeout ends an idle connection.
 	IdleTimeout time.Duration
+	// Fresh is called with every short body that came whole, see body.Reader. Nil for
+	// nobody.
+	Fresh func(sum [sha256.Size]byte, data []byte)
 	// TLS is the client's TLS configuration. Nil: the system's roots.
 	TLS *tls.Config
 }
@@ -99,7 +103,7 @@ func New(cfg Config, g *guard.Guard, names Names) *Client {
 	if window <= 0 {
 		window = 10 * time.Second
 	}
-	return &Client{names: names, window: window, transports: newTransports(cfg, g, names)}
+	return &Client{names: names, window: window, transports: newTransports(cfg, g, names), body: body.Reader{Fresh: cfg.Fresh}}
 }
 
 // Conns returns the counters of connections.
