@@ -103,7 +103,7 @@ fetcher, parser, storage) and their client (weir submit, ls, status, …).`,
 		a.pauseCmd(), a.resumeCmd(), a.closeCmd(), a.cancelCmd(), a.addCmd(),
 		a.deleteCmd(), a.urlsCmd(), a.hostsCmd(), a.hostCmd(), a.deadCmd(),
 		a.itemsCmd(), a.pagesCmd(), a.mediaCmd(), a.bodyCmd(), a.exportCmd(), a.explainCmd())
-	root.AddCommand(a.specCmd(), a.configCmd(), a.topologyCmd(), a.migrateCmd(), a.certsCmd(), a.versionCmd())
+	root.AddCommand(a.specCmd(), a.configCmd(), a.topologyCmd(), a.migrateCmd(), a.certsCmd(), a.tokenCmd(), a.versionCmd())
 	return root
 }
 

@@ -12,7 +12,6 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/weircrawl/weir/cmd/weir/internal/client"
-	"github.com/weircrawl/weir/cmd/weir/internal/settings"
 	"github.com/weircrawl/weir/cmd/weir/internal/single"
 	"github.com/weircrawl/weir/cmd/weir/internal/summary"
 	"github.com/weircrawl/weir/internal/crawl"
@@ -26,11 +25,11 @@ type remote func(ctx context.Context, c *client.Client, args []string) error
 
 // clientCmd makes a command that talks to a server.
 func (a *app) clientCmd(use, short string, args cobra.PositionalArgs, f remote) *cobra.Command {
-	var cfg client.Config
+	var r remoteFlags
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: args,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			c, err := client.Dial(a.servers(cfg))
+			c, err := a.dial(r)
 			if err != nil {
 				return err
 			}
@@ -38,26 +37,10 @@ func (a *app) clientCmd(use, short string, args cobra.PositionalArgs, f remote) 
 			return f(cmd.Context(), c, args)
 		},
 	}
-	cmd.Flags().StringVar(&cfg.Server, "server", "", "address of the server (default: WEIR_SERVER, else "+settings.DefaultServer+")")
-	cmd.Flags().StringVar(&cfg.StorageServer, "storage-server", "", "address of the storage service of a cluster (default: WEIR_STORAGE_SERVER, else the server)")
+	cmd.Flags().StringVar(&r.server, "server", "", serverUsage())
+	r.register(cmd.Flags())
+	cmd.Flags().StringVar(&r.storage, "storage-server", "", "address of the storage service of a cluster (default: WEIR_STORAGE_SERVER, else the server)")
 	return cmd
-}
-
-// servers fills in the environment beneath the flags.
-func (a *app) servers(cfg client.Config) client.Config {
-	fill := func(v *string, name, def string) {
-		if *v == "" {
-			*v = a.getenv(name)
-		}
-		if *v == "" {
-			*v = def
-		}
-	}
-	fill(&cfg.Server, "WEIR_SERVER", settings.DefaultServer)
-	fill(&cfg.StorageServer, "WEIR_STORAGE_SERVER", "")
-	fill(&cfg.FetcherServer, "WEIR_FETCHER_SERVER", "")
-	fill(&cfg.ParserServer, "WEIR_PARSER_SERVER", "")
-	return cfg
 }
 
 func (a *app) getenv(name string) string {
@@ -151,16 +134,24 @@ func (a *app) lsCmd() *cobra.Command {
 			return writeProtoLines(a.Stdout, crawls)
 		}
 		w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
-		_, _ = fmt.Fprintln(w, "ID\tNAME\tSTATE\tPAGES\tQUEUED\tITEMS\tAGE") // Flush tells
+		_, _ = fmt.Fprintln(w, "ID\tNAME\tOWNER\tSTATE\tPAGES\tQUEUED\tITEMS\tAGE") // Flush tells
 		for _, cr := range crawls {
 			s := summary.New(cr, time.Now())
-			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%s\n", s.Crawl, s.Name, stateText(s), s.Pages, s.Ledger.Queued, s.Items,
+			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", s.Crawl, s.Name, ownerText(cr), stateText(s), s.Pages, s.Ledger.Queued, s.Items,
 				summary.Duration(time.Since(cr.GetCreatedAt().AsTime())))
 		}
 		return w.Flush()
 	})
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line")
 	return cmd
+}
+
+// ownerText is who created a crawl; - where that is nobody in particular.
+func ownerText(cr *crawlv1.Crawl) string {
+	if cr.GetOwner() == "" {
+		return "-"
+	}
+	return cr.GetOwner()
 }
 
 func stateText(s summary.Summary) string {

@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/weircrawl/weir/cmd/weir/internal/client"
 	"github.com/weircrawl/weir/cmd/weir/internal/summary"
+	"github.com/weircrawl/weir/internal/certs"
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/rpc"
 	"github.com/weircrawl/weir/internal/spec"
@@ -26,7 +26,8 @@ import (
 
 // fetchFlags are those of `weir fetch`.
 type fetchFlags struct {
-	spec, server, method, data string
+	remoteFlags
+	spec, method, data         string
 	sets, headers              []string
 	nets                       fetcher.Networks
 	follow                     uint32
@@ -52,6 +53,8 @@ spec says. robots.txt is shown and not obeyed: you answer for politeness.`,
 	fs.StringVar(&f.spec, "spec", "", "the spec whose fetch section says how; without one, the defaults")
 	fs.StringArrayVar(&f.sets, "set", nil, "override a field of the spec: fetch.timeout=5s; may be repeated")
 	fs.StringVar(&f.server, "server", "", "address of a fetcher, or of weir up, that fetches instead of this machine")
+	f.services = []string{certs.Fetcher, certs.Scheduler}
+	f.register(fs)
 	fs.StringVar(&f.method, "method", "", "GET or POST (default: POST with --data, else GET)")
 	fs.StringVar(&f.data, "data", "", "body of the request")
 	fs.StringArrayVar(&f.headers, "header", nil, "more of the request's header: 'Name: value'; may be repeated")
@@ -146,7 +149,7 @@ func (f *fetchFlags) request(url string) (*fetcherv1.FetchRequest, error) {
 // fetched asks a fetcher, in this process or a running one.
 func (a *app) fetched(ctx context.Context, f fetchFlags, req *fetcherv1.FetchRequest) (resp *fetcherv1.FetchResponse, err error) {
 	if f.server != "" {
-		c, err := client.Dial(client.Config{Server: f.server})
+		c, err := a.dial(f.remoteFlags)
 		if err != nil {
 			return nil, err
 		}

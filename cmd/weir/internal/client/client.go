@@ -8,12 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/netip"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/weircrawl/weir/internal/certs"
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/rpc"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
@@ -38,19 +41,70 @@ type Client struct {
 type Config struct {
 	// Server is the scheduler, or a server that has all services.
 	Server string
+	// Services are those whose certificate Server may show. Default: the scheduler.
+	Services []string
 	// StorageServer is the storage service. Default: Server.
 	StorageServer string
 	// FetcherServer is a fetcher. Default: Server.
 	FetcherServer string
 	// ParserServer is a parser. Default: Server.
 	ParserServer string
+	// Token shows who calls; empty for nobody.
+	Token string
+	// Certificates are for TLS: what is shown, and whom to believe. Nil for plain text.
+	Certificates *certs.Keeper
+	// PlainToken lets the token travel over plain text to another machine.
+	PlainToken bool
 }
+
+// options are how an address is called that is of one of these services.
+func (c Config) options(addr string, services ...string) ([]grpc.DialOption, error) {
+	opts := []grpc.DialOption{grpc.WithTransportCredentials(rpc.Credentials(c.Certificates, services...))}
+	if c.Token == "" {
+		return opts, nil
+	}
+	if c.Certificates == nil && !c.PlainToken && !onThisMachine(addr) {
+		return nil, crawl.Errorf(crawl.Invalid, "the token would travel in plain text to %s, and whoever is on the way could use it: give --tls or --tls-ca (WEIR_TLS_CA), or --insecure-token", addr)
+	}
+	return append(opts, grpc.WithPerRPCCredentials(bearer(c.Token))), nil
+}
+
+// onThisMachine reports whether what is sent to an address stays here.
+func onThisMachine(addr string) bool {
+	if strings.HasPrefix(addr, "unix:") || strings.HasPrefix(addr, "unix-abstract:") {
+		return true
+	}
+	addr = strings.TrimPrefix(strings.TrimPrefix(addr, "dns:///"), "passthrough:///")
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		host = addr
+	}
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// bearer is a token as gRPC takes it.
+type bearer string
+
+// GetRequestMetadata implements credentials.PerRPCCredentials.
+func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": "Bearer " + string(b)}, nil
+}
+
+// RequireTransportSecurity is false: Config.options has decided.
+func (b bearer) RequireTransportSecurity() bool { return false }
+
+// String hides the token from whoever prints the credentials.
+func (b bearer) String() string { return "(hidden)" }
 
 // Dial returns a client; it connects with the first call.
 func Dial(cfg Config) (*Client, error) {
 	c := &Client{}
 	conns := map[string]*grpc.ClientConn{}
-	dial := func(addr, flag string) (*grpc.ClientConn, error) {
+	if len(cfg.Services) == 0 {
+		cfg.Services = []string{certs.Scheduler}
+	}
+	dial := func(addr, flag string, services ...string) (*grpc.ClientConn, error) {
 		if addr == "" {
 			addr = cfg.Server
 		}
@@ -58,7 +112,12 @@ func Dial(cfg Config) (*Client, error) {
 			return cc, nil
 		}
 		explain := explainer{addr: addr, flag: flag}
-		cc, err := rpc.Dial(addr, grpc.WithChainUnaryInterceptor(explain.unary), grpc.WithChainStreamInterceptor(explain.stream))
+		opts, err := cfg.options(addr, services...)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, grpc.WithChainUnaryInterceptor(explain.unary), grpc.WithChainStreamInterceptor(explain.stream))
+		cc, err := rpc.Dial(addr, opts...)
 		if err != nil {
 			return nil, crawl.Errorf(crawl.Invalid, "address %q: %w", addr, err)
 		}
@@ -66,19 +125,19 @@ func Dial(cfg Config) (*Client, error) {
 		c.conns = append(c.conns, cc)
 		return cc, nil
 	}
-	scheduler, err := dial(cfg.Server, "--server or WEIR_SERVER")
+	scheduler, err := dial(cfg.Server, "--server or WEIR_SERVER", cfg.Services...)
 	if err != nil {
 		return nil, err
 	}
-	storage, err := dial(cfg.StorageServer, "--storage-server or WEIR_STORAGE_SERVER")
+	storage, err := dial(cfg.StorageServer, "--storage-server or WEIR_STORAGE_SERVER", certs.Storage)
 	if err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
-	fetcher, err := dial(cfg.FetcherServer, "--fetcher-server or WEIR_FETCHER_SERVER")
+	fetcher, err := dial(cfg.FetcherServer, "--fetcher-server or WEIR_FETCHER_SERVER", certs.Fetcher)
 	if err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
-	parser, err := dial(cfg.ParserServer, "WEIR_PARSER_SERVER")
+	parser, err := dial(cfg.ParserServer, "WEIR_PARSER_SERVER", certs.Parser)
 	if err != nil {
 		return nil, errors.Join(err, c.Close())
 	}

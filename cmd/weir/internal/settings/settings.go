@@ -238,7 +238,8 @@ func (s *Settings) Guard(log *slog.Logger, registry prometheus.Registerer) (*acc
 
 // ClientEnv are the variables of our prefix that are for client commands.
 func ClientEnv() []string {
-	return []string{"WEIR_SERVER", "WEIR_STORAGE_SERVER", "WEIR_FETCHER_SERVER", "WEIR_PARSER_SERVER"}
+	return []string{"WEIR_SERVER", "WEIR_STORAGE_SERVER", "WEIR_FETCHER_SERVER", "WEIR_PARSER_SERVER",
+		"WEIR_TOKEN", "WEIR_TOKEN_FILE", "WEIR_TLS", "WEIR_TLS_CA", "WEIR_TLS_CERT", "WEIR_TLS_KEY"}
 }
 
 // SetData places the stores of the parts in the data directory, unless they were
