@@ -94,7 +94,8 @@ func (i *issuer) wrong(err error) error {
 	}
 	text := err.Error()
 	switch {
-	case errors.Is(err, errSparing), strings.Contains(text, "fetching keys"):
+	case strings.Contains(text, errSparing.Error()): // not wrapped by the library; with keys of a moment ago it is of no key
+	case strings.Contains(text, "fetching keys"):
 		return status.Error(codes.Unavailable, "the keys of the issuer of tokens cannot be read; try again")
 	case strings.Contains(text, "audience"):
 		return unauthenticated("the token is for another audience than %s", i.cfg.Audience)
@@ -163,30 +164,55 @@ func texts(v any) []string {
 	return nil
 }
 
-// errSparing is the error of a request that came too soon after the last.
+// errSparing is the error of a request that came too soon after one that was answered.
 var errSparing = errors.New("the keys were read a moment ago")
+
+// errSilent is that of one after a request that was not.
+var errSilent = errors.New("the issuer did not answer a moment ago")
 
 // sparing lets a document be read once in issuerPause.
 type sparing struct {
 	next http.RoundTripper
 
 	mu   sync.Mutex
-	last map[string]time.Time
+	last map[string]reading // the two documents of one issuer, by URL
+}
+
+// reading is the last time that a document was read.
+type reading struct {
+	at       time.Time
+	answered bool
 }
 
 // RoundTrip implements http.RoundTripper.
 func (s *sparing) RoundTrip(r *http.Request) (*http.Response, error) {
 	now, url := time.Now(), r.URL.String()
-	s.mu.Lock()
-	last, ok := s.last[url]
-	if ok && now.Sub(last) < issuerPause {
+	if err := s.begin(now, url); err != nil {
+		return nil, err
+	}
+	resp, err := s.next.RoundTrip(r)
+	if err == nil && resp.StatusCode == http.StatusOK {
+		s.mu.Lock()
+		s.last[url] = reading{at: now, answered: true}
 		s.mu.Unlock()
-		return nil, errSparing
+	}
+	return resp, err
+}
+
+func (s *sparing) begin(now time.Time, url string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last, ok := s.last[url]
+	switch {
+	case !ok || now.Sub(last.at) >= issuerPause:
+	case last.answered:
+		return errSparing
+	default:
+		return errSilent
 	}
 	if s.last == nil {
-		s.last = map[string]time.Time{}
+		s.last = map[string]reading{}
 	}
-	s.last[url] = now // the two documents of one issuer
-	s.mu.Unlock()
-	return s.next.RoundTrip(r)
+	s.last[url] = reading{at: now}
+	return nil
 }

@@ -26,7 +26,7 @@ func (c *Compiled) Seeds() ([]weburl.URL, error) {
 		for _, raw := range list {
 			u, err := c.Canon.Parse(raw)
 			if err != nil {
-				return nil, crawl.Errorf(crawl.Invalid, "%s: %q: %w", SeedPath(c.Spec, len(out)), raw, err)
+				return nil, crawl.Errorf(crawl.Invalid, "%s: %q: %w", SeedPath(c.Spec, len(out)), weburl.Shown(raw), err)
 			}
 			out = append(out, u)
 		}

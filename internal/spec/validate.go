@@ -119,6 +119,7 @@ func (c *checker) seeds(s *crawlv1.CrawlSpec) {
 
 // urlProblem explains why a seed is refused, with the likely correction.
 func urlProblem(u string, err error) string {
+	u = weburl.Shown(u)
 	switch {
 	case errors.Is(err, weburl.ErrTooLong):
 		return fmt.Sprintf("a URL of %d bytes is too long; the most is %d", len(u), weburl.MaxLength)

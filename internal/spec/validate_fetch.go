@@ -128,7 +128,8 @@ func (c *checker) env(path, name string) {
 	case name == "":
 		c.addf(path, "is required: an environment variable of the fetchers, such as %sSHOP", secret.Prefix)
 	case !secret.IsName(name):
-		c.addf(path, "must be %s and then capitals, digits and _, not %q", secret.Prefix, name)
+		// It may be the secret itself, given for its name.
+		c.addf(path, "must be %s and then capitals, digits and _, the name of an environment variable of the fetchers", secret.Prefix)
 	}
 }
 

@@ -88,7 +88,7 @@ func (c *Canonicalizer) parse(x *builder, raw string) error {
 func (c *Canonicalizer) parseSlow(x *builder, ref reference, base *whatwg.Url) error {
 	u, err := c.parser.BasicParser(ref.whole, base, nil, whatwg.NoState)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalid, err)
+		return fmt.Errorf("%w: %s", ErrInvalid, Shown(err.Error()))
 	}
 	return x.load(u)
 }

@@ -118,7 +118,7 @@ func (r Request) fields() ([]string, error) {
 		value := r.Header[name]
 		canonical, ok := fieldName(name)
 		if !ok || !isFieldValue(value) {
-			return nil, fmt.Errorf("%w: header field %.50q", ErrInvalid, name+": "+value)
+			return nil, fmt.Errorf("%w: header field %.50q or its value, which may be a secret and is not shown", ErrInvalid, name)
 		}
 		if _, twice := known[canonical]; twice {
 			return nil, fmt.Errorf("%w: header field %s twice", ErrInvalid, canonical)

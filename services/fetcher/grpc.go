@@ -102,12 +102,12 @@ func (s *Service) newCall(req *fetcherv1.FetchRequest) (*call, weburl.URL, error
 	}
 	u, err := compiled.Canon.Parse(req.GetUrl())
 	if err != nil {
-		return nil, weburl.URL{}, crawl.Errorf(crawl.Invalid, "url %q: %w", req.GetUrl(), err)
+		return nil, weburl.URL{}, crawl.Errorf(crawl.Invalid, "url %q: %w", weburl.Shown(req.GetUrl()), err)
 	}
 	// What is bound to the hosts of the seeds is for this one.
 	compiled.SeedHosts = []string{u.HostPort()}
 	if u, err = u.WithRequest(weburl.Request{Method: req.GetMethod(), ContentType: req.GetContentType(), Body: string(req.GetBody())}); err != nil {
-		return nil, weburl.URL{}, crawl.Errorf(crawl.Invalid, "request for %s: %w", req.GetUrl(), err)
+		return nil, weburl.URL{}, crawl.Errorf(crawl.Invalid, "request for %s: %w", weburl.Shown(req.GetUrl()), err)
 	}
 	p := newPrepared(compiled, s.deps.Version, s.deps.Secrets, access.OnlyThese(s.cfg.ProxyAllow))
 	p.cookies = p.cookies || req.GetFollow() > 0

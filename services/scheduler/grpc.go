@@ -387,7 +387,7 @@ func (s *Service) ExplainURL(ctx context.Context, req *schedulerv1.ExplainURLReq
 	}
 	u, err := e.spec.Canon.Parse(req.GetUrl())
 	if err != nil {
-		return nil, crawl.Errorf(crawl.Invalid, "url: %q: %w", req.GetUrl(), err)
+		return nil, crawl.Errorf(crawl.Invalid, "url: %q: %w", weburl.Shown(req.GetUrl()), err)
 	}
 	// One with a request is asked for as it is shown; a page's fragment is dropped.
 	if asked, err := weburl.FromCanonical(req.GetUrl()); err == nil {

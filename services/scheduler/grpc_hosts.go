@@ -26,7 +26,7 @@ const (
 func originOf(name string) (weburl.URL, error) {
 	u, err := weburl.New(weburl.Options{}).Parse(strings.TrimSpace(name))
 	if err != nil {
-		return weburl.URL{}, crawl.Errorf(crawl.Invalid, "host: %q is no scheme://name[:port], such as https://shop.example: %w", name, err)
+		return weburl.URL{}, crawl.Errorf(crawl.Invalid, "host: %q is no scheme://name[:port], such as https://shop.example: %w", weburl.Shown(name), err)
 	}
 	return weburl.FromCanonical(u.Origin() + "/")
 }

@@ -33,6 +33,17 @@ func weir(t *testing.T, args ...string) result {
 	return weirWith(t, t.Context(), "", args...)
 }
 
+// weirEnv runs a command with an environment.
+func weirEnv(t *testing.T, environ []string, args ...string) result {
+	t.Helper()
+	var stdout, stderr buffer
+	code := Main(Env{
+		Args: args, Environ: environ, Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr,
+		Version: "v1.2.3", Context: t.Context(),
+	})
+	return result{code, stdout.String(), stderr.String()}
+}
+
 func weirWith(t *testing.T, ctx context.Context, stdin string, args ...string) result {
 	t.Helper()
 	var stdout, stderr buffer

@@ -14,21 +14,22 @@ import (
 // server is a `weir up` inside the test.
 type server struct {
 	addr string
+	log  func() string
 	stop func() result
 }
 
 // startUp starts one and waits until it answers.
-func startUp(t *testing.T, dir string) *server {
+func startUp(t *testing.T, dir string, more ...string) *server {
 	t.Helper()
 	ctx, interrupt := interruptible(t)
 	var stdout, stderr buffer
 	ended := make(chan int, 1)
 	go func() {
 		ended <- Main(Env{
-			Args: []string{
+			Args: append([]string{
 				"up", "--data", filepath.Join(dir, "up"), "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
 				"--allow-net", "127.0.0.0/8", "--storage.min-free", "0",
-			},
+			}, more...),
 			Environ: []string{"WEIR_LOG_FORMAT=json", "WEIR_SERVER=ignored"},
 			Stdin:   strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Version: "v1.2.3", Context: ctx,
 		})
@@ -44,11 +45,14 @@ func startUp(t *testing.T, dir string) *server {
 	if s.addr == "" {
 		t.Fatalf("the server ended: %s", stderr.String())
 	}
+	s.log = stderr.String
 	s.stop = func() result {
 		interrupt()
 		return result{<-ended, stdout.String(), stderr.String()}
 	}
-	await(t, "an answer", func() bool { return weir(t, "ls", "--server", s.addr).code == 0 })
+	if len(more) == 0 { // else not everybody gets one
+		await(t, "an answer", func() bool { return weir(t, "ls", "--server", s.addr).code == 0 })
+	}
 	return s
 }
 

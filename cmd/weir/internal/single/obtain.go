@@ -12,6 +12,7 @@ import (
 	"github.com/weircrawl/weir/cmd/weir/internal/summary"
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/spec"
+	"github.com/weircrawl/weir/internal/weburl"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
 )
@@ -156,7 +157,7 @@ func (j *job) seed(ctx context.Context) error {
 func RefusedLines(a client.Added) []string {
 	var lines []string
 	for _, r := range a.Refused {
-		lines = append(lines, fmt.Sprintf("refused %s: %s", r.GetUrl(), r.GetReason()))
+		lines = append(lines, fmt.Sprintf("refused %s: %s", weburl.Shown(r.GetUrl()), r.GetReason()))
 	}
 	if more := a.RefusedCount - uint64(len(a.Refused)); more > 0 {
 		lines = append(lines, fmt.Sprintf("refused %d more", more))
