@@ -28,6 +28,7 @@ type Cluster struct {
 	shelf    string            // catalogue of the storages
 	dns      string            // server of names, empty for the machine's
 	servers  map[string]string // gRPC address by scheduler and storage
+	settings []string          // arguments of every service
 }
 
 // startTime bounds how long a process may take to be ready on a busy machine.
@@ -50,6 +51,8 @@ type ClusterConfig struct {
 	Catalogue string
 	// DNS is the DNS server of schedulers and fetchers. Default: the machine's.
 	DNS string
+	// Settings are further arguments of every service. Default: none.
+	Settings []string
 	// Wrap is a program and its arguments to put before every command, for example
 	// taskset. Default: none.
 	Wrap []string
@@ -60,7 +63,7 @@ func StartCluster(ctx context.Context, b Binaries, dir string, cfg ClusterConfig
 	c := &Cluster{
 		Client: Client{Dir: dir, bin: b}, wrap: cfg.Wrap,
 		commands: map[string]Command{}, admin: map[string]string{}, procs: map[string]*Proc{},
-		database: cfg.Store, shelf: cfg.Catalogue, dns: cfg.DNS, servers: map[string]string{},
+		database: cfg.Store, shelf: cfg.Catalogue, dns: cfg.DNS, settings: cfg.Settings, servers: map[string]string{},
 	}
 	schedulers := []string{"scheduler"}
 	if cfg.Store != "" {
@@ -165,7 +168,7 @@ func (c *Cluster) serviceArgs(name string) []string {
 	case "parser":
 		args = append(args, "--storage", c.storage)
 	}
-	return args
+	return append(args, c.settings...)
 }
 
 // Names of all processes, NATS first.

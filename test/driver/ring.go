@@ -37,6 +37,8 @@ type Job struct {
 	Admin string
 	// Browsers is the number of fetchers of the render pool in split mode. Default: 0.
 	Browsers int
+	// Settings are further arguments of every process. Default: none.
+	Settings []string
 }
 
 // Result is what a finished crawl left.
@@ -109,6 +111,7 @@ func (r *Run) Args(more ...string) []string {
 	if r.job.Parsers > 0 {
 		args = append(args, "--parsers", fmt.Sprint(r.job.Parsers))
 	}
+	args = append(args, r.job.Settings...)
 	return append(args, more...)
 }
 
@@ -163,7 +166,7 @@ func Crawl(ctx context.Context, mode Mode, b Binaries, dir string, job Job) (Res
 }
 
 func crawlSplit(ctx context.Context, b Binaries, dir string, job Job) (_ Result, err error) {
-	c, err := StartCluster(ctx, b, dir, ClusterConfig{Fetchers: job.Processes, Parsers: job.Processes, Browsers: job.Browsers, DNS: job.DNS})
+	c, err := StartCluster(ctx, b, dir, ClusterConfig{Fetchers: job.Processes, Parsers: job.Processes, Browsers: job.Browsers, DNS: job.DNS, Settings: job.Settings})
 	if err != nil {
 		return Result{}, err
 	}
