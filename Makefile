@@ -70,6 +70,13 @@ render-packages:
 	@rm -f bin/images/deb/*; for deb in bin/images/apt/*.deb; do \
 	  [[ $$(basename $$deb) =~ $(RENDER_WITHOUT) ]] || ln $$deb bin/images/deb/; done
 
+# The site that the tests in a cluster crawl, with the program as its client.
+.PHONY: image-test
+image-test: bin/images/linux/amd64/weir $(TOOLS)/image ## write bin/images/weir-test.tar, the test site for make e2e-k8s
+	CGO_ENABLED=0 GOOS=linux GOARCH=amd64 $(GO) build -trimpath -o bin/images/linux/amd64/site ./test/cmd/site
+	$(IMAGE_TOOL) -name $(IMAGE)-test:$(IMAGE_TAG) -title 'A site for tests of Weir' \
+	  -o bin/images/weir-test.tar linux/amd64=bin/images/linux/amd64/site,bin/images/linux/amd64/weir
+
 .PHONY: programs
 programs: $(PROGRAMS)
 
@@ -146,6 +153,12 @@ upgrade: ## rolling upgrade and rollback against the release before (test/upgrad
 .PHONY: chaos-store
 chaos-store: postgresql ## kill -9 of a storage that writes, 200 times with each catalogue; then everything is read and checked
 	$(GO) test -count=1 -timeout 60m -tags long -v $(TESTFLAGS) -run '^TestKill$$' ./services/storage
+
+# Any cluster that KUBECONFIG leads to, empty of Weir; see test/k8s/README.md for what the variables say.
+.PHONY: e2e-k8s
+e2e-k8s: images image-render image-test ## the suite on a real Kubernetes cluster: deploy, crawl, scale, restart, drain, kill
+	WEIR_E2E_TAG=$(IMAGE_TAG) WEIR_E2E_IMAGES="$${WEIR_E2E_IMAGES-$(CURDIR)/bin/images/weir.tar $(CURDIR)/bin/images/weir-render.tar $(CURDIR)/bin/images/weir-test.tar}" \
+	  $(GO) test -count=1 -timeout 60m -tags k8s -v $(TESTFLAGS) ./test/k8s
 
 .PHONY: bench-ring
 bench-ring: build postgresql ## measure the whole ring beside a bare Go loop and Colly; goes on where it was broken off; writes test/bench/results (BENCHFLAGS='-budget 12m', -only hosts4, -short, -fair, -h)

@@ -47,29 +47,41 @@ func build(req request, work string) ([]built, []part, error) {
 			return nil, nil, fmt.Errorf("image of %s/%s: %w", p.os, p.arch, err)
 		}
 		out = append(out, built{p, img})
-		modules, err := moduleParts(p.file)
-		if err != nil {
-			return nil, nil, err
+		for _, file := range p.files {
+			modules, err := moduleParts(file)
+			if err != nil {
+				return nil, nil, err
+			}
+			parts = append(parts, modules...)
 		}
-		parts = append(parts, modules...)
 	}
 	return out, unique(parts), nil
 }
 
-// assemble puts a program on top of the layers below.
-func assemble(req request, p program, below []v1.Layer, work string) (v1.Image, error) {
-	info, err := buildinfo.ReadFile(p.file)
+// checkProgram refuses what could not run in an image without a C library.
+func checkProgram(p program, file string) error {
+	info, err := buildinfo.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("%s is no Go program: %w", p.file, err)
+		return fmt.Errorf("%s is no Go program: %w", file, err)
 	}
 	if got := setting(info, "GOOS") + "/" + setting(info, "GOARCH"); got != p.os+"/"+p.arch {
-		return nil, fmt.Errorf("%s was built for %s", p.file, got)
+		return fmt.Errorf("%s was built for %s", file, got)
 	}
 	if setting(info, "CGO_ENABLED") != "0" {
-		return nil, fmt.Errorf("%s needs a C library: build it with CGO_ENABLED=0", p.file)
+		return fmt.Errorf("%s needs a C library: build it with CGO_ENABLED=0", file)
 	}
-	top, name := newLayer(), filepath.Base(p.file)
-	top.put(entry{name: name, mode: 0o755, file: p.file})
+	return nil
+}
+
+// assemble puts programs on top of the layers below.
+func assemble(req request, p program, below []v1.Layer, work string) (v1.Image, error) {
+	top := newLayer()
+	for _, file := range p.files {
+		if err := checkProgram(p, file); err != nil {
+			return nil, err
+		}
+		top.put(entry{name: filepath.Base(file), mode: 0o755, file: file})
+	}
 	blob, err := top.write(work, req.created)
 	if err != nil {
 		return nil, err
@@ -87,7 +99,7 @@ func assemble(req request, p program, below []v1.Layer, work string) (v1.Image, 
 	cfg.OS, cfg.Architecture = p.os, p.arch
 	cfg.Created = v1.Time{Time: req.created}
 	cfg.Config = v1.Config{
-		Entrypoint: []string{path.Join("/", name)},
+		Entrypoint: []string{path.Join("/", filepath.Base(p.files[0]))},
 		User:       fmt.Sprintf("%d:%d", nonroot, nonroot),
 		Env:        append([]string{"PATH=/:/usr/bin", "HOME=/home/nonroot", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"}, req.env...),
 		WorkingDir: "/home/nonroot",

@@ -10,7 +10,7 @@
 //
 // In an image:
 //
-//	/weir                  the program (its name is that of the first file given)
+//	/weir                  the program; of several, the first is run
 //	/etc/ssl/certs/…       Mozilla's roots, from golang.org/x/crypto/x509roots
 //	/usr/share/zoneinfo/…  the time zones of the Go toolchain
 //	/etc/passwd, group     root and nonroot (65532), who runs the program

@@ -32,10 +32,10 @@ type request struct {
 	created  time.Time
 }
 
-// program is the file that an image of one platform runs.
+// program is what an image of one platform runs: the first of its files.
 type program struct {
 	os, arch string
-	file     string
+	files    []string
 }
 
 func run(args []string, stderr io.Writer) error {
@@ -88,9 +88,9 @@ func parse(args []string, stderr io.Writer) (request, error) {
 		platform, file, ok := strings.Cut(arg, "=")
 		system, arch, ok2 := strings.Cut(platform, "/")
 		if !ok || !ok2 {
-			return req, fmt.Errorf("%q: say what to run as OS/ARCH=FILE", arg)
+			return req, fmt.Errorf("%q: say what to run as OS/ARCH=FILE, or FILE,FILE for more programs beside it", arg)
 		}
-		req.programs = append(req.programs, program{os: system, arch: arch, file: file})
+		req.programs = append(req.programs, program{os: system, arch: arch, files: strings.Split(file, ",")})
 	}
 	if *debs != "" {
 		var err error

@@ -16,6 +16,10 @@ type Config struct {
 	FirstAddr string
 	// Port is the port of every host. Default: a free one.
 	Port int
+	// Names are what clients call the hosts, instead of their addresses, when the site is
+	// in a pod behind one Service for each: host i then listens on port Port+i of every
+	// address, and is known by Names[i] on port 80. Hosts and FirstAddr are not used.
+	Names []string
 	// ControlAddr is where stats are read and behaviour is changed. Default: a free
 	// port of 127.0.0.1.
 	ControlAddr string
@@ -78,6 +82,9 @@ type Route struct {
 const maxHosts = 250
 
 func (c Config) withDefaults() (Config, error) {
+	if len(c.Names) > 0 {
+		c.Hosts = len(c.Names)
+	}
 	if c.Hosts == 0 {
 		c.Hosts = 1
 	}
@@ -104,6 +111,8 @@ func (c Config) validate() error {
 		errs = append(errs, fmt.Errorf("first address: %w", err))
 	case !addr.IsLoopback():
 		errs = append(errs, fmt.Errorf("first address %s: not a loopback address", addr))
+	case len(c.Names) > 0 && c.Port == 0:
+		errs = append(errs, errors.New("names: a Service needs to know the port"))
 	}
 	if c.Hosts < 0 || c.Hosts > maxHosts {
 		errs = append(errs, fmt.Errorf("hosts: %d is not between 1 and %d", c.Hosts, maxHosts))

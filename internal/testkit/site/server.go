@@ -39,9 +39,13 @@ func Start(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg}
 	requests := new(atomic.Uint64)
-	for _, l := range listeners {
-		s.hosts = append(s.hosts, l.Addr().String())
-		s.accounts = append(s.accounts, newAccount(l.Addr().String(), requests))
+	for i, l := range listeners {
+		name := l.Addr().String()
+		if len(cfg.Names) > 0 {
+			name = cfg.Names[i]
+		}
+		s.hosts = append(s.hosts, name)
+		s.accounts = append(s.accounts, newAccount(name, requests))
 	}
 	s.graph = newGraph(cfg, s.hosts)
 	s.Set(cfg.Behaviour)
@@ -94,7 +98,7 @@ func (s *Server) Close() error {
 	return errors.Join(errs...)
 }
 
-// Hosts returns the hosts as host:port, by number.
+// Hosts returns the hosts as host:port or by their names, by number.
 func (s *Server) Hosts() []string { return append([]string(nil), s.hosts...) }
 
 // Seeds returns the URL of every host's root.
@@ -167,6 +171,9 @@ func listen(cfg Config) ([]net.Listener, error) {
 }
 
 func listenOn(cfg Config, port int) ([]net.Listener, error) {
+	if len(cfg.Names) > 0 {
+		return listenEverywhere(port, len(cfg.Names))
+	}
 	addr, err := netip.ParseAddr(cfg.FirstAddr)
 	if err != nil {
 		return nil, err
@@ -183,6 +190,20 @@ func listenOn(cfg Config, port int) ([]net.Listener, error) {
 		}
 		out = append(out, l)
 		addr = addr.Next()
+	}
+	return out, nil
+}
+
+// listenEverywhere opens n ports of every address, beginning with one.
+func listenEverywhere(port, n int) ([]net.Listener, error) {
+	var out []net.Listener
+	for i := range n {
+		l, err := net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(port+i)))
+		if err != nil {
+			closeAll(out)
+			return nil, err
+		}
+		out = append(out, l)
 	}
 	return out, nil
 }

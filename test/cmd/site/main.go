@@ -41,6 +41,7 @@ func run(args []string, stdin io.Reader, stdout io.Writer) error {
 	fs.DurationVar(&cfg.Behaviour.Latency, "latency", 0, "time waited before each answer")
 	fs.DurationVar(&cfg.Behaviour.LatencyMax, "latency-max", 0, "with a greater one than latency each page has a latency of its own between the two")
 	fs.StringVar(&cfg.Behaviour.Robots, "robots", "", "text of robots.txt")
+	names := fs.String("names", "", "names of the hosts, separated by commas: each is a port of every address, for a pod")
 	extra := fs.String("extra", "", "paths that every root links to, separated by commas")
 	detached := fs.Bool("detached", false, "go on when standard input ends")
 	if err := fs.Parse(args); err != nil {
@@ -48,6 +49,9 @@ func run(args []string, stdin io.Reader, stdout io.Writer) error {
 	}
 	if *extra != "" {
 		cfg.Extra = strings.Split(*extra, ",")
+	}
+	if *names != "" {
+		cfg.Names = strings.Split(*names, ",")
 	}
 	s, err := site.Start(cfg)
 	if err != nil {
