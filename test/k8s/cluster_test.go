@@ -135,18 +135,6 @@ func (c *cluster) pods(ctx context.Context, component string) ([]pod, error) {
 	return list.Items, json.Unmarshal(data, &list)
 }
 
-// readyPods counts the ready pods of a component.
-func (c *cluster) readyPods(ctx context.Context, component string) (int, error) {
-	pods, err := c.pods(ctx, component)
-	n := 0
-	for _, p := range pods {
-		if p.ready() {
-			n++
-		}
-	}
-	return n, err
-}
-
 // metric sums a metric over all its labels and all ready pods of a component.
 func (c *cluster) metric(ctx context.Context, component, name string) (float64, error) {
 	pods, err := c.pods(ctx, component)

@@ -45,7 +45,7 @@ func bottleneck(ctx context.Context, t *testing.T, component string, env, limit 
 }
 
 // TestScale scales a stage that is the bottleneck from 1 to 3 and back: the fetchers with
-// one exchange at a time each on a slow site, the parsers with a twentieth of a processor.
+// one exchange at a time each on a slow site, the parsers with a fiftieth of a processor.
 func TestScale(t *testing.T) {
 	for _, tc := range []struct {
 		component  string
@@ -53,7 +53,7 @@ func TestScale(t *testing.T) {
 		shape      shape
 	}{
 		{"fetcher", "WEIR_FETCHER_CONCURRENCY=1", "null", shape{pages: 2000, bytes: 4096, latency: "100ms"}},
-		{"parser", "WEIR_PARSER_CONCURRENCY=1", `"50m"`, shape{pages: 2000, bytes: 131072, latency: "0s"}},
+		{"parser", "WEIR_PARSER_CONCURRENCY=1", `"20m"`, shape{pages: 2000, bytes: 131072, latency: "0s"}},
 	} {
 		t.Run(tc.component, func(t *testing.T) {
 			ctx := driver.Limit(t, 15*time.Minute)

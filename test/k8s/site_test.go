@@ -111,9 +111,20 @@ spec:
 			sub.pages = append(sub.pages, page{"http://" + siteHost(i) + path, fmt.Sprintf("Page %d of host %d", p, i)})
 		}
 	}
-	// The proxy may learn of the endpoint a moment later than kubectl.
-	return sub, await(ctx, "the site's control port", func() (bool, error) {
-		_, err := sub.control.Info(ctx)
-		return err == nil, nil
-	})
+	return sub, in.reachable(ctx, sub)
+}
+
+// reachable waits until every host answers through its Service, which kubectl does not
+// know of, and forgets the requests that were made for that.
+func (in *installation) reachable(ctx context.Context, sub *subject) error {
+	for i := range hosts {
+		err := await(ctx, siteHost(i), func() (bool, error) {
+			_, err := sub.weir(ctx, "", "fetch", "http://"+siteHost(i)+"/", "--allow-net", strings.Join(in.siteAddresses(ctx), ","))
+			return err == nil, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return await(ctx, "the site's control port", func() (bool, error) { return sub.control.Reset(ctx) == nil, nil })
 }
