@@ -56,6 +56,7 @@ type Service struct {
 	space *space
 
 	lock    *os.File
+	owner   string // name of this storage among those of the catalogue
 	cat     catalogue.Store
 	crawls  *bus.Crawls
 	objects blob.Store // nil: files
@@ -122,12 +123,18 @@ func (s *Service) open() (err error) {
 	if err != nil {
 		return err
 	}
+	last, err := s.cat.Last(ctx)
+	if err != nil {
+		return err
+	}
 	s.arch, err = archive.Open(ctx, archive.Config{
 		Dir:      filepath.Join(s.cfg.Dir, "warc"),
 		Store:    s.objects,
 		MaxSize:  s.cfg.SegmentSize,
 		MaxAge:   s.cfg.SegmentAge,
 		Suffix:   strings.ToLower(rand.Text()[:6]),
+		Owner:    archiveOwner(s.owner),
+		Last:     last,
 		Software: "Weir/" + s.deps.Version,
 	}, s.cat, segments, s.deps.Log)
 	return err
@@ -136,6 +143,7 @@ func (s *Service) open() (err error) {
 // openCatalogue opens the catalogue in the data directory, or that of a database.
 func (s *Service) openCatalogue(ctx context.Context) (catalogue.Store, error) {
 	if s.cfg.Catalogue == "" {
+		s.owner = "storage"
 		return sqlitestore.Open(ctx, s.cfg.Dir)
 	}
 	owner := s.cfg.Replica
@@ -145,7 +153,18 @@ func (s *Service) openCatalogue(ctx context.Context) (catalogue.Store, error) {
 			return nil, err
 		}
 	}
+	s.owner = owner
 	return pgstore.Open(ctx, pgstore.Config{DSN: s.cfg.Catalogue, Owner: owner})
+}
+
+// archiveOwner is a storage's name as part of a file's.
+func archiveOwner(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(name))
 }
 
 // identity reads the name that a data directory has among those that share a
@@ -184,7 +203,7 @@ func (s *Service) Ready(ctx context.Context) error {
 }
 
 // StopTime is how long Run may take once its context has ended, and how long Close.
-func StopTime() (run, stores time.Duration) { return 15 * time.Second, 10 * time.Second }
+func StopTime() (run, stores time.Duration) { return 10*time.Second + indexTime + rememberTime + 2*time.Second, 10 * time.Second }
 
 // Run stores records until ctx ends; then it finishes the batch in hand and returns
 // nil. The stores can still be read: Close closes them.
@@ -202,6 +221,7 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	}
 	s.indexOpen()
+	s.remember(context.WithoutCancel(ctx), true)
 	return nil
 }
 

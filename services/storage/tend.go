@@ -15,6 +15,8 @@ const (
 	tendEvery = 15 * time.Second
 	// indexTime bounds the indexing of open segments when the service stops.
 	indexTime = 10 * time.Second
+	// rememberTime bounds a note about the catalogue.
+	rememberTime = 3 * time.Second
 )
 
 // tend finishes the archive's segments in the background: merging and indexing one
@@ -29,11 +31,26 @@ func (s *Service) tend(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			s.deps.Log.Warn("finish archive segments; tried again", "err", err)
 		}
+		s.remember(ctx, false)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
+	}
+}
+
+// remember tells the archive how far the catalogue is, so that one that is restored from
+// a backup is recognised.
+func (s *Service) remember(ctx context.Context, always bool) {
+	ctx, cancel := context.WithTimeout(ctx, rememberTime)
+	defer cancel()
+	last, err := s.cat.Last(ctx)
+	if err == nil {
+		err = s.arch.Remember(ctx, s.deps.Now(), last, always)
+	}
+	if err != nil && ctx.Err() == nil {
+		s.deps.Log.Warn("note how far the catalogue is", "err", err)
 	}
 }
 

@@ -40,6 +40,10 @@ type Config struct {
 	MaxAge time.Duration
 	// Suffix makes names of segments unique among machines: [a-z0-9]+.
 	Suffix string
+	// Owner is who writes here, [a-z0-9-]+, and Last how far its catalogue is: one that
+	// was further before is recognised. Empty for nobody who could be.
+	Owner string
+	Last  uint64
 	// Software is the name and version in the segments' warcinfo record.
 	Software string
 }
@@ -60,6 +64,12 @@ type Archive struct {
 	open   map[string]*segment // by crawl, as names have it
 	rolled []*segment          // to be finished
 	marked map[string]string   // quarantined segments, and why
+
+	// older: the catalogue is older than the archive. told is how far it was said to be, and
+	// toldAt when.
+	older  bool
+	told   uint64
+	toldAt time.Time
 
 	sealed map[string]bool // those of earlier runs, until Tend has tidied up after them
 
@@ -93,6 +103,9 @@ func Open(ctx context.Context, cfg Config, idx Index, segments []Segment, log *s
 	}
 	if err := a.loadMarks(ctx); err != nil {
 		return nil, a.wrap("read the marks of damaged segments", err)
+	}
+	if err := a.loadNewest(ctx); err != nil {
+		return nil, a.wrap("find out how far the catalogue was", err)
 	}
 	found, whole := make([]*segment, len(segments)), make([]bool, len(segments))
 	g, gctx := errgroup.WithContext(ctx)
@@ -143,6 +156,15 @@ func (a *Archive) reopen(ctx context.Context, known Segment) (s *segment, whole 
 		return nil, false, a.wrap("open "+s.File, err)
 	}
 	switch {
+	case s.end > s.Size && whole:
+		// Only a catalogue of before it was finished can know less of it.
+		a.log.Warn("archive segment was finished after the catalogue's time", "file", s.File, "size", s.end, "known", s.Size)
+		return nil, false, a.idx.SealSegment(ctx, s.ID)
+	case s.end > s.Size && a.older:
+		if err := a.setAside(ctx, s); err != nil {
+			return nil, false, a.wrap("set the tail of "+s.File+" aside", err)
+		}
+		return s, false, a.wrap("cut "+s.File, a.cutBack(ctx, s))
 	case s.end > s.Size:
 		a.log.Info("archive segment has a tail that was never committed; cut off", "file", s.File, "size", s.end, "committed", s.Size)
 		return s, false, a.wrap("cut "+s.File, a.cutBack(ctx, s))

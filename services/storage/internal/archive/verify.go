@@ -167,7 +167,7 @@ func (a *Archive) Strays(ctx context.Context, segments []Segment) ([]string, err
 		if err != nil {
 			return nil, a.wrap("list", err)
 		}
-		if !known[name] && !strings.HasPrefix(name, marksPrefix) {
+		if !known[name] && !strings.HasPrefix(name, marksPrefix) && !strings.HasPrefix(name, newestPrefix) {
 			out = append(out, name)
 		}
 	}
