@@ -20,17 +20,49 @@ func (s *session) follow(ctx context.Context) error {
 		if c == nil {
 			return s.unlearn(ctx, id)
 		}
-		return s.learn(ctx, c)
+		_, err := s.learn(ctx, c)
+		return err
 	})
 }
 
-// learn takes over a crawl as its owner announced it.
-func (s *session) learn(ctx context.Context, c *crawlv1.Crawl) error {
+// learn takes over a crawl as its owner announced it. It reports whether there is such a
+// crawl in the store: the bus may remember one of another database, or of this one
+// before it was restored from a backup, whose number is another's now.
+func (s *session) learn(ctx context.Context, c *crawlv1.Crawl) (known bool, err error) {
 	if c.GetVersion() == 0 || c.GetNumber() == 0 {
-		return nil // a draft, for the other services
+		return true, nil // a draft, for the other services
 	}
 	no := frontier.CrawlNo(c.GetNumber())
 	e := s.crawls.number(no)
+	if e == nil || e.meta.GetId() != c.GetId() {
+		if known, err = s.stores(ctx, no, c.GetId()); err != nil || !known {
+			return false, err
+		}
+	}
+	return true, s.takeOver(ctx, no, e, c)
+}
+
+// stores reports whether the store has a crawl: it was announced after it was there.
+func (s *session) stores(ctx context.Context, no frontier.CrawlNo, id string) (bool, error) {
+	c, err := s.store.Crawl(ctx, no)
+	if err != nil {
+		return false, err
+	}
+	if c != nil && c.State != frontier.Deleted {
+		e, err := loadEntry(*c)
+		if err != nil {
+			return false, err
+		}
+		if e.meta.GetId() == id {
+			return true, nil
+		}
+	}
+	s.deps.Log.Warn("the bus knows a crawl that the frontier does not have; left out", "crawl_id", id, "number", no)
+	return false, nil
+}
+
+// takeOver is learn for a crawl that there is.
+func (s *session) takeOver(ctx context.Context, no frontier.CrawlNo, e *entry, c *crawlv1.Crawl) error {
 	if e == nil || e.meta.GetRevision() < c.GetRevision() {
 		meta := proto.CloneOf(c)
 		clearLive(meta)
@@ -103,7 +135,7 @@ func (s *session) await(ctx context.Context, id string) (*entry, error) {
 	if err != nil || c == nil {
 		return nil, err
 	}
-	if err := s.learn(ctx, c); err != nil {
+	if known, err := s.learn(ctx, c); err != nil || !known {
 		return nil, err
 	}
 	e := s.crawls.id(id)

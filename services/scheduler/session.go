@@ -38,6 +38,8 @@ type session struct {
 	deletions *deletions
 	// dirty names the crawls whose public state is to be written to the KV.
 	dirty *dirtySet
+	// back says that the server was away, and may have lost what it had. Capacity 1.
+	back chan struct{}
 	// lost ends the session; capacity 1, the first error counts.
 	lost chan error
 	over chan struct{} // closed when the loop has ended
@@ -182,6 +184,7 @@ func (s *Service) runSession(ctx context.Context) (err error) {
 func (s *session) parts() []func(context.Context) error {
 	parts := []func(context.Context) error{
 		s.reaper,
+		s.recheck,
 		s.announce,
 		s.consumeResults,
 		s.pace,
@@ -212,6 +215,7 @@ func (s *Service) begin(ctx context.Context, store frontier.Store) (*session, er
 		results:   bus.NewConsumerSet(),
 		reports:   bus.NewPartitionSet(),
 		dirty:     newDirtySet(),
+		back:      make(chan struct{}, 1),
 		lost:      make(chan error, 1),
 		over:      make(chan struct{}),
 		deletions: newDeletions(),
@@ -336,8 +340,8 @@ func (s *session) letGo() {
 }
 
 // restoreBus shares the crawls and declares the topology again: a server that was
-// away may have lost both with its disk. What it lost of the work comes back when
-// the leases' time is up.
+// away may have lost both with its disk. What it lost of the work is looked for by
+// recheck.
 func (s *session) restoreBus(ctx context.Context) error {
 	if err := s.deps.Bus.EnsureBuckets(ctx); err != nil {
 		return err
@@ -347,7 +351,43 @@ func (s *session) restoreBus(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.deps.Bus.EnsureTopology(ctx, uint32(len(s.held)))
+	if err := s.deps.Bus.EnsureTopology(ctx, uint32(len(s.held))); err != nil {
+		return err
+	}
+	signal(s.back)
+	return nil
+}
+
+// recheckAfter is how long after the server has come back the leases of before are
+// looked for in its streams: what the fetchers had in hand is there again by then.
+const recheckAfter = time.Minute
+
+// recheck returns leases that the server has lost, which would otherwise wait until
+// their time is up.
+func (s *session) recheck(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.back:
+		}
+		var ids []frontier.LeaseID
+		err := s.read(ctx, func(l *loop, _ time.Time) error {
+			for _, lease := range l.f.Leases() {
+				ids = append(ids, lease.ID)
+			}
+			return nil
+		})
+		if err == nil && pause(ctx, recheckAfter) {
+			var lost int
+			if lost, err = s.returnLost(ctx, ids); lost > 0 {
+				s.deps.Log.Warn("the server had lost work; it is handed out again", "leases", lost)
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			s.deps.Log.Warn("look for lost work on the bus; it comes back when its leases' time is up", "err", err)
+		}
+	}
 }
 
 // reconcile returns the leases whose messages are on no stream: the process that
