@@ -15,7 +15,7 @@ import (
 
 // brought are the Secrets that whoever installs Weir brings: no build has them.
 func brought(name string) bool {
-	return slices.Contains([]string{"weir-frontier", "weir-catalogue", "weir-archive", "weir-crawl-secrets"}, name) ||
+	return slices.Contains([]string{"weir-frontier", "weir-catalogue", "weir-archive", "weir-crawl-secrets", "weir-access"}, name) ||
 		strings.HasPrefix(name, "weir-tls-") || strings.HasPrefix(name, "weir-nats-")
 }
 
