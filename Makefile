@@ -217,8 +217,40 @@ gen: protoc-tools ## generate the Go code of proto/, docs/configuration.md and t
 	$(GO) run ./cmd/weir topology permissions --users certificate > deploy/nats/users-certificate.conf
 
 .PHONY: verify
-verify: verify-gen verify-proto verify-modules lint ## everything that CI proves beside the tests
+verify: verify-gen verify-proto verify-modules verify-k8s lint ## everything that CI proves beside the tests
 	@echo "verify: ok"
+
+# What the linter is told not to ask for: Always pulling (tags are never moved), limits of
+# CPU (throttling makes heart-beats late), anti-affinity (topology spread does that), two
+# replicas (the manifests leave the number to who scales).
+LINT_MANIFESTS := --kubernetes-version v1.37 --exit-one-on-warning --ignore-container-cpu-limit --min-replicas-hpa 1 \
+	--ignore-test container-image-pull-policy,deployment-replicas,deployment-has-host-podantiaffinity,statefulset-has-host-podantiaffinity
+
+.PHONY: verify-k8s
+verify-k8s: $(TOOLS)/kustomize $(TOOLS)/kube-score ## build every overlay of deploy/k8s, decode it strictly, check our rules and kube-score's
+	@for dir in deploy/k8s/overlays/* deploy/k8s/test/*; do \
+	  echo "== $$dir"; \
+	  out=$$(mktemp); \
+	  $(TOOLS)/kustomize build $$dir > $$out; \
+	  $(TOOLS)/kube-score score $(LINT_MANIFESTS) -o ci $$out > $$out.said || { grep -E '^.(CRITICAL|WARNING)' $$out.said; rm -f $$out $$out.said; exit 1; }; \
+	  rm -f $$out $$out.said; \
+	done
+	$(GO) test -count=1 ./test/manifests
+
+# The real thing, of one version, built once into a folder that outlives `make clean`.
+K8S_BIN ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/weir/k8s
+
+.PHONY: k8s-api
+k8s-api: $(K8S_BIN)/etcd $(K8S_BIN)/kube-apiserver ## apply every overlay to a real etcd and kube-apiserver, which are built at the first time (some minutes)
+	$(GO) test -count=1 -timeout 10m -tags long -v $(TESTFLAGS) -run '^TestAPIServer$$' ./test/manifests -args -bin $(K8S_BIN)
+
+$(K8S_BIN)/kube-apiserver: tools/kube-apiserver/go.mod
+	@mkdir -p $(@D)
+	@v=$$(GOWORK=off $(GO) -C tools/kube-apiserver list -m -f '{{.Version}}' k8s.io/kubernetes); echo "kube-apiserver $$v"; \
+	  GOWORK=off CGO_ENABLED=0 $(GO) -C tools/kube-apiserver build -trimpath -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$$v" -o $@ k8s.io/kubernetes/cmd/kube-apiserver
+$(K8S_BIN)/etcd: tools/etcd/go.mod
+	@mkdir -p $(@D)
+	GOWORK=off CGO_ENABLED=0 $(GO) -C tools/etcd build -trimpath -ldflags '-s -w' -o $@ go.etcd.io/etcd/server/v3
 
 .PHONY: verify-gen
 verify-gen: protoc-tools
@@ -262,6 +294,10 @@ $(TOOLS)/image: tools/go.mod $(wildcard tools/image/*.go)
 	GOWORK=off $(GO) -C tools build -o ../$@ ./image
 $(TOOLS)/staticcheck: tools/go.mod
 	GOWORK=off $(GO) -C tools build -o ../$@ honnef.co/go/tools/cmd/staticcheck
+$(TOOLS)/kustomize: tools/manifests/go.mod
+	GOWORK=off $(GO) -C tools/manifests build -o ../../$@ sigs.k8s.io/kustomize/kustomize/v5
+$(TOOLS)/kube-score: tools/manifests/go.mod
+	GOWORK=off $(GO) -C tools/manifests build -o ../../$@ github.com/zegl/kube-score/cmd/kube-score
 
 .PHONY: install-deps
 install-deps: ## fetch modules and build the pinned tools (Debian packages of the tests: postgresql, chromium, nodejs, npm, wget; of the long e2e: python3-doc)
