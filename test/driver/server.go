@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"path/filepath"
+	"slices"
 )
 
 // Server is the ring all in one process, as a server for clients.
@@ -13,17 +15,18 @@ type Server struct {
 
 	command Command
 	admin   string
+	page    string
 	proc    *Proc
 }
 
 // StartServer starts a server with its data and logs in dir, and waits until it is
 // ready; more are further arguments.
 func StartServer(ctx context.Context, b Binaries, dir string, more ...string) (*Server, error) {
-	addrs, err := freeAddrs(2)
+	addrs, err := freeAddrs(3)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Client: Client{Dir: dir, bin: b, server: addrs[0], storage: addrs[0]}, admin: addrs[1]}
+	s := &Server{Client: Client{Dir: dir, bin: b, server: addrs[0], storage: addrs[0]}, admin: addrs[1], page: addrs[2]}
 	args := []string{"up", "--data", filepath.Join(dir, "data"), "--listen", s.server, "--admin-listen", s.admin, "--allow-net", Loopback}
 	s.command = Command{Name: "up", Path: b.Weir, Args: append(args, more...), Dir: dir, Logs: dir}
 	return s, s.Start(ctx)
@@ -34,7 +37,12 @@ func (s *Server) Use(weir string) { s.command.Path, s.bin.Weir = weir, weir }
 
 // Start starts the server, again if it has ended, and waits until it is ready.
 func (s *Server) Start(ctx context.Context) error {
-	p, err := Start(s.command)
+	c := s.command
+	// A release from before the web page does not know where to serve it.
+	if exec.CommandContext(ctx, c.Path, "console", "--help").Run() == nil {
+		c.Args = append(slices.Clone(c.Args), "--console-listen", s.page)
+	}
+	p, err := Start(c)
 	if err != nil {
 		return err
 	}
@@ -52,6 +60,9 @@ func (s *Server) Start(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Page is the address of the server's web page.
+func (s *Server) Page() string { return "http://" + s.page }
 
 // Proc is the current or last process.
 func (s *Server) Proc() *Proc { return s.proc }

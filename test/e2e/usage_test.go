@@ -64,7 +64,7 @@ func TestMistakes(t *testing.T) {
 		{"no such spec", "", []string{"crawl", "nowhere.yaml"}, []int{2}, []string{"nowhere.yaml"}},
 		{"network not allowed", seed, nil, []int{1, 2}, []string{"--allow-net"}},
 		{"no such output folder", seed, []string{"--allow-net", "127.0.0.0/8", "-o", "no/such/x.jsonl"}, []int{1, 2}, []string{"no/such"}},
-		{"port in use", "", []string{"up", "--data", "data", "--grpc.listen", busy.Addr().String()}, []int{1}, []string{busy.Addr().String(), "in use"}},
+		{"port in use", "", []string{"up", "--data", "data", "--grpc.listen", busy.Addr().String(), "--console-listen", ""}, []int{1}, []string{busy.Addr().String(), "in use"}},
 		{"no NATS", "", []string{"parser", "--nats.url", "nats://127.0.0.1:1", "--nats.connect-timeout", "1s"}, []int{1}, []string{"nats://127.0.0.1:1"}},
 		{"no server", "", []string{"ls", "--server", "127.0.0.1:1"}, []int{1}, []string{"127.0.0.1:1"}},
 	} {

@@ -16,6 +16,8 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/weircrawl/weir/cmd/weir/internal/client"
+	"github.com/weircrawl/weir/cmd/weir/internal/console"
 	"github.com/weircrawl/weir/cmd/weir/internal/datadir"
 	"github.com/weircrawl/weir/cmd/weir/internal/settings"
 	"github.com/weircrawl/weir/internal/access"
@@ -61,6 +63,7 @@ type Ring struct {
 	spans   *trace.Exporter // nil without tracing
 	public  *rpc.Server     // nil when nothing is listened on
 	admin   *obs.Admin
+	page    *console.Server // of nothing when it listens nowhere
 	sched   *scheduler.Service
 	store   *storage.Service
 	parse   *parser.Service
@@ -147,6 +150,15 @@ func (r *Ring) listen() (err error) {
 		return err
 	}
 	r.closers = append(r.closers, r.outside.Close)
+	// What people do on the page is theirs and needs their tokens; what the charts are
+	// made of is the ring's own.
+	r.page, err = console.New(r.cfg.Console, console.Deps{
+		Client: client.Over(r.outside), Watch: client.Over(r.conn), Log: r.deps.Log, Registry: r.registry, Version: r.deps.Version,
+	})
+	if err != nil {
+		return err
+	}
+	r.closers = append(r.closers, r.page.Close)
 	return nil
 }
 
@@ -240,6 +252,7 @@ func (r *Ring) Run(ctx context.Context) error {
 	if r.public != nil {
 		proc.Serve = append(proc.Serve, run.Member{Name: "gRPC", Run: r.public.Serve, Limit: r.cfg.GRPC.SoftStop + time.Second})
 	}
+	proc.Serve = append(proc.Serve, run.Member{Name: "console", Run: r.page.Run, Limit: console.StopTime()})
 	proc.Stores = []run.Member{
 		run.Closing("storage's stores", stores, r.store.Close),
 		{Name: "scheduler", Run: r.sched.Run, Limit: rest},
@@ -252,6 +265,7 @@ func (r *Ring) endStreams() {
 	if r.public != nil {
 		r.public.EndStreams()
 	}
+	r.page.EndStreams()
 	r.edge.EndStreams()
 	r.inproc.EndStreams()
 }
@@ -364,6 +378,9 @@ func (r *Ring) Addr() string {
 
 // Registry has the metrics of all parts.
 func (r *Ring) Registry() *obs.Registry { return r.registry }
+
+// ConsoleURL is the address of the web page, empty for none.
+func (r *Ring) ConsoleURL() string { return r.page.URL() }
 
 // AdminAddr is where the admin server listens, empty for nowhere.
 func (r *Ring) AdminAddr() string { return r.admin.Addr() }

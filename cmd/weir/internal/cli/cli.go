@@ -98,7 +98,7 @@ fetcher, parser, storage) and their client (weir submit, ls, status, …).`,
 		}
 	}
 	group("crawl", a.crawlCmd(), a.fetchCmd(), a.parseCmd(), a.shellCmd(), a.demoCmd())
-	group("server", a.upCmd(), a.schedulerCmd(), a.fetcherCmd(), a.parserCmd(), a.storageCmd())
+	group("server", a.upCmd(), a.schedulerCmd(), a.fetcherCmd(), a.parserCmd(), a.storageCmd(), a.consoleCmd())
 	group("client", a.submitCmd(), a.updateCmd(), a.reparseCmd(), a.lsCmd(), a.statusCmd(), a.watchCmd(), a.waitCmd(),
 		a.pauseCmd(), a.resumeCmd(), a.closeCmd(), a.cancelCmd(), a.addCmd(),
 		a.deleteCmd(), a.urlsCmd(), a.hostsCmd(), a.hostCmd(), a.deadCmd(),

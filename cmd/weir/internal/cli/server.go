@@ -42,7 +42,8 @@ func (a *app) upCmd() *cobra.Command {
 		Short: "Run the whole ring as a server, in this process",
 		Long: `Run the whole ring as a server, in this process: scheduler, fetcher, parser, storage
 and an embedded NATS. Clients (weir submit, ls, status, …) find it at
-127.0.0.1:7070. Ctrl-C finishes what is in hand; the next start goes on.`,
+127.0.0.1:7070, people at http://127.0.0.1:7090/. Ctrl-C finishes what is in hand; the
+next start goes on.`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := s.Load(a.Environ, cmd.Flags().Changed); err != nil {
@@ -58,7 +59,7 @@ and an embedded NATS. Clients (weir submit, ls, status, …) find it at
 			return a.up(cmd.Context(), s)
 		},
 	}
-	addSettings(cmd, s, "data", "listen", "admin-listen", "allow-net", "fetchers", "parsers", "config", "log.level", "log.format")
+	addSettings(cmd, s, "data", "listen", "console-listen", "admin-listen", "allow-net", "fetchers", "parsers", "config", "log.level", "log.format")
 	return cmd
 }
 
@@ -85,7 +86,7 @@ func (a *app) up(ctx context.Context, s *settings.Settings) (err error) {
 	if err != nil {
 		return err
 	}
-	log.Info("weir is up", "version", a.Version, "grpc", ring.Addr(), "admin", ring.AdminAddr(), "data", s.Data)
+	log.Info("weir is up", "version", a.Version, "console", ring.ConsoleURL(), "grpc", ring.Addr(), "admin", ring.AdminAddr(), "data", s.Data)
 	// The ring outlives ctx by the time of draining.
 	ringCtx, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)

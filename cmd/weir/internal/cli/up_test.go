@@ -27,7 +27,7 @@ func startUp(t *testing.T, dir string, more ...string) *server {
 	go func() {
 		ended <- Main(Env{
 			Args: append([]string{
-				"up", "--data", filepath.Join(dir, "up"), "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
+				"up", "--data", filepath.Join(dir, "up"), "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--console-listen", "127.0.0.1:0",
 				"--allow-net", "127.0.0.0/8", "--storage.min-free", "0",
 			}, more...),
 			Environ: []string{"WEIR_LOG_FORMAT=json", "WEIR_SERVER=ignored"},
@@ -149,11 +149,11 @@ func TestOneAtATime(t *testing.T) {
 	dir := t.TempDir()
 	s := startUp(t, dir)
 	defer s.stop()
-	got := weir(t, "up", "--data", filepath.Join(dir, "up"), "--listen", "127.0.0.1:0", "--admin-listen", "")
+	got := weir(t, "up", "--data", filepath.Join(dir, "up"), "--listen", "127.0.0.1:0", "--admin-listen", "", "--console-listen", "")
 	if got.code != 1 || !strings.Contains(got.stderr, filepath.Join(dir, "up")+" is in use by another weir") {
 		t.Errorf("exit code %d, %s", got.code, got.stderr)
 	}
-	got = weir(t, "up", "--data", filepath.Join(dir, "up2"), "--listen", s.addr, "--admin-listen", "")
+	got = weir(t, "up", "--data", filepath.Join(dir, "up2"), "--listen", s.addr, "--admin-listen", "", "--console-listen", "")
 	if got.code != 1 || !strings.Contains(got.stderr, s.addr) || !strings.Contains(got.stderr, "in use") || strings.Count(got.stderr, "\n") != 1 {
 		t.Errorf("exit code %d, %s", got.code, got.stderr)
 	}

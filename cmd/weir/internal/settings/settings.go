@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/weircrawl/weir/cmd/weir/internal/console"
 	"github.com/weircrawl/weir/internal/access"
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/config"
@@ -43,6 +44,8 @@ const (
 	Storage   Mode = "storage"
 	// Topology declares what the others use in NATS.
 	Topology Mode = "topology"
+	// Console is the web page, a client of the others.
+	Console Mode = "console"
 )
 
 // Embedded reports whether the process has its own NATS and all four services.
@@ -82,6 +85,7 @@ type Settings struct {
 	Fetcher   fetcher.Config
 	Parser    parser.Config
 	Storage   storage.Config
+	Console   console.Config
 
 	mode Mode
 	fs   *flag.FlagSet
@@ -98,6 +102,7 @@ func aliases() []alias {
 		{"catalogue", "storage.catalogue", "database of pages and items, postgres://…; short for --storage.catalogue"},
 		{"nats", "nats.url", "URL of the NATS server; short for --nats.url"},
 		{"listen", "grpc.listen", "address of the gRPC server; short for --grpc.listen"},
+		{"console-listen", "console.listen", "address of the web page; short for --console.listen"},
 		{"admin-listen", "admin.listen", "address of /metrics, /readyz, /livez and pprof; short for --admin.listen"},
 		{"dns", "dns.server", "DNS server to ask, host:port; short for --dns.server"},
 		{"allow-net", "fetcher.allow-net", "private or loopback network that may be visited, as CIDR; may be repeated"},
@@ -114,12 +119,15 @@ func New(mode Mode) *Settings {
 		mode: mode, StorageAddr: DefaultStorage, LogLevel: "info", LogFormat: "text",
 		Bus: bus.DefaultConfig(), GRPC: rpc.DefaultConfig(), Access: access.DefaultConfig(), Admin: obs.DefaultConfig(),
 		Scheduler: scheduler.DefaultConfig(), Fetcher: fetcher.DefaultConfig(), Parser: parser.DefaultConfig(), Storage: storage.DefaultConfig(),
+		Console: console.DefaultConfig(),
 	}
-	s.GRPC.Listen, s.Admin.Listen = "", ""
+	s.GRPC.Listen, s.Admin.Listen, s.Console.Listen = "", "", ""
 	switch mode {
 	case Crawl:
 	case Up:
-		s.GRPC.Listen, s.Admin.Listen = DefaultServer, "127.0.0.1:7080"
+		s.GRPC.Listen, s.Admin.Listen, s.Console.Listen = DefaultServer, "127.0.0.1:7080", console.DefaultListen
+	case Console:
+		s.Console.Listen = console.DefaultListen
 	case Scheduler:
 		s.GRPC.Listen, s.Admin.Listen = DefaultServer, "127.0.0.1:7080"
 	case Storage:
@@ -165,6 +173,7 @@ func (s *Settings) base() *flag.FlagSet {
 	s.Fetcher.RegisterFlags("fetcher.", fs)
 	s.Parser.RegisterFlags("parser.", fs)
 	s.Storage.RegisterFlags("storage.", fs)
+	s.Console.RegisterFlags("console.", fs)
 	return fs
 }
 
@@ -293,6 +302,9 @@ func (s *Settings) Validate() error {
 	if runs(Storage) {
 		errs = append(errs, s.Storage.Validate())
 	}
+	if runs(Console) {
+		errs = append(errs, s.Console.Validate())
+	}
 	if err := errors.Join(errs...); err != nil {
 		return &crawl.Error{Kind: crawl.Invalid, Err: err}
 	}
@@ -302,7 +314,7 @@ func (s *Settings) Validate() error {
 // Reference is the page about all settings, with the defaults of a cluster.
 func Reference() string {
 	s := New(Scheduler)
-	s.GRPC.Listen, s.Admin.Listen = "", ""
+	s.GRPC.Listen, s.Admin.Listen, s.Console.Listen = "", "", ""
 	all := s.base()
 	general, parts := flag.NewFlagSet("", flag.ContinueOnError), flag.NewFlagSet("", flag.ContinueOnError)
 	all.VisitAll(func(f *flag.Flag) {
@@ -325,16 +337,17 @@ func Reference() string {
 	return text + fmt.Sprintf(`
 ## Defaults that depend on the command
 
-| setting | up | scheduler | storage | fetcher, parser | crawl |
-|---|---|---|---|---|---|
-| %[1]sgrpc.listen%[1]s | %[2]s | %[2]s | %[3]s | none | none |
-| %[1]sadmin.listen%[1]s | 127.0.0.1:7080 | 127.0.0.1:7080 | 127.0.0.1:7081 | none | none |
-| %[1]sdata%[1]s | ./weir-data/up | required | required | not used | ./weir-data/NAME |
-| %[1]sscheduler.partitions%[1]s | 1 | 64 | | | 1 |
+| setting | up | scheduler | storage | fetcher, parser | console | crawl |
+|---|---|---|---|---|---|---|
+| %[1]sgrpc.listen%[1]s | %[2]s | %[2]s | %[3]s | none | not used | none |
+| %[1]sadmin.listen%[1]s | 127.0.0.1:7080 | 127.0.0.1:7080 | 127.0.0.1:7081 | none | none | none |
+| %[1]sconsole.listen%[1]s | %[4]s | not used | not used | not used | %[4]s | none |
+| %[1]sdata%[1]s | ./weir-data/up | required | required | not used | not used | ./weir-data/NAME |
+| %[1]sscheduler.partitions%[1]s | 1 | 64 | | | | 1 |
 
 The NATS server of %[1]sup%[1]s and %[1]scrawl%[1]s is inside the process: the limits of their streams are smaller, and %[1]snats.url%[1]s is
 not used.
-`, "`", DefaultServer, DefaultStorage)
+`, "`", DefaultServer, DefaultStorage, console.DefaultListen)
 }
 
 // hideDefault empties the default of a setting's row.

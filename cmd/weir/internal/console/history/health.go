@@ -13,7 +13,7 @@ type Health uint8
 const (
 	// Unknown: nothing was seen of it yet.
 	Unknown Health = iota
-	// Idle: nothing waits and nothing is in hand.
+	// Idle: nothing waits, nothing is in hand, nothing came lately.
 	Idle
 	// Working: it keeps up.
 	Working
@@ -55,10 +55,13 @@ func (v View) Health(name string) (Health, string) {
 	if q, ok := last.Queue(s.Queue); ok && q.Full() >= fullFrom && s.Pending > 0 {
 		return Full, fmt.Sprintf("%s is %.0f %% full: the stage before it is held up.", q.Name, 100*q.Full())
 	}
-	if s.Lag() == 0 {
-		return Idle, "Nothing waits."
-	}
 	rate := v.RateNow(OfStage(name, func(s Stage) uint64 { return s.Delivered }))
+	if s.Lag() == 0 {
+		if rate > 0 {
+			return Working, "Nothing waits."
+		}
+		return Idle, "Nothing comes in."
+	}
 	if s.Pending >= behindFrom && !v.falling(name) {
 		if rate == 0 {
 			return Behind, fmt.Sprintf("%d messages wait, and nothing is taken.", s.Pending)

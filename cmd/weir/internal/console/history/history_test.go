@@ -143,7 +143,8 @@ func TestHealth(t *testing.T) {
 		why   string
 	}{
 		{"never seen", Queue{}, nil, Unknown, "Nothing is known"},
-		{"idle", Queue{}, []Stage{{Pulls: 1}}, Idle, "Nothing waits"},
+		{"idle", Queue{}, []Stage{{Pulls: 1}}, Idle, "Nothing comes in"},
+		{"nothing waits", Queue{}, repeat(5, func(i uint64) Stage { return Stage{Pulls: 1, Delivered: 100 * i} }), Working, "Nothing waits"},
 		{"keeps up", Queue{}, repeat(5, func(i uint64) Stage { return Stage{Pulls: 1, Pending: 60, Working: 4, Delivered: 100 * i} }), Working, "60 wait, 4 in hand"},
 		{"behind", Queue{}, repeat(5, func(i uint64) Stage { return Stage{Pending: 1000, Working: 4, Delivered: 20 * i} }), Behind, "1m40s of work"},
 		{"stands still", Queue{}, repeat(5, func(i uint64) Stage { return Stage{Pending: 1000, Working: 4} }), Behind, "nothing is taken"},
