@@ -8,7 +8,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/weircrawl/weir/internal/crawl"
 )
@@ -37,7 +36,7 @@ func (b *Bus) publish(ctx context.Context, msg Message) *pending {
 		return p
 	}
 	buf := b.getBuffer()
-	data, err := proto.MarshalOptions{}.MarshalAppend((*buf)[:0], msg.Body)
+	data, err := msg.marshal((*buf)[:0])
 	if err != nil {
 		p.err = crawl.Errorf(crawl.Invalid, "marshal for %s: %w", msg.Subject, err)
 		return p

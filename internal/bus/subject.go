@@ -62,8 +62,11 @@ type Message struct {
 	// Trace is the place in a trace that the message carries on, a traceparent; "" for
 	// none, which costs nothing.
 	Trace string
-	// Body is marshalled while Publish runs and not kept.
+	// Body is marshalled while Publish runs and not kept. Nobody else may look at a page
+	// or a record meanwhile.
 	Body proto.Message
+	// Outlinks of a result in wire form, besides those in Body.
+	Outlinks Outlinks
 }
 
 // Task makes the message for a pool of fetchers.

@@ -63,6 +63,12 @@ func FromCanonical(s string) (URL, error) {
 	return u, nil
 }
 
+// Clone returns the URL with memory of its own.
+func (u URL) Clone() URL {
+	u.s = strings.Clone(u.s)
+	return u
+}
+
 // splitAuthority finds the host name in s[start:end], which is host[:port] in
 // canonical form.
 func splitAuthority(s string, start, end int) (hostStart, hostEnd int32, ok bool) {

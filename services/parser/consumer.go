@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/weircrawl/weir/internal/bus"
-	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/spec"
 	"github.com/weircrawl/weir/internal/trace"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
@@ -27,14 +24,14 @@ func (s *Service) handle(ctx context.Context, specs specs, d bus.Delivery) (err 
 	span := s.deps.Tracer.Receive(d.Trace, d.Stored, "pages", "parse")
 	defer func() { span.End(err) }()
 	ctx = span.In(ctx)
-	var p crawlv1.Page
-	if err := proto.Unmarshal(d.Data, &p); err != nil {
-		return crawl.Errorf(crawl.Invalid, "decode page: %w", err)
+	p, err := bus.ReadPage(d.Data)
+	if err != nil {
+		return err
 	}
-	rec, err := s.record(ctx, specs, &p)
+	rec, err := s.record(ctx, specs, p)
 	if errors.Is(err, errAside) {
 		span.Set(trace.Text("put_aside", err.Error()))
-		return s.putAside(ctx, &p, d.Failures, err, span.Place())
+		return s.putAside(ctx, p, d.Failures, err, span.Place())
 	}
 	if err != nil {
 		return err

@@ -28,7 +28,7 @@ func (s *Service) publish(ctx context.Context, rec *crawlv1.Record, place string
 // not enough, links are compressed, then dropped from the end of the page, then
 // items, with a warning.
 func (s *Service) fit(ctx context.Context, rec *crawlv1.Record, limit int) error {
-	if proto.Size(rec) <= limit {
+	if bus.RecordSize(rec) <= limit {
 		return nil
 	}
 	if data := rec.GetBody().GetDeflate(); len(data) > 0 && s.deps.Storage != nil {

@@ -49,20 +49,20 @@ func (s *session) takeResults(ctx context.Context, ds []bus.Delivery) (err error
 			}
 			continue
 		}
-		m := new(crawlv1.Result)
-		if err := proto.Unmarshal(d.Data, m); err != nil {
-			return crawl.Errorf(crawl.Invalid, "read result: %w", err)
+		m, outlinks, err := bus.ReadResult(d.Data)
+		if err != nil {
+			return err
 		}
 		if _, err := s.await(ctx, m.GetRef().GetCrawlId()); err != nil {
 			return err
 		}
-		v, ok := s.crawls.readResult(m)
+		v, ok := s.crawls.readResult(m, outlinks)
 		if !ok {
 			s.m.results.WithLabelValues("unknown").Inc()
 			continue
 		}
 		if v.movedSeed(m.GetRef()) {
-			if err := s.followSeed(ctx, &v, m); err != nil {
+			if err := s.followSeed(ctx, &v, m, outlinks); err != nil {
 				return err
 			}
 		}
@@ -101,7 +101,7 @@ func (s *session) resultSpans(ds []bus.Delivery) (spans []*trace.Span, batch *tr
 }
 
 // followSeed makes the host that a seed moved to part of its crawl.
-func (s *session) followSeed(ctx context.Context, v *visit, m *crawlv1.Result) error {
+func (s *session) followSeed(ctx context.Context, v *visit, m *crawlv1.Result, outlinks bus.Outlinks) error {
 	_, err := s.widen(ctx, v.e, []string{v.redirect.String()})
 	switch crawl.KindOf(err) {
 	case crawl.Conflict:
@@ -118,7 +118,7 @@ func (s *session) followSeed(ctx context.Context, v *visit, m *crawlv1.Result) e
 	if err != nil {
 		return err
 	}
-	if again, ok := s.crawls.readResult(m); ok {
+	if again, ok := s.crawls.readResult(m, outlinks); ok {
 		*v = again
 	}
 	return nil

@@ -36,7 +36,7 @@ type visit struct {
 
 // readResult turns a message into a visit; ok is false when it is about a crawl
 // or URL that cannot be known here. Runs outside the loop.
-func (r *roster) readResult(m *crawlv1.Result) (v visit, ok bool) {
+func (r *roster) readResult(m *crawlv1.Result, outlinks bus.Outlinks) (v visit, ok bool) {
 	ref := m.GetRef()
 	e := r.id(ref.GetCrawlId())
 	if e == nil {
@@ -80,33 +80,37 @@ func (r *roster) readResult(m *crawlv1.Result) (v visit, ok bool) {
 		// What cannot be unpacked was packed by nobody of ours; the page counts.
 		links, _ = bus.UnpackOutlinks(p)
 	}
-	v.c.Links = e.outlinks(links, m.GetDuplicate())
+	v.c.Links = e.outlinks(links, outlinks, m.GetDuplicate())
 	return v, true
 }
 
 // outlinks makes candidates of links, which the parser has made canonical and whose
 // scope it has judged. Files come last: a URL that is a page too is a page.
-func (e *entry) outlinks(links []*crawlv1.Outlink, duplicate bool) []frontier.Candidate {
-	out := make([]frontier.Candidate, 0, len(links))
+func (e *entry) outlinks(links []*crawlv1.Outlink, more bus.Outlinks, duplicate bool) []frontier.Candidate {
+	out := make([]frontier.Candidate, 0, len(links)+more.Count())
 	var media []frontier.Candidate
 	var add int32
 	if duplicate {
 		add = e.spec.Spec.GetParse().GetDuplicatePriority()
 	}
-	for _, o := range links {
-		u, err := weburl.FromCanonical(o.GetUrl())
+	take := func(url string, depth uint32, priority int32, isMedia bool) {
+		u, err := weburl.FromCanonical(url)
 		if err != nil {
-			continue
+			return
 		}
-		c := frontier.Candidate{URL: u, Depth: int(o.GetDepth()), Priority: o.GetPriority()}
-		if o.GetMedia() {
+		c := frontier.Candidate{URL: u, Depth: int(depth), Priority: priority}
+		if isMedia {
 			c.Mode, c.Next = frontier.ModeMedia, true // with the page that they are of
 			media = append(media, c)
-			continue
+			return
 		}
 		c.Priority = spec.AddPriority(c.Priority, add)
 		out = append(out, c)
 	}
+	for _, o := range links {
+		take(o.GetUrl(), o.GetDepth(), o.GetPriority(), o.GetMedia())
+	}
+	more.Each(take)
 	return append(out, media...)
 }
 

@@ -7,8 +7,6 @@ import (
 	"io"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/trace"
@@ -47,6 +45,7 @@ func (s *Service) handle(ctx context.Context, ds []bus.Delivery) (err error) {
 			return err
 		}
 		results[i] = bus.Result(r)
+		results[i].Outlinks = e.links
 		results[i].Trace = e.span.Place()
 	}
 	return s.deps.Bus.PublishAll(ctx, results...)
@@ -65,6 +64,7 @@ type batch struct {
 // entry is a record on its way into the stores.
 type entry struct {
 	rec   *crawlv1.Record
+	links bus.Outlinks // those that are not in rec
 	page  *catalogue.Page
 	known bool // stored already: by an earlier delivery, or earlier in the batch
 	body  io.Closer
@@ -92,9 +92,9 @@ func (b *batch) close() {
 func (s *Service) decode(ds []bus.Delivery) (*batch, error) {
 	b := &batch{entries: make([]*entry, 0, len(ds))}
 	for i := range ds {
-		rec := &crawlv1.Record{}
-		if err := proto.Unmarshal(ds[i].Data, rec); err != nil {
-			return nil, crawl.Errorf(crawl.Invalid, "read a record on %s: %w", ds[i].Subject, err)
+		rec, links, err := bus.ReadRecord(ds[i].Data)
+		if err != nil {
+			return nil, fmt.Errorf("message on %s: %w", ds[i].Subject, err)
 		}
 		if err := check(rec); err != nil {
 			return nil, crawl.Errorf(crawl.Invalid, "record of %.200q: %w", rec.GetRef().GetUrl(), err)
@@ -104,7 +104,9 @@ func (s *Service) decode(ds []bus.Delivery) (*batch, error) {
 			b.readings = append(b.readings, pageOf(rec))
 			continue
 		}
-		b.entries = append(b.entries, &entry{rec: rec, page: pageOf(rec), message: i})
+		e := &entry{rec: rec, page: pageOf(rec), links: links, message: i}
+		e.page.Outlinks += uint32(links.Count())
+		b.entries = append(b.entries, e)
 	}
 	return b, nil
 }

@@ -1,6 +1,9 @@
 package frontier
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Add queues the candidates that are new: known tells which the store has a
 // record of, and those added since the last Flush are known too. Those of
@@ -83,7 +86,7 @@ func (f *Frontier) queueFor(c *crawlState, cand *Candidate) *queue {
 		})
 	}
 	if q.h.origin == "" {
-		q.h.origin = cand.URL.Origin()
+		q.h.origin = strings.Clone(cand.URL.Origin())
 		f.touchHost(q.h)
 		f.enterGates(q.h)
 	}
@@ -96,13 +99,14 @@ func (f *Frontier) enqueue(q *queue, cand *Candidate) {
 	q.s.stats.Discovered++
 	f.touch(q.s)
 	f.touchQueue(q)
+	// The URL may be a part of a page's links, which would all be kept with it.
 	it := Item{
-		URL: cand.URL, Key: cand.Ref.Key, Depth: cand.Depth, Generation: 1, Redirects: cand.Redirects, Mode: cand.Mode, Hop: cand.Hop,
+		URL: cand.URL.Clone(), Key: cand.Ref.Key, Depth: cand.Depth, Generation: 1, Redirects: cand.Redirects, Mode: cand.Mode, Hop: cand.Hop,
 		QKey: QKey{Priority: cand.Priority, Seq: f.newSeq(q.c.Order, cand.Depth, cand.Next)},
 	}
 	rec := Record{State: URLQueued, QKey: it.QKey, Depth: it.Depth, Generation: 1, Redirects: it.Redirects, Mode: it.Mode, Hop: it.Hop}
 	if cand.NotBefore.After(f.start.Add(time.Duration(f.now))) {
-		rec.URL = cand.URL.String()
+		rec.URL = it.URL.String()
 		f.postpone(q, cand.Ref, rec, f.tickOf(cand.NotBefore))
 		f.markIdle(q)
 		return
