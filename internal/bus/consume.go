@@ -81,7 +81,12 @@ func (b *Bus) Consume(ctx context.Context, c Consumer, opt Options, h func(conte
 	s.unit = func(time.Time, int) int { return 1 }
 	s.wake = time.Now
 	s.handle = func(hctx context.Context, u []*delivery) {
-		s.one(hctx, u[0], func(ctx context.Context) error { return h(ctx, u[0].Delivery) })
+		s.one(hctx, u[0], func(ctx context.Context) error {
+			if isBell(u[0].Subject) {
+				return nil // somebody is here now
+			}
+			return h(ctx, u[0].Delivery)
+		})
 	}
 	return s.run(ctx, NewConsumerSet(c))
 }

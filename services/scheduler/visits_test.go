@@ -66,7 +66,7 @@ func TestCookiesTravel(t *testing.T) {
 }
 
 // TestBrowsersAreAPoolOfTheirOwn: without a browser, what needs one waits, and nothing
-// else does.
+// else does; a bell in their pool has whoever scales it know.
 func TestBrowsersAreAPoolOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -86,6 +86,7 @@ func TestBrowsersAreAPoolOfTheirOwn(t *testing.T) {
 	if n := never.GetStats().GetPages(); n != 40 {
 		t.Errorf("%d pages", n)
 	}
+	ringing(t, b.bus)
 	browsers := newWorld(t, b.bus, func(ref *crawlv1.TaskRef) *crawlv1.Result {
 		r := graph(40)(ref)
 		r.Rendered = true
@@ -104,6 +105,25 @@ func TestBrowsersAreAPoolOfTheirOwn(t *testing.T) {
 			if !task.GetRender() {
 				t.Errorf("%s is not to be rendered", url)
 			}
+		}
+	}
+}
+
+// ringing waits for a bell in the pool of browsers, which is all that waits there.
+func ringing(t *testing.T, b *bus.Bus) {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(time.Minute)
+	for {
+		lag, err := b.Lag(t.Context())
+		if err == nil && lag["WEIR_TASKS/fetch-render"] == 1 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("no bell: %v, %v", lag, err)
 		}
 	}
 }

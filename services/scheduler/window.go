@@ -16,6 +16,9 @@ const (
 	// mostAway is how many seconds nobody may be seen in the pool of browsers before
 	// nothing is handed out to it any more: a visit that waits there holds its host.
 	mostAway = 3
+	// ringEvery is how many seconds lie between two bells in a pool where nobody is and
+	// somebody is wanted; a bell lasts for a minute.
+	ringEvery = 20
 	// The tasks that wait for a fetcher should be the work of so many seconds: with
 	// fewer fetchers may idle, with more a small crawl waits behind a big one.
 	leastAhead, mostAhead = 2, 5
@@ -83,6 +86,7 @@ func (s *session) pace(ctx context.Context) error {
 	known := map[string]bool{}
 	var before [frontier.Pools]int64
 	var away [frontier.Pools]int // times in a row that nobody was there
+	rung := -ringEvery
 	for n := 0; ; n++ {
 		select {
 		case <-ctx.Done():
@@ -99,6 +103,7 @@ func (s *session) pace(ctx context.Context) error {
 		}
 		var gauges []frontier.Gauge
 		var census *frontier.Census
+		wanted := false // a browser, where there is none
 		err := s.read(ctx, func(l *loop, now time.Time) error {
 			if s.tenure != nil {
 				l.f.Divide(now, s.tenure.replicas())
@@ -108,6 +113,7 @@ func (s *session) pace(ctx context.Context) error {
 				case !asked[p]:
 				case p == frontier.PoolBrowser && (away[p] >= mostAway || away[p] > 0 && l.window[p] == 0):
 					l.window[p] = 0
+					wanted = l.f.Lacked()
 				case s.cfg.Window == 0:
 					l.window[p] = w[p].next(waiting[p], l.f.Unreported(p), int(l.f.Ended(p)-before[p]))
 				default:
@@ -129,6 +135,9 @@ func (s *session) pace(ctx context.Context) error {
 			s.setGauges(nil, known)
 			s.m.setCensus(&frontier.Census{})
 			return nil
+		}
+		if wanted && n-rung >= ringEvery && s.deps.Bus.Ring(ctx, BrowserPool) == nil {
+			rung = n // else in the next second
 		}
 		if n%gaugeEvery == 0 {
 			s.setGauges(gauges, known)

@@ -53,6 +53,7 @@ type Frontier struct {
 	ended      [Pools]int64 // exchanges that are over, of leases of this run
 	voids      int          // leases without a URL
 	line       []*queue     // that wait for a browser
+	lacked     bool         // there was no room for a visit in a browser; see Lacked
 	jars       map[jarKey]*siteJar
 
 	seq, seqLimit uint64

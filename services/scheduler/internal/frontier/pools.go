@@ -36,6 +36,20 @@ func (f *Frontier) Unreported(p Pool) int { return f.unreported[p] }
 // Ended counts the exchanges of a pool that are over, those given back included.
 func (f *Frontier) Ended(p Pool) int64 { return f.ended[p] }
 
+// Lacked reports whether some visit could have been handed out to the pool of browsers
+// since it was last asked, had there been room.
+func (f *Frontier) Lacked() bool {
+	lacked := f.lacked
+	f.lacked = false
+	for _, q := range f.line {
+		if lacked {
+			break
+		}
+		lacked = f.queues[q.idx] == q && q.lined && f.dispatchable(q.c)
+	}
+	return lacked
+}
+
 // choose returns which item of a queue's window is next, and for which pool: the
 // first, unless that is for the browsers and those have no room; then the first of
 // the others. False when there is none.
@@ -50,6 +64,7 @@ func (f *Frontier) choose(q *queue) (int, Pool, bool) {
 		if p == PoolHTTP || room {
 			return i, p, true
 		}
+		f.lacked = true
 	}
 	return 0, PoolBrowser, false
 }
