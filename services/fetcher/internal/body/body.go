@@ -16,8 +16,6 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/flate"
-
-	"github.com/weircrawl/weir/services/fetcher/internal/deflate"
 )
 
 const (
@@ -71,7 +69,7 @@ type Reader struct {
 	// are valid until it returns. Nil for nobody.
 	Fresh func(sum [sha256.Size]byte, data []byte)
 
-	chunks, writers, packers sync.Pool
+	chunks, writers, packed sync.Pool
 }
 
 // Read reads src to its end, or until more than limit bytes have come, and returns
@@ -105,22 +103,21 @@ func (b *Body) set(data []byte) {
 	b.CRC32 = crc32.ChecksumIEEE(data)
 }
 
-// compress makes a stream of data, a chunk at most, in one go.
+// compress makes a stream of data, a chunk at most, in one go. It needs no compressor
+// that is kept: the tables of those are made for streams of any length, and between two
+// pages a hundred other things have filled the cache (ADR-0042).
 func (r *Reader) compress(data []byte) []byte {
-	p, ok := r.packers.Get().(*packer)
+	out, ok := r.packed.Get().(*bytes.Buffer)
 	if !ok {
-		p = &packer{enc: deflate.New()}
+		out = new(bytes.Buffer)
 	}
-	p.out = p.enc.Append(p.out[:0], data)
-	kept := bytes.Clone(p.out)
-	r.packers.Put(p)
+	out.Reset()
+	// Two calls, so that the stream ends as finish says. A buffer takes everything.
+	_ = flate.StatelessDeflate(out, data, false, nil)
+	_ = flate.StatelessDeflate(out, nil, true, nil)
+	kept := bytes.Clone(out.Bytes())
+	r.packed.Put(out)
 	return kept
-}
-
-// packer compresses chunks.
-type packer struct {
-	enc *deflate.Encoder
-	out []byte
 }
 
 // finish ends a stream on a byte boundary that a reader can find: the archive
