@@ -17,13 +17,14 @@ type Client struct {
 	Dir string
 
 	bin     Binaries
-	server  string // gRPC address of the scheduler, or of all services
-	storage string // gRPC address of the storage
+	server  string   // gRPC address of the scheduler, or of all services
+	storage string   // gRPC address of the storage
+	extra   []string // of the commands' environment
 }
 
 // env tells a command where the server is.
 func (c *Client) env() []string {
-	return []string{"WEIR_SERVER=" + c.server, "WEIR_STORAGE_SERVER=" + c.storage}
+	return append([]string{"WEIR_SERVER=" + c.server, "WEIR_STORAGE_SERVER=" + c.storage}, c.extra...)
 }
 
 // Weir runs a client command of the program and returns what it wrote.

@@ -29,6 +29,8 @@ type Cluster struct {
 	dns      string            // server of names, empty for the machine's
 	servers  map[string]string // gRPC address by scheduler and storage
 	settings []string          // arguments of every service
+	users    Users             // of NATS, empty without security
+	more     map[string][]string
 }
 
 // startTime bounds how long a process may take to be ready on a busy machine.
@@ -53,6 +55,11 @@ type ClusterConfig struct {
 	DNS string
 	// Settings are further arguments of every service. Default: none.
 	Settings []string
+	// Secure has everything go over TLS, with a user of NATS for each service, who shows
+	// who it is in this way. Default: plain text, and NATS is open to all.
+	Secure Users
+	// More are further arguments, by service.
+	More map[string][]string
 	// Wrap is a program and its arguments to put before every command, for example
 	// taskset. Default: none.
 	Wrap []string
@@ -64,6 +71,7 @@ func StartCluster(ctx context.Context, b Binaries, dir string, cfg ClusterConfig
 		Client: Client{Dir: dir, bin: b}, wrap: cfg.Wrap,
 		commands: map[string]Command{}, admin: map[string]string{}, procs: map[string]*Proc{},
 		database: cfg.Store, shelf: cfg.Catalogue, dns: cfg.DNS, settings: cfg.Settings, servers: map[string]string{},
+		users: cfg.Secure, more: cfg.More,
 	}
 	schedulers := []string{"scheduler"}
 	if cfg.Store != "" {
@@ -87,7 +95,14 @@ func StartCluster(ctx context.Context, b Binaries, dir string, cfg ClusterConfig
 	if err != nil {
 		return nil, err
 	}
-	c.add(Command{Name: "nats", Path: b.NATS, Args: []string{"-a", host, "-p", port, "-js", "-sd", filepath.Join(dir, "nats")}})
+	nats := Command{Name: "nats", Path: b.NATS, Args: []string{"-a", host, "-p", port, "-js", "-sd", filepath.Join(dir, "nats")}}
+	if c.users != "" {
+		if nats.Args, nats.Env, err = c.secure(ctx); err != nil {
+			return nil, err
+		}
+		c.extra = c.secureEnv()
+	}
+	c.add(nats)
 	names := slices.Concat(storages, schedulers, numbered("fetcher", cfg.Fetchers), numbered("parser", cfg.Parsers))
 	if cfg.Browsers > 0 {
 		names = append(names, numbered("render", cfg.Browsers)...)
@@ -105,9 +120,14 @@ func StartCluster(ctx context.Context, b Binaries, dir string, cfg ClusterConfig
 			return nil, errors.Join(err, c.Close())
 		}
 	}
-	for _, name := range c.order {
+	for i, name := range c.order {
 		if err := c.Ready(ctx, name); err != nil {
 			return nil, errors.Join(err, c.Close())
+		}
+		if i == 0 && c.users != "" { // the services wait for it
+			if err := c.Topology(ctx); err != nil {
+				return nil, errors.Join(err, c.Close())
+			}
 		}
 	}
 	return c, nil
@@ -147,6 +167,11 @@ func (c *Cluster) withDNS(args []string) []string {
 func (c *Cluster) serviceArgs(name string) []string {
 	service, _, _ := strings.Cut(name, "-")
 	args := []string{service, "--nats.url", "nats://" + c.nats, "--admin.listen", c.admin[name]}
+	identity := service
+	if service == "render" {
+		identity = "fetcher"
+	}
+	args = slices.Concat(args, c.secureArgs(identity), c.more[service])
 	switch service {
 	case "scheduler":
 		args = append(args, "--grpc.listen", c.servers[name], "--data", filepath.Join(c.Dir, name))
