@@ -1,0 +1,183 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weircrawl/weir/internal/access"
+	"github.com/weircrawl/weir/test/driver"
+)
+
+// tokens are what callers of a secure cluster may show.
+type tokens struct{ read, submit, admin, ended string }
+
+// newTokens makes a file of tokens.
+func newTokens(t *testing.T) (tokens, string) {
+	t.Helper()
+	all := tokens{access.NewToken(), access.NewToken(), access.NewToken(), access.NewToken()}
+	text := "tokens:\n"
+	for _, e := range []struct{ name, token, more string }{
+		{"reader", all.read, "role: read"}, {"submitter", all.submit, "role: submit"}, {"boss", all.admin, "role: admin"},
+		{"gone", all.ended, "role: admin\n    expires: 2020-01-01T00:00:00Z"},
+	} {
+		text += "  - name: " + e.name + "\n    sha256: " + access.HashOf(e.token).String() + "\n    " + e.more + "\n"
+	}
+	file := filepath.Join(t.TempDir(), "tokens.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return all, file
+}
+
+// startSecure starts a cluster with everything on.
+func startSecure(t *testing.T, cfg driver.ClusterConfig) *driver.Cluster {
+	t.Helper()
+	c, err := driver.StartCluster(driver.Limit(t, 2*time.Minute), *bin, t.TempDir(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// wantUnhindered checks that no service was refused what it needs: only a scheduler
+// tries in vain, once, to declare the streams.
+func wantUnhindered(t *testing.T, c *driver.Cluster) {
+	t.Helper()
+	for _, name := range c.Names() {
+		if name == "nats" {
+			continue
+		}
+		log := c.Proc(name).Stderr()
+		for line := range strings.Lines(log) {
+			if strings.Contains(line, "NATS refuses") || strings.Contains(line, "level=ERROR") {
+				t.Errorf("%s: %s", name, line)
+			}
+		}
+		refused, err := c.Metric(t.Context(), name, "weir_bus_refused_total", "")
+		if err != nil {
+			t.Error(err)
+		}
+		if name == "scheduler" && refused > 0 && strings.Contains(log, "may not declare the topology") {
+			continue
+		}
+		if refused != 0 {
+			t.Errorf("%s was refused %v times", name, refused)
+		}
+	}
+}
+
+// TestSecureCluster: mTLS everywhere, a NATS user for each service, tokens. A crawl runs
+// to its end while the certificates of all, and their authority, are replaced and the
+// NATS server starts anew; then each forbidden thing is refused.
+func TestSecureCluster(t *testing.T) {
+	t.Parallel()
+	all, file := newTokens(t)
+	s := startSite(t, "-hosts", "4", "-pages", "60", "-links", "20", "-page-bytes", "400000", "-cross-every", "4")
+	c := startSecure(t, driver.ClusterConfig{
+		Secure: driver.ByCertificate, Fetchers: 2,
+		// Storage takes no tokens, so that callers without a certificate do not get in.
+		More: map[string][]string{"scheduler": {"--access.tokens-file", file}},
+	})
+	ctx := driver.Limit(t, 5*time.Minute)
+	// Pages longer than what fits into a message go from fetcher to storage, and from there
+	// to the parser, by gRPC.
+	id, err := c.Submit(ctx, driver.Job{Spec: specFor(s, "politeness: {delay: 100ms}")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := func() uint64 {
+		t.Helper()
+		sum, err := c.Status(ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sum.Ledger.Done
+	}
+	for i, step := range []func() error{
+		func() error { return c.Renew(ctx) },
+		func() error { return c.Renew(ctx, "--new-authority") },
+		func() error { return c.Renew(ctx) },
+		func() error { return c.Renew(ctx, "--forget-old") },
+		// All connect to it again, as those whose authority is the new one.
+		func() error { return c.Proc("nats").Stop(20 * time.Second) },
+		func() error { return c.Start("nats") },
+		func() error { return c.Proc("parser-1").Kill() },
+		func() error { return c.Start("parser-1") },
+	} {
+		before := done()
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+		if i == 4 || i == 6 {
+			continue // nothing goes on before the next step
+		}
+		if err := driver.Await(ctx, "further pages", func() (bool, error) { return done() > before, nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := done(); n >= 240 {
+		t.Errorf("all %d pages were done before the last step: the crawl is too fast for this test", n)
+	}
+	res, err := c.Finish(ctx, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := pages(s, 60)
+	wantOnce(t, "items", want, driver.CountURLs(res.Items))
+	stats, err := s.Stats(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantOnce(t, "requests", want, stats.Requests())
+	if sum := res.Summary; sum.State != "finished" || sum.Ledger.Done != 240 || sum.Ledger.Failed != 0 {
+		t.Errorf("summary %+v", sum)
+	}
+	wantUnhindered(t, c)
+	for _, name := range []string{"scheduler", "storage", "fetcher-1"} {
+		n, err := c.Metric(ctx, name, "weir_tls_reloads_total", "")
+		if err != nil || n < 2 {
+			t.Errorf("%s took up %v certificates, %v", name, n, err)
+		}
+		if n, err := c.Metric(ctx, name, "weir_tls_certificate_expiry_timestamp_seconds", `use="grpc"`); err != nil || n < float64(time.Now().Unix()) {
+			t.Errorf("%s: its certificate ends at %v, %v", name, n, err)
+		}
+	}
+	t.Run("refusals", func(t *testing.T) {
+		t.Run("gRPC", func(t *testing.T) { refusedCalls(t, c, all) })
+		t.Run("NATS", func(t *testing.T) { refusedOnNATS(t, c) })
+	})
+}
+
+// TestSecureClusterWithPasswords: the same with passwords of NATS users.
+func TestSecureClusterWithPasswords(t *testing.T) {
+	t.Parallel()
+	s := startSite(t, "-pages", "20")
+	c := startSecure(t, driver.ClusterConfig{Secure: driver.ByPassword})
+	ctx := driver.Limit(t, 2*time.Minute)
+	id, err := c.Submit(ctx, driver.Job{Spec: specFor(s, fast)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := c.Finish(ctx, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantOnce(t, "items", pages(s, 20), driver.CountURLs(res.Items))
+	wantUnhindered(t, c)
+	refusedPasswords(t, c)
+	for _, name := range c.Names() {
+		for _, stream := range []string{c.Proc(name).Stderr(), c.Proc(name).Stdout()} {
+			if strings.Contains(stream, "s3cret") {
+				t.Errorf("%s has written a password", name)
+			}
+		}
+	}
+}
