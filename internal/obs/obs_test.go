@@ -73,6 +73,7 @@ func TestAdminRoutes(t *testing.T) {
 	expect("/metrics", 200, `weir_build_info{version="v1.2.3"} 1`)
 	expect("/metrics", 200, "go_goroutines")
 	expect("/debug/pprof/", 200, "goroutine")
+	expect("/debug/pprof/cmdline", 404, "Unknown profile")
 	expect("/nothing", 404, "")
 	ready = errors.New("NATS is away")
 	expect("/readyz", 503, "NATS is away")

@@ -78,8 +78,8 @@ func (a *Admin) debug(mux *http.ServeMux) {
 			answerText(w, levelName(level.Level()))
 		})
 	}
+	// Without the command line, in which there may be passwords.
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)

@@ -40,6 +40,7 @@ type Config struct {
 // by an index, whatever the statistics say: a plan made while a table was small would
 // read all of it when it has grown.
 func Open(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
+	// The driver leaves the password out of its error.
 	pc, err := pgxpool.ParseConfig(cfg.DSN)
 	if err != nil {
 		return nil, crawl.Errorf(crawl.Invalid, "%s: %w: the address is like postgres://user:password@host/database", cfg.What, err)

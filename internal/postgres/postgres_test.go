@@ -181,3 +181,21 @@ func TestOpenRefusesWhatIsNoAddress(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What is wrong with an address is said without its password.
+func TestBadAddresses(t *testing.T) {
+	t.Parallel()
+	for _, dsn := range []string{
+		"postgres://u:hunter2%zz@h/d", "postgres://u:hun/ter2@h/d", "postgres://u:hun ter2@h:x/d",
+		"postgres://u:hunter2@h:99999999/d", "postgres://u:hunter2@h/d?sslmode=zzz", "postgres://u@h/d?password=hunter2&sslmode=zz",
+		"host=h password=hunter2 port=abc",
+	} {
+		pool, err := postgres.Open(t.Context(), postgres.Config{What: "frontier", DSN: dsn, Connections: 2})
+		if err == nil {
+			pool.Close()
+		}
+		if crawl.KindOf(err) != crawl.Invalid || strings.Contains(fmt.Sprint(err), "ter2") {
+			t.Errorf("%s: %v", dsn, err)
+		}
+	}
+}

@@ -58,8 +58,9 @@ type ClusterConfig struct {
 	// Secure has everything go over TLS, with a user of NATS for each service, who shows
 	// who it is in this way. Default: plain text, and NATS is open to all.
 	Secure Users
-	// More are further arguments, by service.
+	// More are further arguments, by service, and Env is added to the environment of all.
 	More map[string][]string
+	Env  []string
 	// Wrap is a program and its arguments to put before every command, for example
 	// taskset. Default: none.
 	Wrap []string
@@ -113,7 +114,7 @@ func StartCluster(ctx context.Context, b Binaries, dir string, cfg ClusterConfig
 	}
 	for i, name := range names {
 		c.admin[name] = admins[i]
-		c.add(Command{Name: name, Path: b.Weir, Args: c.serviceArgs(name)})
+		c.add(Command{Name: name, Path: b.Weir, Args: c.serviceArgs(name), Env: cfg.Env})
 	}
 	for _, name := range c.order {
 		if err := c.Start(name); err != nil {

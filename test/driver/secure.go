@@ -3,6 +3,8 @@ package driver
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -123,4 +125,32 @@ func (c *Cluster) Renew(ctx context.Context, flags ...string) error {
 		}
 		return strings.Count(p.Stderr(), done) > before, nil
 	})
+}
+
+// Debug is what a process shows of itself on its admin address.
+func (c *Cluster) Debug(ctx context.Context, name string) (string, error) {
+	var out strings.Builder
+	for _, path := range []string{"/debug/config", "/debug/state", "/debug/pprof/cmdline", "/metrics", "/readyz"} {
+		text, err := get(ctx, "http://"+c.admin[name]+path)
+		if err != nil {
+			return "", err
+		}
+		out.WriteString(text)
+	}
+	return out.String(), nil
+}
+
+func get(ctx context.Context, url string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	return string(data), err
 }

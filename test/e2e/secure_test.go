@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,6 +10,8 @@ import (
 	"time"
 
 	"github.com/weircrawl/weir/internal/access"
+	"github.com/weircrawl/weir/internal/testkit/pgtest"
+	"github.com/weircrawl/weir/internal/testkit/s3test"
 	"github.com/weircrawl/weir/test/driver"
 )
 
@@ -65,7 +69,7 @@ func wantUnhindered(t *testing.T, c *driver.Cluster) {
 		if err != nil {
 			t.Error(err)
 		}
-		if name == "scheduler" && refused > 0 && strings.Contains(log, "may not declare the topology") {
+		if strings.HasPrefix(name, "scheduler") && refused > 0 && strings.Contains(log, "may not declare the topology") {
 			continue
 		}
 		if refused != 0 {
@@ -156,13 +160,28 @@ func TestSecureCluster(t *testing.T) {
 	})
 }
 
-// TestSecureClusterWithPasswords: the same with passwords of NATS users.
+// TestSecureClusterWithPasswords: NATS users with passwords, and secrets of every other
+// kind: none of them is in a log, an answer or an error, also when everything is lost.
 func TestSecureClusterWithPasswords(t *testing.T) {
 	t.Parallel()
+	all, file := newTokens(t)
 	s := startSite(t, "-pages", "20")
-	c := startSecure(t, driver.ClusterConfig{Secure: driver.ByPassword})
+	database, objects := pgtest.Start(t, pgtest.Options{}), s3test.Start(t)
+	withPassword := func(dsn string) string { return dsn + "&password=s3cret-of-database" }
+	c := startSecure(t, driver.ClusterConfig{
+		Secure: driver.ByPassword, Store: withPassword(database.Database(t)), Catalogue: withPassword(database.Database(t)),
+		More: map[string][]string{
+			"scheduler": {"--access.tokens-file", file, "--log.level", "debug"},
+			"storage":   {"--access.tokens-file", file, "--log.level", "debug", "--archive", objects.URL("x"), "--storage.replica", "one"},
+			"fetcher":   {"--log.level", "debug"}, "parser": {"--log.level", "debug", "--log.format", "json"},
+		},
+		Env: []string{
+			"AWS_ACCESS_KEY_ID=s3cret-id", "AWS_SECRET_ACCESS_KEY=s3cret-key", "WEIR_SECRET_LOGIN=s3cret-login",
+		},
+	})
 	ctx := driver.Limit(t, 2*time.Minute)
-	id, err := c.Submit(ctx, driver.Job{Spec: specFor(s, fast)})
+	spec := specFor(s, fast, "fetch: {headers: {x-login: \"{WEIR_SECRET_LOGIN}\"}}")
+	id, err := c.Submit(ctx, driver.Job{Spec: spec})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,12 +191,58 @@ func TestSecureClusterWithPasswords(t *testing.T) {
 	}
 	wantOnce(t, "items", pages(s, 20), driver.CountURLs(res.Items))
 	wantUnhindered(t, c)
-	refusedPasswords(t, c)
+	t.Run("refusals", func(t *testing.T) { refusedPasswords(t, c) })
+
+	var told []string
+	tell := func(text string, err error) {
+		_, said, _ := strings.Cut(fmt.Sprint(err), "\n") // after the command itself
+		told = append(told, text, said)
+	}
+	for _, args := range [][]string{
+		{"ls", "--json"}, {"status", id, "--json"}, {"explain", id, s.Info.Seeds[0]},
+		{"migrate", "--store", "postgres://weir:s3cret%zz@127.0.0.1:1/x"},
+		{"migrate", "--store", "postgres://weir:s3cret@127.0.0.1:1/x", "--catalogue", "postgres://weir:s3cret@127.0.0.1:1/x"},
+		{"storage", "--data", "d", "--catalogue", "mysql://weir:s3cret@x/y"},
+		{"fetcher", "--nats", "nats://weir:s3cret%zz@x:1"},
+		{"fetcher", "--nats", "nats://s3cret@127.0.0.1:1", "--nats.connect-timeout", "1s"},
+		{"topology", "apply", "--nats", "nats://weir:s3cret@" + c.NATS(), "--nats.connect-timeout", "1s"},
+	} {
+		tell(c.Weir(ctx, args...))
+	}
 	for _, name := range c.Names() {
-		for _, stream := range []string{c.Proc(name).Stderr(), c.Proc(name).Stdout()} {
-			if strings.Contains(stream, "s3cret") {
-				t.Errorf("%s has written a password", name)
+		if name != "nats" {
+			tell(c.Debug(ctx, name))
+		}
+	}
+	// What they say when their parts are gone.
+	objects.Fail(func(*http.Request) s3test.Fault { return s3test.Refused })
+	if err := c.Proc("nats").Kill(); err != nil {
+		t.Fatal(err)
+	}
+	err = driver.Await(ctx, "the services notice", func() (bool, error) {
+		for _, name := range []string{"scheduler-1", "storage-1", "fetcher-1", "parser-1"} {
+			if !strings.Contains(c.Proc(name).Stderr(), "lost the connection to NATS") {
+				return false, nil
 			}
 		}
+		return true, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tell(c.Weir(ctx, "ls"))
+	tell(c.Weir(ctx, "pages", id))
+	for _, name := range c.Names() {
+		tell(c.Proc(name).Stderr(), nil)
+		tell(c.Proc(name).Stdout(), nil)
+	}
+	text := strings.Join(told, "\n")
+	for _, secret := range []string{"s3cret", all.read, all.submit, all.admin, all.ended} {
+		if i := strings.Index(text, secret); i >= 0 {
+			t.Errorf("a secret shows: …%s…", text[max(0, i-300):min(len(text), i+100)])
+		}
+	}
+	if len(text) < 10_000 {
+		t.Errorf("only %d bytes were looked at", len(text))
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"github.com/weircrawl/weir/internal/secret"
 )
 
 // Dump is every setting with its value in force, one a line in the order of their
@@ -29,6 +31,14 @@ func (s *Settings) Hash() string {
 // password finds the passwords of a database's key=value form, and those in queries.
 var password = regexp.MustCompile(`(?i)((?:password|passwd|secret|token|key)=)('[^']*'|[^\s&]+)`)
 
+// address finds values that are URLs with something before the host.
+var address = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://.*@`)
+
+func hasPassword(u *url.URL) bool {
+	_, ok := u.User.Password()
+	return ok
+}
+
 // redacted leaves out what is nobody's business.
 func redacted(name, value string) string {
 	last := name[strings.LastIndexByte(name, '.')+1:]
@@ -37,7 +47,12 @@ func redacted(name, value string) string {
 			return "(hidden)"
 		}
 	}
-	if u, err := url.Parse(value); err == nil && u.User != nil {
+	switch u, err := url.Parse(value); {
+	case !address.MatchString(value):
+	case err != nil, strings.Contains(value, ","), u.User == nil && strings.Contains(value, "@"), u.User != nil && !hasPassword(u):
+		// One that cannot be read, several, or a token where the name of a user would be.
+		value = secret.Address(value)
+	case u.User != nil:
 		value = u.Redacted()
 	}
 	return password.ReplaceAllString(value, "${1}xxxxx")

@@ -40,6 +40,11 @@ func TestRedacted(t *testing.T) {
 		{"nats.password-file", "/etc/p", "/etc/p"},
 		{"grpc.tls-key", "/etc/tls.key", "/etc/tls.key"},
 		{"storage.archive", "s3://bucket/prefix", "s3://bucket/prefix"},
+		{"nats.url", "nats://a:hunter2@one:4222,nats://b:hunter2@two:4222", "nats://one:4222,nats://two:4222"},
+		{"nats.url", "nats://hunter2@one:4222", "nats://one:4222"},
+		{"scheduler.store", "postgres://weir:hunter2%zz@db/weir", "postgres://…"},
+		{"scheduler.store", "postgres://weir:hun#ter2@db/weir", "postgres://…"},
+		{"fetcher.user-agent", "bot (+https://x.example/; bot@x.example)", "bot (+https://x.example/; bot@x.example)"},
 		{"storage.archive", "s3://id:key@host/bucket", "s3://id:xxxxx@host/bucket"},
 	} {
 		if got := redacted(tt.name, tt.value); got != tt.want {
