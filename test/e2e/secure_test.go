@@ -201,7 +201,7 @@ func TestSecureClusterWithPasswords(t *testing.T) {
 	for _, args := range [][]string{
 		{"ls", "--json"}, {"status", id, "--json"}, {"explain", id, s.Info.Seeds[0]},
 		{"migrate", "--store", "postgres://weir:s3cret%zz@127.0.0.1:1/x"},
-		{"migrate", "--store", "postgres://weir:s3cret@127.0.0.1:1/x", "--catalogue", "postgres://weir:s3cret@127.0.0.1:1/x"},
+		{"migrate", "--store", "postgres:///none?user=weir&password=s3cret&host=" + database.Dir()},
 		{"storage", "--data", "d", "--catalogue", "mysql://weir:s3cret@x/y"},
 		{"fetcher", "--nats", "nats://weir:s3cret%zz@x:1"},
 		{"fetcher", "--nats", "nats://s3cret@127.0.0.1:1", "--nats.connect-timeout", "1s"},
@@ -235,6 +235,11 @@ func TestSecureClusterWithPasswords(t *testing.T) {
 	for _, name := range c.Names() {
 		tell(c.Proc(name).Stderr(), nil)
 		tell(c.Proc(name).Stdout(), nil)
+	}
+	for _, name := range c.Names() { // without NATS they would take their time to stop
+		if err := c.Proc(name).Kill(); err != nil {
+			t.Error(err)
+		}
 	}
 	text := strings.Join(told, "\n")
 	for _, secret := range []string{"s3cret", all.read, all.submit, all.admin, all.ended} {
