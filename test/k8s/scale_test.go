@@ -103,7 +103,7 @@ func done(ctx context.Context, t *testing.T, sub *subject, d time.Duration) floa
 // than one, and take them away when the crawl is over. It needs the cluster's metrics API.
 func TestAutoscale(t *testing.T) {
 	ctx := driver.Limit(t, 15*time.Minute)
-	bottleneck(ctx, t, "parser", "WEIR_PARSER_CONCURRENCY=1", `"100m"`)
+	bottleneck(ctx, t, "parser", "WEIR_PARSER_CONCURRENCY=1", `"50m"`)
 	const scaler = `apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
 metadata: {name: e2e-parser, namespace: weir}
@@ -111,7 +111,7 @@ spec:
   scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: weir-parser}
   minReplicas: 1
   maxReplicas: 3
-  metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 100}}}]
+  metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 60}}}]
   behavior:
     scaleUp: {stabilizationWindowSeconds: 0}
     scaleDown: {stabilizationWindowSeconds: 15}
@@ -126,18 +126,20 @@ spec:
 			t.Error(err)
 		}
 	})
-	sub := serveAndSubmit(ctx, t, shape{pages: 500, bytes: 131072, latency: "0s"})
+	sub := serveAndSubmit(ctx, t, shape{pages: 600, bytes: 131072, latency: "0s"})
 	begin := time.Now()
-	if err := weir.settled(ctx, "parser", 3); err != nil {
-		hpa, _ := kubectl(t.Context(), "", "-n", namespace, "describe", "hpa")
+	up, stop := context.WithTimeout(ctx, 5*time.Minute)
+	defer stop()
+	if err := weir.settled(up, "parser", 3); err != nil {
+		hpa, _ := kubectl(ctx, "", "-n", namespace, "describe", "hpa")
 		t.Fatalf("%v\n%s", err, hpa)
 	}
-	up := time.Since(begin)
+	grown := time.Since(begin)
 	sub.running(ctx, t, "three parsers")
 	sub.check(ctx, t, sub.finish(ctx, t), 0)
 	end := time.Now()
 	if err := weir.settled(ctx, "parser", 1); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("three parsers ready %.0f s after the crawl began, one %.0f s after its end", up.Seconds(), time.Since(end).Seconds())
+	t.Logf("three parsers ready %.0f s after the crawl began, one %.0f s after its end", grown.Seconds(), time.Since(end).Seconds())
 }
