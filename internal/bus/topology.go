@@ -37,7 +37,11 @@ func (b *Bus) DeclareTopology(ctx context.Context, partitions uint32) error {
 			return err
 		}
 		for _, s := range b.streams() {
-			if _, err := b.js.CreateOrUpdateStream(ctx, s); err != nil {
+			err := insist(ctx, func(ctx context.Context) error {
+				_, err := b.js.CreateOrUpdateStream(ctx, s)
+				return err
+			})
+			if err != nil {
 				return unavailable("create stream "+s.Name, err)
 			}
 		}
@@ -47,11 +51,32 @@ func (b *Bus) DeclareTopology(ctx context.Context, partitions uint32) error {
 
 func (b *Bus) declareBuckets(ctx context.Context) error {
 	for _, kv := range b.buckets() {
-		if _, err := b.js.CreateOrUpdateKeyValue(ctx, kv); err != nil {
+		err := insist(ctx, func(ctx context.Context) error {
+			_, err := b.js.CreateOrUpdateKeyValue(ctx, kv)
+			return err
+		})
+		if err != nil {
 			return unavailable("create bucket "+kv.Bucket, err)
 		}
 	}
 	return nil
+}
+
+// declareWait is how long an answer to a declaration is waited for. A cluster of
+// servers that is asked for one thing by several clients at a time answers one of them, and
+// sometimes nobody; asked again, it answers at once.
+const declareWait = 5 * time.Second
+
+// insist makes a declaration, again while it is not answered and ctx lasts.
+func insist(ctx context.Context, declare func(context.Context) error) error {
+	for {
+		try, cancel := context.WithTimeout(ctx, declareWait)
+		err := declare(try)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 // buckets are the declarations.
@@ -101,7 +126,10 @@ func (b *Bus) ensureConsumers(ctx context.Context, partitions uint32) error {
 	g.SetLimit(8)
 	for _, d := range b.consumers(partitions) {
 		g.Go(func() error {
-			_, err := b.js.CreateOrUpdateConsumer(ctx, d.consumer.stream, b.consumerConfig(d.consumer, d.filters))
+			err := insist(ctx, func(ctx context.Context) error {
+				_, err := b.js.CreateOrUpdateConsumer(ctx, d.consumer.stream, b.consumerConfig(d.consumer, d.filters))
+				return err
+			})
 			return unavailable("create consumer "+d.consumer.String(), err)
 		})
 	}
