@@ -214,6 +214,17 @@ func TestBucketLost(t *testing.T) {
 		t.Error("weir storage check finds nothing missing")
 	}
 	d.away(ctx, t, []string{"storage"}, func() {})
+	readable, asked := 0, 0
+	for i := 0; i < len(d.sub.pages); i += len(d.sub.pages) / 50 {
+		asked++
+		if _, err := d.Weir(ctx, "body", d.id, d.sub.pages[i]); err == nil {
+			readable++
+		}
+	}
+	t.Logf("%d of %d bodies can be read after a restart", readable, asked)
+	if readable == 0 || readable > asked*8/10 {
+		t.Errorf("%d bodies can be read, want those of after the loss", readable)
+	}
 	out, err = d.Weir(ctx, "status", d.id)
 	t.Logf("weir status: %v\n%s", err, out)
 }
@@ -249,8 +260,14 @@ func TestSchedulerDirectoryLost(t *testing.T) {
 		t.Errorf("the crawl is there:\n%s", out)
 	}
 	file := filepath.Join(d.Dir, "kept.jsonl")
-	_, err := d.Weir(ctx, "export", d.id, "-o", file)
-	t.Logf("export of the lost crawl: %v", err)
+	if _, err := d.Weir(ctx, "export", d.id, "-o", file); err != nil {
+		t.Error(err)
+	}
+	kept, err := driver.ReadItems(file)
+	if err != nil || len(kept) == 0 {
+		t.Errorf("%d items of the lost crawl can be read, %v", len(kept), err)
+	}
+	t.Logf("%d items of the lost crawl can be read", len(kept))
 	lost := d.id
 	if d.id, err = d.Submit(ctx, d.sub.job); err != nil {
 		t.Fatal(err)

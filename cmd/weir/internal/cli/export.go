@@ -77,7 +77,7 @@ func (a *app) export(ctx context.Context, c *client.Client, name string, f expor
 	if targets.Archive() && (f.rule != "" || keyOf(filter) != "" || f.items > 0 || f.follow) {
 		return crawl.Errorf(crawl.Invalid, "a WARC file is the whole archive in one: leave out --rule, --where, --url, --since, --until, --items and --follow")
 	}
-	known, err := c.Get(ctx, name)
+	known, err := c.GetKept(ctx, name)
 	if err != nil {
 		return err
 	}

@@ -178,10 +178,25 @@ func (c *Client) Get(ctx context.Context, name string) (*crawlv1.Crawl, error) {
 	return resp.GetCrawl(), nil
 }
 
-// ID turns a crawl's name into its id, which storage wants.
+// ID turns a crawl's name into its id, which storage wants. What storage has of a crawl
+// that has left the frontier, or that the frontier has lost, is found by its id.
 func (c *Client) ID(ctx context.Context, name string) (string, error) {
-	crawl, err := c.Get(ctx, name)
-	return crawl.GetId(), err
+	known, err := c.GetKept(ctx, name)
+	return known.GetId(), err
+}
+
+// GetKept is Get, also for the id of a crawl that only storage has: then there is
+// nothing but the id.
+func (c *Client) GetKept(ctx context.Context, name string) (*crawlv1.Crawl, error) {
+	known, err := c.Get(ctx, name)
+	if crawl.KindOf(err) != crawl.NotFound {
+		return known, err
+	}
+	stats, serr := c.Storage.GetStats(ctx, &storagev1.GetStatsRequest{CrawlId: name})
+	if serr != nil || stats.GetAttempts() == 0 {
+		return nil, err
+	}
+	return &crawlv1.Crawl{Id: name}, nil
 }
 
 // List reads all crawls, newest first.

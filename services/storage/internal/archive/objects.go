@@ -231,7 +231,7 @@ func (s *objects) read(ctx context.Context, file string, offset, length int64) (
 	if !errors.Is(err, fs.ErrNotExist) {
 		return r, err
 	}
-	row, _, ferr := s.find(ctx, file)
+	row, ferr := s.left(ctx, file)
 	if ferr != nil {
 		return nil, ferr
 	}
@@ -242,12 +242,34 @@ func (s *objects) read(ctx context.Context, file string, offset, length int64) (
 	return s.readParts(ctx, file, row, offset, length)
 }
 
+// left lists the parts of a segment that there are, in order. Where others were lost,
+// they can still be read.
+func (s *objects) left(ctx context.Context, file string) (row []extent, err error) {
+	prefix := partsPrefix + file + "/"
+	for info, err := range s.store.List(ctx, prefix, "") {
+		if err != nil {
+			return nil, err
+		}
+		if at, err := strconv.ParseInt(strings.TrimPrefix(info.Key, prefix), 10, 64); err == nil {
+			row = append(row, extent{at, info.Size})
+		}
+	}
+	return row, nil
+}
+
 // readParts reads a range, nearly always of one part: an exchange is in one.
 func (s *objects) readParts(ctx context.Context, file string, row []extent, offset, length int64) (io.ReadCloser, error) {
+	at := offset
 	for _, e := range row {
 		if offset >= e.at && offset+length <= e.at+e.size {
 			return s.store.Get(ctx, partKey(file, e.at), offset-e.at, length)
 		}
+		if at >= e.at && at < e.at+e.size {
+			at = e.at + e.size
+		}
+	}
+	if at < offset+length {
+		return nil, fmt.Errorf("%s: the part at %d is gone: %w", file, at, fs.ErrNotExist)
 	}
 	return s.join(ctx, file, row, offset, length), nil
 }
