@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,8 +40,8 @@ type itemField struct{ Name, Value string }
 type itemsPage struct {
 	Head  crawlHead
 	Items []itemRow // the newest first
-	// After is the cursor of the newest item: the stream goes on from there.
-	After    uint64
+	// Stream is where further items come from.
+	Stream   string
 	Rejected bool
 	Rules    []string
 	Rule     string
@@ -62,10 +63,11 @@ func (s *Server) items(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	var after uint64
 	err = client.Each(stream, func(m *storagev1.ListItemsResponse) error {
 		for _, it := range m.GetItems() {
 			p.Items = append(p.Items, rowOfItem(it))
-			p.After = it.GetCursor()
+			after = it.GetCursor()
 		}
 		return nil
 	})
@@ -73,6 +75,7 @@ func (s *Server) items(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	slices.Reverse(p.Items)
+	p.Stream = "/crawls/" + c.GetId() + "/items/stream?" + url.Values{"after": {strconv.FormatUint(after, 10)}, "rule": {p.Rule}}.Encode()
 	return s.render(w, r, http.StatusOK, view{Name: "items", Title: "Items of " + head.Name, Section: "crawls", Page: p})
 }
 
@@ -238,5 +241,20 @@ func (s *Server) spec(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.render(w, r, http.StatusOK, view{Name: "spec", Title: "Spec of " + head.Name, Section: "crawls", Page: specPage{head, string(text)}})
+	return s.render(w, r, http.StatusOK, view{Name: "spec", Title: "Spec of " + head.Name, Section: "crawls", Page: specPage{head, shownLines(string(text))}})
+}
+
+// maxLines bounds the lines of a spec that are shown: one may have a list of a million.
+const maxLines = 5000
+
+// shownLines cuts long lines, and what is too many.
+func shownLines(text string) string {
+	lines := strings.Split(text, "\n")
+	if len(lines) > maxLines {
+		lines = append(lines[:maxLines], "…")
+	}
+	for i, line := range lines {
+		lines[i] = cut(line, maxTitle)
+	}
+	return strings.Join(lines, "\n")
 }

@@ -94,7 +94,7 @@ func settled(l *crawlv1.Ledger) uint64 { return l.GetDone() + l.GetFailed() + su
 // nameOf is what people call a crawl.
 func nameOf(c *crawlv1.Crawl) string {
 	if name := c.GetSpec().GetName(); name != "" {
-		return name
+		return cut(name, maxShown)
 	}
 	return c.GetId()
 }

@@ -22,6 +22,8 @@ const (
 	// lookShare bounds what looking costs the services: each look is followed by so many
 	// times its length of rest.
 	lookShare = 20
+	// maxName bounds the name of a stage or queue, in runes.
+	maxName = 40
 	// maxSampled bounds the crawls whose counters are kept.
 	maxSampled = 500
 )
@@ -120,7 +122,7 @@ func sampleOf(now time.Time, crawls []*crawlv1.Crawl, stages *schedulerv1.ListSt
 	}
 	for _, st := range stages.GetStages() {
 		h := history.Stage{
-			Name: st.GetStage(), Queue: st.GetQueue(), Pending: st.GetPending(), Working: st.GetAckPending(), MaxWorking: st.GetMaxAckPending(),
+			Name: cut(st.GetStage(), maxName), Queue: cut(st.GetQueue(), maxName), Pending: st.GetPending(), Working: st.GetAckPending(), MaxWorking: st.GetMaxAckPending(),
 			Delivered: st.GetDelivered(), Again: st.GetRedelivered(), Pulls: st.GetWaitingPulls(), Dead: st.GetDeadLetters(),
 		}
 		h.Errors = errorsOf(h, failed)
@@ -128,7 +130,7 @@ func sampleOf(now time.Time, crawls []*crawlv1.Crawl, stages *schedulerv1.ListSt
 	}
 	for _, q := range stages.GetQueues() {
 		h := history.Queue{
-			Name: q.GetQueue(), Messages: q.GetMessages(), MaxMessages: q.GetMaxMessages(), Bytes: q.GetBytes(), MaxBytes: q.GetMaxBytes(), Published: q.GetPublished(),
+			Name: cut(q.GetQueue(), maxName), Messages: q.GetMessages(), MaxMessages: q.GetMaxMessages(), Bytes: q.GetBytes(), MaxBytes: q.GetMaxBytes(), Published: q.GetPublished(),
 		}
 		if q.GetOldestAt() != nil {
 			h.Oldest = q.GetOldestAt().AsTime()
