@@ -114,6 +114,10 @@ func DefaultConfig() Config {
 func EmbeddedConfig() Config {
 	c := DefaultConfig()
 	c.URL = "nats://in-process"
+	// The server answers within milliseconds or is gone with the process: a message is
+	// sent again within PublishTimeout or not at all, and ids that are remembered for
+	// longer are memory, 165 bytes for each of four a page.
+	c.DuplicateWindow = 30 * time.Second
 	c.Pages.Bytes = 512 * mib
 	c.Records.Bytes = gib
 	c.Results.Bytes = 256 * mib

@@ -20,7 +20,16 @@ type Cache struct {
 	mu    sync.Mutex
 	mask  uint64
 	slots []slot
+	used  int    // of slots
+	most  uint64 // slots that it may have
 }
+
+const (
+	// firstSlots are those of a cache that remembers nothing yet: 256 KiB.
+	firstSlots = 1 << 14
+	// growth is by how much it grows when half of its slots are used.
+	growth = 4
+)
 
 // slot is empty when no is 0: crawls are numbered from 1.
 type slot struct {
@@ -28,10 +37,22 @@ type slot struct {
 	no  frontier.CrawlNo
 }
 
-// NewCache makes a cache of at least n entries of 16 bytes.
+// NewCache makes a cache that grows to at least n entries of 16 bytes.
 func NewCache(n int) *Cache {
-	size := uint64(1) << bits.Len64(uint64(max(n, 2)-1))
-	return &Cache{mask: size - 1, slots: make([]slot, size)}
+	most := uint64(1) << bits.Len64(uint64(max(n, 2)-1))
+	c := &Cache{most: most}
+	c.resize(min(most, firstSlots))
+	return c
+}
+
+func (c *Cache) resize(n uint64) {
+	old := c.slots
+	c.slots, c.mask, c.used = make([]slot, n), n-1, 0
+	for _, s := range old {
+		if s.no != 0 {
+			c.put(&frontier.Ref{Crawl: s.no, Key: s.key})
+		}
+	}
 }
 
 // slot returns the only place where a URL may be.
@@ -76,4 +97,15 @@ func (c *Cache) Wrote(urls []frontier.URLRow) {
 	}
 }
 
-func (c *Cache) put(r *frontier.Ref) { *c.slot(r) = slot{r.Key, r.Crawl} }
+func (c *Cache) put(r *frontier.Ref) {
+	s := c.slot(r)
+	if s.no == 0 && r.Crawl != 0 {
+		c.used++
+		if n := uint64(len(c.slots)); n < c.most && uint64(c.used) > n/2 {
+			c.resize(min(c.most, growth*n))
+			s = c.slot(r)
+			c.used++
+		}
+	}
+	*s = slot{r.Key, r.Crawl}
+}

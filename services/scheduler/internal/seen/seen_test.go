@@ -39,3 +39,25 @@ func TestCache(t *testing.T) {
 	c.Learn(refs, []bool{false, true, false, false, true}, []int32{0, 1, 4})
 	want("two were learned, in the place of another", 1, 4)
 }
+
+// TestGrows: a cache that began small remembers nearly all that fits it at its end, also
+// from before it grew.
+func TestGrows(t *testing.T) {
+	t.Parallel()
+	const n = 200_000
+	c := seen.NewCache(8 * n)
+	refs := make([]frontier.Ref, n)
+	rows := make([]frontier.URLRow, n)
+	for i := range refs {
+		h := uint64(i+1) * 0x9e3779b97f4a7c15
+		refs[i] = frontier.Ref{Crawl: 1, Key: frontier.Key{byte(h), byte(h >> 8), byte(h >> 16), byte(h >> 24), byte(h >> 32), byte(h >> 40), byte(i), byte(i >> 8), byte(i >> 16)}}
+		rows[i].Ref = refs[i]
+	}
+	for at := 0; at < n; at += 1000 {
+		c.Wrote(rows[at : at+1000])
+	}
+	known := make([]bool, n)
+	if forgot := len(c.Ask(refs, known)); forgot > n/4 {
+		t.Errorf("it forgot %d of %d URLs", forgot, n)
+	}
+}
