@@ -106,3 +106,54 @@ func TestReplica(t *testing.T) {
 		}
 	}
 }
+
+// TestTwoOfOneName: a storage that lives on where it cannot be reached, and the one that
+// has its name by now, write by turns. Each record that one of them said is stored can
+// be read, and no two are in one place.
+func TestTwoOfOneName(t *testing.T) {
+	t.Parallel()
+	server, database := s3test.Start(t), pgtest.Start(t, pgtest.Options{}).Database(t)
+	open := func() *Service {
+		return newStore(t, t.TempDir(), func(c *Config) {
+			c.Archive, c.Catalogue, c.Replica = server.URL("archive"), database, "storage-0"
+		})
+	}
+	old := open()
+	if err := storeRecords(old, 0, 3); err != nil {
+		t.Fatal(err)
+	}
+	both := [2]*Service{old, open()}
+	const batches, size = 6, 3
+	for n := 1; n <= batches; n++ {
+		for try := 0; ; try++ { // as the bus does
+			err := storeRecords(both[n%2], n*size, (n+1)*size)
+			if err == nil {
+				break
+			}
+			if crawl.KindOf(err) != crawl.Unavailable || try > 5 {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, s := range both {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	s := open()
+	defer s.Close()
+	for n := range (batches + 1) * size {
+		p, err := s.cat.Newest(t.Context(), crawlID, fmt.Sprintf("http://example.com/page/%d", n), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := s.arch.Body(t.Context(), p.Place)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(body); string(got) != textOf(n) || err != nil {
+			t.Errorf("page %d has another body, %v", n, err)
+		}
+		_ = body.Close()
+	}
+}
