@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"sigs.k8s.io/yaml"
@@ -32,32 +33,41 @@ func releases() []release {
 	}
 }
 
-// crdFiles returns the paths of the CRDs.
-func crdFiles(t *testing.T) []string {
-	t.Helper()
+// fetched are the paths of the CRDs, found once for all tests.
+var fetched = sync.OnceValues(func() ([]string, error) {
 	var files []string
 	for _, r := range releases() {
-		cmd := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", r.Module+"@"+r.Version)
+		cmd := exec.Command("go", "mod", "download", "-json", r.Module+"@"+r.Version)
 		cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod")
-		cmd.Dir = t.TempDir()
+		cmd.Dir = os.TempDir()
 		out, err := cmd.Output()
 		if err != nil {
-			t.Fatalf("fetch %s: %v\n%s", r.Module, err, out)
+			return nil, fmt.Errorf("fetch %s: %w\n%s", r.Module, err, out)
 		}
 		var got struct{ Dir, Sum string }
 		if err := json.Unmarshal(out, &got); err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		if got.Sum != r.Sum {
-			t.Fatalf("%s has the sum %s, want %s", r.Module, got.Sum, r.Sum)
+			return nil, fmt.Errorf("%s has the sum %s, want %s", r.Module, got.Sum, r.Sum)
 		}
 		for _, kind := range r.Kinds {
 			found, err := filepath.Glob(filepath.Join(got.Dir, r.Folder, "*"+kind))
 			if err != nil || len(found) != 1 {
-				t.Fatalf("%d files *%s in %s, %v", len(found), kind, r.Module, err)
+				return nil, fmt.Errorf("%d files *%s in %s, %w", len(found), kind, r.Module, err)
 			}
 			files = append(files, found[0])
 		}
+	}
+	return files, nil
+})
+
+// crdFiles returns the paths of the CRDs.
+func crdFiles(t *testing.T) []string {
+	t.Helper()
+	files, err := fetched()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return files
 }
@@ -89,14 +99,27 @@ func (s *schemaOrBool) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, s.Schema)
 }
 
-// customTypes reads the CRDs.
+// customTypes returns the schemas of the CRDs.
 func customTypes(t *testing.T) schemas {
 	t.Helper()
+	all, err := parsed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// parsed are the CRDs, read once for all tests.
+var parsed = sync.OnceValues(func() (schemas, error) {
+	files, err := fetched()
+	if err != nil {
+		return nil, err
+	}
 	all := schemas{}
-	for _, file := range crdFiles(t) {
+	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		var crd struct {
 			Spec struct {
@@ -111,14 +134,14 @@ func customTypes(t *testing.T) schemas {
 			}
 		}
 		if err := yaml.Unmarshal(data, &crd); err != nil {
-			t.Fatalf("%s: %v", file, err)
+			return nil, fmt.Errorf("%s: %w", file, err)
 		}
 		for _, v := range crd.Spec.Versions {
 			all[crd.Spec.Group+"/"+v.Name+"/"+crd.Spec.Names.Kind] = v.Schema.V3
 		}
 	}
-	return all
-}
+	return all, nil
+})
 
 // problems returns what an object has that its schema does not know, lacks, or has of
 // another type.

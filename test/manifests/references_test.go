@@ -138,7 +138,7 @@ func (s *set) number(name string) (int64, error) {
 }
 
 // clientVariables are those of the client commands, which the console reads too.
-var clientVariables = []string{"WEIR_SERVER", "WEIR_STORAGE_SERVER", "WEIR_FETCHER_SERVER", "WEIR_PARSER_SERVER", "WEIR_CONSOLE_LISTEN"}
+var clientVariables = []string{"WEIR_SERVER", "WEIR_STORAGE_SERVER", "WEIR_FETCHER_SERVER", "WEIR_PARSER_SERVER"}
 
 // settingsExist: every variable of ours is a setting's, every process of ours reads the
 // one file, and the ports are those that it names.
