@@ -65,7 +65,7 @@ func (c *Cluster) secure(ctx context.Context) (args, env []string, err error) {
 		return nil, nil, err
 	}
 	for _, u := range users {
-		env = append(env, "WEIR_NATS_"+strings.ToUpper(u)+"_PASSWORD="+Password(u))
+		env = append(env, "NATS_WEIR_"+strings.ToUpper(u)+"_PASSWORD="+Password(u))
 		if err := os.WriteFile(c.passwordFile(u), []byte(Password(u)+"\n"), 0o600); err != nil {
 			return nil, nil, err
 		}

@@ -77,7 +77,7 @@ func (a *app) topologyPermissionsCmd() *cobra.Command {
 		Long: `Print users and permissions as a part of nats-server's configuration, to be included in it.
 
 With --users password the server takes each password, or its bcrypt hash, from its
-environment: WEIR_NATS_SCHEDULER_PASSWORD and so on. With --users certificate the user is
+environment: NATS_WEIR_SCHEDULER_PASSWORD and so on. With --users certificate the user is
 who the client's certificate says (tls { verify_and_map: true }).`,
 		Args: none,
 		RunE: func(*cobra.Command, []string) error {
@@ -108,7 +108,7 @@ func writeUsers(w io.Writer, kind string) error {
 		if kind == usersCertificate {
 			fmt.Fprintf(&b, "      user: %q\n", certs.URI(service).String())
 		} else {
-			fmt.Fprintf(&b, "      user: %q\n      password: $WEIR_NATS_%s_PASSWORD\n", service, strings.ToUpper(service))
+			fmt.Fprintf(&b, "      user: %q\n      password: $NATS_WEIR_%s_PASSWORD\n", service, strings.ToUpper(service))
 		}
 		b.WriteString("      permissions: {\n")
 		for _, list := range []struct {
