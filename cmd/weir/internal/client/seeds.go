@@ -97,7 +97,7 @@ func (c *Client) AddFrom(ctx context.Context, name string, r io.Reader, terms Te
 	}
 	var out Added
 	done := make(chan error, 1)
-	go func() { done <- out.receive(stream) }()
+	go func() { done <- out.Receive(stream) }()
 	sendErr := send(stream, batch{name: name, terms: terms}, r)
 	if sendErr == nil {
 		sendErr = stream.CloseSend()
@@ -111,7 +111,8 @@ func (c *Client) AddFrom(ctx context.Context, name string, r io.Reader, terms Te
 	return out, sendErr
 }
 
-func (a *Added) receive(stream schedulerv1.CrawlService_AddURLsClient) error {
+// Receive counts the acknowledgements of a stream until its end.
+func (a *Added) Receive(stream schedulerv1.CrawlService_AddURLsClient) error {
 	for {
 		resp, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
