@@ -201,7 +201,7 @@ fuzz: ## run every fuzz target for FUZZTIME (default 10s)
 
 .PHONY: lint
 lint: $(TOOLS)/staticcheck ## gofmt, go vet, staticcheck and our own rules (test/rules)
-	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l $$(git ls-files '*.go' | grep -v '\.pb\.go$$')); \
+	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l $$(git ls-files '*.go' | grep -vE '\.pb(\.gw)?\.go$$')); \
 	  if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet -tags long,k8s $(PACKAGES)
 	$(TOOLS)/staticcheck -tags long,k8s $(PACKAGES)
@@ -209,10 +209,11 @@ lint: $(TOOLS)/staticcheck ## gofmt, go vet, staticcheck and our own rules (test
 	$(GO) test -count=1 ./test/rules
 
 .PHONY: gen
-gen: protoc-tools ## generate the Go code of proto/, docs/configuration.md and the users of deploy/nats
+gen: protoc-tools ## generate the Go code of proto/, the gateway, the references in docs and the users of deploy/nats
 	PATH="$(CURDIR)/$(TOOLS):$$PATH" $(TOOLS)/buf generate
 	$(GO) run ./cmd/weir config reference > docs/configuration.md
 	$(GO) run ./cmd/weir config metrics > docs/metrics.md
+	$(GO) run ./cmd/weir config openapi > docs/openapi.json
 	$(GO) run ./cmd/weir topology permissions --users password > deploy/nats/users-password.conf
 	$(GO) run ./cmd/weir topology permissions --users certificate > deploy/nats/users-certificate.conf
 
@@ -256,9 +257,10 @@ $(K8S_BIN)/etcd: tools/etcd/go.mod
 verify-gen: protoc-tools
 	@rm -rf bin/gen && mkdir -p bin/gen
 	PATH="$(CURDIR)/$(TOOLS):$$PATH" $(TOOLS)/buf generate -o bin/gen
-	@cd bin/gen && find proto -name '*.pb.go' | sort > ../gen.want
-	@find proto -name '*.pb.go' | sort | diff bin/gen.want - || { echo "generated files differ: run make gen"; exit 1; }
+	@cd bin/gen && find proto cmd -type f | sort > ../gen.want
+	@find proto cmd/weir/internal/gateway -name '*.pb.go' -o -name '*.pb.gw.go' -o -name 'generated.swagger.json' | sort | diff bin/gen.want - || { echo "generated files differ: run make gen"; exit 1; }
 	@while read -r f; do cmp -s "bin/gen/$$f" "$$f" || { echo "$$f is stale: run make gen"; exit 1; }; done < bin/gen.want
+	@$(GO) run ./cmd/weir config openapi | cmp -s - docs/openapi.json || { echo "docs/openapi.json is stale: run make gen"; exit 1; }
 	@rm -rf bin/gen bin/gen.want
 
 .PHONY: verify-proto
@@ -281,7 +283,7 @@ verify-modules:
 	done
 
 .PHONY: protoc-tools
-protoc-tools: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc
+protoc-tools: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc $(TOOLS)/protoc-gen-grpc-gateway $(TOOLS)/protoc-gen-openapiv2
 
 # buf alone takes minutes of CPU to build; it is needed by gen and verify only.
 $(TOOLS)/buf: tools/go.mod
@@ -290,6 +292,8 @@ $(TOOLS)/protoc-gen-go: tools/go.mod
 	GOWORK=off $(GO) -C tools build -o ../$@ google.golang.org/protobuf/cmd/protoc-gen-go
 $(TOOLS)/protoc-gen-go-grpc: tools/go.mod
 	GOWORK=off $(GO) -C tools build -o ../$@ google.golang.org/grpc/cmd/protoc-gen-go-grpc
+$(TOOLS)/protoc-gen-grpc-gateway $(TOOLS)/protoc-gen-openapiv2: $(TOOLS)/%: tools/go.mod
+	GOWORK=off $(GO) -C tools build -o ../$@ github.com/grpc-ecosystem/grpc-gateway/v2/$*
 $(TOOLS)/image: tools/go.mod $(wildcard tools/image/*.go)
 	GOWORK=off $(GO) -C tools build -o ../$@ ./image
 $(TOOLS)/staticcheck: tools/go.mod

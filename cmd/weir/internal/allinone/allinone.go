@@ -19,6 +19,7 @@ import (
 	"github.com/weircrawl/weir/cmd/weir/internal/client"
 	"github.com/weircrawl/weir/cmd/weir/internal/console"
 	"github.com/weircrawl/weir/cmd/weir/internal/datadir"
+	"github.com/weircrawl/weir/cmd/weir/internal/gateway"
 	"github.com/weircrawl/weir/cmd/weir/internal/settings"
 	"github.com/weircrawl/weir/internal/access"
 	"github.com/weircrawl/weir/internal/bus"
@@ -152,8 +153,13 @@ func (r *Ring) listen() (err error) {
 	r.closers = append(r.closers, r.outside.Close)
 	// What people do on the page is theirs and needs their tokens; what the charts are
 	// made of is the ring's own.
+	outside := client.Over(r.outside)
+	api, err := gateway.New(outside, r.deps.Log)
+	if err != nil {
+		return err
+	}
 	r.page, err = console.New(r.cfg.Console, console.Deps{
-		Client: client.Over(r.outside), Watch: client.Over(r.conn), Log: r.deps.Log, Registry: r.registry, Version: r.deps.Version,
+		API: api, Client: outside, Watch: client.Over(r.conn), Log: r.deps.Log, Registry: r.registry, Version: r.deps.Version,
 	})
 	if err != nil {
 		return err

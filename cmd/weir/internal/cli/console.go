@@ -11,6 +11,7 @@ import (
 
 	"github.com/weircrawl/weir/cmd/weir/internal/client"
 	"github.com/weircrawl/weir/cmd/weir/internal/console"
+	"github.com/weircrawl/weir/cmd/weir/internal/gateway"
 	"github.com/weircrawl/weir/cmd/weir/internal/settings"
 	"github.com/weircrawl/weir/internal/certs"
 	"github.com/weircrawl/weir/internal/obs"
@@ -83,7 +84,11 @@ func (a *app) console(ctx context.Context, s *settings.Settings, servers client.
 		return err
 	}
 	defer func() { err = errors.Join(err, services.Close()) }()
-	page, err := console.New(s.Console, console.Deps{Client: services, Log: log, Registry: registry, Version: a.Version})
+	api, err := gateway.New(services, log)
+	if err != nil {
+		return err
+	}
+	page, err := console.New(s.Console, console.Deps{Client: services, API: api, Log: log, Registry: registry, Version: a.Version})
 	if err != nil {
 		return err
 	}

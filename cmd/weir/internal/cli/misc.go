@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weircrawl/weir/cmd/weir/internal/gateway"
 	"github.com/weircrawl/weir/cmd/weir/internal/settings"
 )
 
@@ -26,6 +27,16 @@ func (a *app) configCmd() *cobra.Command {
 		Use: "reference", Short: "Print every setting with its default, as Markdown", Args: none,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprint(a.Stdout, settings.Reference())
+			return err
+		},
+	}, &cobra.Command{
+		Use: "openapi", Short: "Print the OpenAPI document of the API over HTTP, as JSON", Args: none,
+		RunE: func(*cobra.Command, []string) error {
+			doc, err := gateway.Document()
+			if err != nil {
+				return err
+			}
+			_, err = a.Stdout.Write(doc)
 			return err
 		},
 	})

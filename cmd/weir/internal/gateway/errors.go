@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc/codes"
@@ -24,7 +25,8 @@ var (
 
 // statusOf gives an error its status.
 func statusOf(err error) *status.Status {
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+	// The generated code does not wrap it.
+	if strings.Contains(err.Error(), (&http.MaxBytesError{}).Error()) {
 		return status.New(codes.InvalidArgument, "the request is longer than 16 MiB")
 	}
 	return status.Convert(rpc.Status(err))

@@ -79,6 +79,9 @@ func (g *Gateway) generated() (http.Handler, error) {
 			g.fail(w, r, err)
 		}),
 		runtime.WithStreamErrorHandler(streamStatus),
+		runtime.WithRoutingErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, code int) {
+			g.fail(w, r, &runtime.HTTPStatusError{HTTPStatus: code, Err: errNoPath})
+		}),
 		// Metadata say who calls and for whom: nobody outside may set any.
 		runtime.WithIncomingHeaderMatcher(func(name string) (string, bool) {
 			return "traceparent", strings.EqualFold(name, "traceparent")
