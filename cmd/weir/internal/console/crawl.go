@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -102,8 +103,8 @@ func (s *Server) crawl(w http.ResponseWriter, r *http.Request) error {
 	st, l := c.GetStats(), c.GetStats().GetLedger()
 	p := crawlPage{
 		Window: minutes(v), Head: s.head(v, c, "crawl"), Stats: st, Busiest: now.GetBusiestHosts(), Discovered: l.GetDiscovered(), Ledger: ledgerOf(l),
-		Dropped: countedOf(l.GetDropped(), c.GetId(), "state=dropped&reason="), Refused: countedOf(st.GetRefused(), "", ""),
-		Errors: countedOf(st.GetErrors(), c.GetId(), "reason="),
+		Dropped: countedOf(l.GetDropped(), "/crawls/"+c.GetId()+"/urls?state=dropped&reason="), Refused: countedOf(st.GetRefused(), ""),
+		Errors: countedOf(st.GetErrors(), "/crawls/"+c.GetId()+"/pages?class="),
 	}
 	var total uint64
 	for _, e := range p.Ledger {
@@ -114,7 +115,7 @@ func (s *Server) crawl(w http.ResponseWriter, r *http.Request) error {
 	for code, n := range st.GetStatuses() {
 		codes[strconv.FormatUint(uint64(code), 10)] = n
 	}
-	p.Statuses = countedOf(codes, "", "")
+	p.Statuses = countedOf(codes, "")
 	p.PagesFig = newFigure("Pages", "a second", 1, rateSeries(v, "pages", "rate", history.OfCrawl(c.GetId(), func(c history.Crawl) uint64 { return c.Pages })))
 	p.ErrorsFig = newFigure("Errors", "a second", 1, rateSeries(v, "errors", "errors", history.OfCrawl(c.GetId(), func(c history.Crawl) uint64 { return c.Errors })))
 	s.extras(r.Context(), c.GetId(), &p)
@@ -173,9 +174,9 @@ func ledgerOf(l *crawlv1.Ledger) []entry {
 	}
 }
 
-// countedOf lists counters, the largest first. With the id of a crawl they link to its
-// URLs, by a query that ends with the name.
-func countedOf(m map[string]uint64, id, query string) []counted {
+// countedOf lists counters, the largest first. With a link they lead there, the name
+// behind it.
+func countedOf(m map[string]uint64, link string) []counted {
 	var out []counted
 	total := sum(m)
 	for _, name := range slices.Sorted(maps.Keys(m)) {
@@ -183,8 +184,8 @@ func countedOf(m map[string]uint64, id, query string) []counted {
 			continue
 		}
 		c := counted{Name: name, N: m[name], Share: percent(m[name], total), Part: chart.Bar(float64(total), float64(m[name]))[0]}
-		if id != "" {
-			c.Link = "/crawls/" + id + "/urls?" + query + name
+		if link != "" {
+			c.Link = link + url.QueryEscape(name)
 		}
 		out = append(out, c)
 	}

@@ -151,7 +151,7 @@ func (s *Server) pages(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.render(w, r, http.StatusOK, view{Name: "pages", Title: "Pages of " + head.Name, Section: "crawls", Live: p.Problem == "", Page: p})
+	return s.render(w, r, http.StatusOK, view{Name: "pages", Title: "Pages of " + head.Name, Section: "crawls", Live: filter.GetUrlPattern() == "" && len(filter.GetErrors()) == 0, Page: p})
 }
 
 // newestPages reads the newest attempts, the last one first.
