@@ -95,7 +95,7 @@ up: build ## run the whole ring as a server, all in one process
 # The black-box tests look at files and programs that go's test cache does not know
 # of (-count=1), and need the machine for themselves (-p 1).
 .PHONY: test
-test: postgresql chromium interop-tools example-tools ## all tests of all modules, import rules and a short end-to-end run in both modes
+test: postgresql chromium interop-tools example-tools promtool ## all tests of all modules, import rules and a short end-to-end run in both modes
 	$(GO) test -timeout 10m $(TESTFLAGS) $$($(GO) list $(PACKAGES) | grep -v '^$(MODULE)/test/')
 	$(GO) test -count=1 -timeout 10m -p 1 $(TESTFLAGS) $(MODULE)/test/...
 	GOWORK=off $(GO) -C tools test -count=1 $(TESTFLAGS) ./image
@@ -134,8 +134,18 @@ debian = { \
 chromium: ## install Debian's chromium, where there is no such browser and this user may
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || $(call debian,chromium)
 
+# The alert rules are tested by Prometheus' own tool. It is in Debian's package of the
+# server, which nobody needs: only the program is taken out of it.
+.PHONY: promtool
+promtool: ## put promtool, of Debian's prometheus, into bin/tools where there is none
+	@command -v promtool >/dev/null || [ -x $(TOOLS)/promtool ] || { \
+	  mkdir -p $(TOOLS); tmp=$$(mktemp -d); chmod 755 $$tmp; cd $$tmp; \
+	  apt-get download -qq prometheus || { sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; $$sudo apt-get update -qq && apt-get download -qq prometheus; } || { \
+	    echo "the tests need promtool: install your system's package prometheus" >&2; exit 1; }; \
+	  dpkg-deb -x prometheus_*.deb . && install -m 755 usr/bin/promtool $(CURDIR)/$(TOOLS)/; rm -rf $$tmp; }
+
 .PHONY: race
-race: postgresql chromium interop-tools ## all tests but the end-to-end ones under the race detector (needs a C compiler)
+race: postgresql chromium interop-tools promtool ## all tests but the end-to-end ones under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(TESTFLAGS) $$($(GO) list $(PACKAGES) | grep -v -e /test/e2e -e /test/chaos -e /test/upgrade -e /test/bench)
 
 .PHONY: e2e
@@ -209,11 +219,12 @@ lint: $(TOOLS)/staticcheck ## gofmt, go vet, staticcheck and our own rules (test
 	$(GO) test -count=1 ./test/rules
 
 .PHONY: gen
-gen: protoc-tools ## generate the Go code of proto/, the gateway, the references in docs and the users of deploy/nats
+gen: protoc-tools ## generate the Go code of proto/, the gateway, the references in docs, the dashboards and the users of deploy/nats
 	PATH="$(CURDIR)/$(TOOLS):$$PATH" $(TOOLS)/buf generate
 	$(GO) run ./cmd/weir config reference > docs/configuration.md
 	$(GO) run ./cmd/weir config metrics > docs/metrics.md
 	$(GO) run ./cmd/weir config openapi > docs/openapi.json
+	$(GO) run ./test/cmd/monitoring
 	$(GO) run ./cmd/weir topology permissions --users password > deploy/nats/users-password.conf
 	$(GO) run ./cmd/weir topology permissions --users certificate > deploy/nats/users-certificate.conf
 
