@@ -204,7 +204,7 @@ func (s *Service) Ready(ctx context.Context) error {
 
 // StopTime is how long Run may take once its context has ended, and how long Close.
 func StopTime() (run, stores time.Duration) {
-	return 10*time.Second + indexTime + rememberTime + 2*time.Second, 10 * time.Second
+	return 10*time.Second + indexTime + rememberTime + 2*time.Second, 5 * time.Second
 }
 
 // Run stores records until ctx ends; then it finishes the batch in hand and returns

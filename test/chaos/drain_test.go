@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -32,6 +33,7 @@ func TestDrain(t *testing.T) {
 	server := pgtest.Start(t, pgtest.Options{})
 	c := startCluster(t, driver.ClusterConfig{
 		Fetchers: 2, Parsers: 2, Schedulers: 2, Store: server.Database(t), Storages: 2, Catalogue: server.Database(t),
+		Settings: []string{"--shutdown-delay", "100ms"},
 	})
 	id, err := c.Submit(ctx, sub.job)
 	if err != nil {
@@ -45,6 +47,7 @@ func TestDrain(t *testing.T) {
 		victim := victims[(n*(2*round+1)+round)%len(victims)] // an odd step meets all of them
 		sub.reached(ctx, t, at, func() bool { return true })
 		stop(ctx, t, c, victim)
+		checkSteps(t, c.Proc(victim))
 		if err := c.Start(victim); err != nil {
 			t.Fatal(err)
 		}
@@ -135,6 +138,23 @@ func stop(ctx context.Context, t *testing.T, c *driver.Cluster, name string) {
 	t.Logf("%s stopped in %.2f s", name, took.Seconds())
 	if code != 0 || took > mostStop {
 		t.Errorf("%s ended with %d after %v, want 0 within %v\n%s", name, code, took, mostStop, c.Proc(name).Tail())
+	}
+}
+
+// stopped is the last but one line of a process, with the steps of its stop in order.
+var stopped = regexp.MustCompile(`msg=stopped .*unready=\S+ delay=(\S+) streams=\S+ .*bus=\S+ admin=`)
+
+// checkSteps reads in a process's log how it stopped.
+func checkSteps(t *testing.T, p *driver.Proc) {
+	t.Helper()
+	lines := stopped.FindAllStringSubmatch(p.Stderr(), -1)
+	if len(lines) == 0 {
+		t.Errorf("%s does not say that it stopped in order\n%s", p.Name, p.Tail())
+		return
+	}
+	delay, err := time.ParseDuration(lines[len(lines)-1][1])
+	if err != nil || delay < 100*time.Millisecond {
+		t.Errorf("%s waited for %v, %v; want 100ms", p.Name, delay, err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,6 +33,10 @@ type Cluster struct {
 	users    Users             // of NATS, empty without security
 	more     map[string][]string
 }
+
+// natsLimits let streams have their bounds whatever the disk has free: they hold next to
+// nothing in a test, and by itself the server would refuse what does not fit.
+const natsLimits = "jetstream { max_file_store: 1TB }\n"
 
 // startTime bounds how long a process may take to be ready on a busy machine.
 const startTime = 60 * time.Second
@@ -96,7 +101,11 @@ func StartCluster(ctx context.Context, b Binaries, dir string, cfg ClusterConfig
 	if err != nil {
 		return nil, err
 	}
-	nats := Command{Name: "nats", Path: b.NATS, Args: []string{"-a", host, "-p", port, "-js", "-sd", filepath.Join(dir, "nats")}}
+	limits := filepath.Join(dir, "nats.conf")
+	if err := os.WriteFile(limits, []byte(natsLimits), 0o644); err != nil {
+		return nil, fmt.Errorf("write the limits of NATS: %w", err)
+	}
+	nats := Command{Name: "nats", Path: b.NATS, Args: []string{"-c", limits, "-a", host, "-p", port, "-sd", filepath.Join(dir, "nats")}}
 	if c.users != "" {
 		if nats.Args, nats.Env, err = c.secure(ctx); err != nil {
 			return nil, err

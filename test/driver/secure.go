@@ -59,7 +59,7 @@ func (c *Cluster) secure(ctx context.Context) (args, env []string, err error) {
 		return nil, nil, err
 	}
 	own := filepath.Join(c.PKI(), "nats")
-	conf := fmt.Sprintf("listen: %q\njetstream { store_dir: %q }\ntls {\n  cert_file: %q\n  key_file: %q\n  ca_file: %q\n  verify_and_map: %v\n}\ninclude %q\n",
+	conf := fmt.Sprintf("listen: %q\njetstream { store_dir: %q, max_file_store: 1TB }\ntls {\n  cert_file: %q\n  key_file: %q\n  ca_file: %q\n  verify_and_map: %v\n}\ninclude %q\n",
 		c.nats, filepath.Join(c.Dir, "nats"), own+"/tls.crt", own+"/tls.key", own+"/ca.crt", c.users == ByCertificate, file)
 	if err := os.WriteFile(filepath.Join(dir, "nats.conf"), []byte(conf), 0o644); err != nil {
 		return nil, nil, err

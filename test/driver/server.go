@@ -39,7 +39,7 @@ func (s *Server) Use(weir string) { s.command.Path, s.bin.Weir = weir, weir }
 func (s *Server) Start(ctx context.Context) error {
 	c := s.command
 	// A release from before the web page does not know where to serve it.
-	if exec.CommandContext(ctx, c.Path, "console", "--help").Run() == nil {
+	if exec.CommandContext(ctx, c.Path, "up", "--console-listen", s.page, "--help").Run() == nil {
 		c.Args = append(slices.Clone(c.Args), "--console-listen", s.page)
 	}
 	p, err := Start(c)
