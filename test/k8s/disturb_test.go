@@ -20,7 +20,7 @@ import (
 const inFlight = 2 * hosts * hostConcurrency
 
 // long is a site that keeps the crawl going for minutes: 80 pages a second at most.
-func long() shape { return shape{pages: 2000, bytes: 8192, latency: "400ms"} }
+func long() shape { return shape{pages: 1300, bytes: 8192, latency: "400ms"} }
 
 // TestRestart restarts each service in turn, as an upgrade does, during a crawl: nothing
 // is lost, nothing is fetched twice, no attempt is burnt.

@@ -66,29 +66,3 @@ func replicas(ctx context.Context, t *testing.T, n int) {
 }
 
 func services() []string { return []string{"fetcher", "parser", "storage", "scheduler"} }
-
-// TestReady wants everything up within two minutes of kubectl apply.
-func TestReady(t *testing.T) {
-	t.Logf("all pods ready %.1f s after kubectl apply -k", weir.started.Seconds())
-	if weir.started > 2*time.Minute {
-		t.Errorf("it took %v until all pods were ready", weir.started)
-	}
-	pods, err := weir.pods(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range pods {
-		for _, c := range p.Status.Containers {
-			if c.RestartCount > 0 {
-				t.Errorf("%s was restarted %d times", p.Metadata.Name, c.RestartCount)
-			}
-		}
-	}
-}
-
-// TestCrawl crawls 5,000 pages through the Services, from a pod of another namespace.
-func TestCrawl(t *testing.T) {
-	ctx := driver.Limit(t, 10*time.Minute)
-	sub := serveAndSubmit(ctx, t, shape{pages: 625, bytes: 8192, latency: "5ms"})
-	sub.check(ctx, t, sub.finish(ctx, t), 0)
-}
