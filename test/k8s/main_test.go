@@ -9,8 +9,6 @@ import (
 	"os"
 	"testing"
 	"time"
-
-	"github.com/weircrawl/weir/test/driver"
 )
 
 // weir is the installation that all tests share.
