@@ -38,6 +38,9 @@ const (
 // bytes, messages of a subject.
 const codeStoreFailed = 10077
 
+// codeNoStorage is what the server answers to a stream whose bound it could not keep.
+const codeNoStorage = 10047
+
 // publishError gives an error of publishing its kind.
 func publishError(subject string, err error) error {
 	var api *jetstream.APIError
@@ -62,6 +65,9 @@ func unavailable(what string, err error) error {
 	}
 	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
 		return crawl.Errorf(crawl.Unavailable, "%s: %w; start nats-server with -js", what, err)
+	}
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == codeNoStorage {
+		return crawl.Errorf(crawl.Unavailable, "%s: %w: the bounds of the streams are more than the server may store (its max_file_store, else three quarters of the free disk); lower nats.pages.max-bytes and the others, or make room", what, err)
 	}
 	return crawl.Errorf(crawl.Unavailable, "%s: %w", what, err)
 }

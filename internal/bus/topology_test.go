@@ -11,6 +11,7 @@ import (
 
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/embednats"
 	"github.com/weircrawl/weir/internal/testkit/natstest"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 )
@@ -182,5 +183,23 @@ func TestConfigValidate(t *testing.T) {
 	err := bad.Validate()
 	if err == nil || strings.Count(err.Error(), "\n") != 3 {
 		t.Errorf("want four mistakes, got %v", err)
+	}
+}
+
+// A server that may not store what the streams may hold says so in words of ours.
+func TestNoRoomForTheStreams(t *testing.T) {
+	t.Parallel()
+	ns, err := embednats.Start(embednats.Config{Dir: t.TempDir(), MaxStore: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(ns.Shutdown)
+	b, err := bus.Connect(t.Context(), bus.EmbeddedConfig(), bus.Deps{Name: "test", InProcess: ns})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	if err := b.EnsureTopology(t.Context(), 1); crawl.KindOf(err) != crawl.Unavailable || !strings.Contains(err.Error(), "lower nats.pages.max-bytes") {
+		t.Errorf("got %v", err)
 	}
 }
