@@ -88,7 +88,7 @@ func (s *Service) store(ctx context.Context, crawlID string, b *body.Body) (stri
 			return "", err
 		}
 		if n == 1 {
-			s.log.Warn("waiting for storage to take a body", "crawl_id", crawlID, "err", err)
+			s.log.WarnContext(ctx, "waiting for storage to take a body", "crawl_id", crawlID, "err", err)
 		}
 		timer := time.NewTimer(wait.Delay(n, rand.Float64))
 		select {

@@ -81,7 +81,9 @@ func (s *Service) show(ctx context.Context, p *prepared, task *crawlv1.FetchTask
 		return view{}, fmt.Errorf("show %s: %w", u, context.Cause(ctx))
 	}
 	if errors.Is(err, render.ErrNoBrowser) {
-		s.noBrowser.Do(func() { s.log.Warn("a page needs a browser, and there is none", "url", u.String(), "err", err) })
+		s.noBrowser.Do(func() {
+			s.log.WarnContext(ctx, "a page needs a browser, and there is none", "url", u.String(), "err", err)
+		})
 	}
 	s.m.exchanges[crawl.ClassRender].Inc()
 	res.Class, res.Detail = crawl.ClassRender, oneLine(err.Error())

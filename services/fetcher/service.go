@@ -226,7 +226,7 @@ func (s *Service) exchange(ctx context.Context, u weburl.URL, opts *client.Optio
 	defer func() {
 		if p := recover(); p != nil {
 			s.m.panics.Inc()
-			s.log.Error("exchange panicked", "url", u.String(), "panic", p, "stack", string(debug.Stack()))
+			s.log.ErrorContext(ctx, "exchange panicked", "url", u.String(), "panic", p, "stack", string(debug.Stack()))
 			res, err = client.Result{Class: crawl.ClassOther, Detail: fmt.Sprintf("bug in the fetcher: %v", p)}, nil
 		}
 		if err == nil {

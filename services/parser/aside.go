@@ -117,7 +117,7 @@ func (s *Service) bringBack(ctx context.Context, specs specs) {
 		}
 		for _, id := range s.aside.list() {
 			if err := s.release(ctx, specs, id); err != nil && ctx.Err() == nil {
-				s.log.Debug("bring back pages of a crawl", "crawl", id, "err", err)
+				s.log.Debug("bring back pages of a crawl", "crawl_id", id, "err", err)
 			}
 		}
 		select {

@@ -142,7 +142,7 @@ func (l *loop) mine(vs []visit, links []arrival) error {
 // takeDeadLetter fails the URL that a dead letter is about.
 func (s *session) takeDeadLetter(ctx context.Context, d *crawlv1.DeadLetter) error {
 	ref := refOf(d)
-	s.deps.Log.Warn("dead letter", "stream", d.GetStream(), "reason", d.GetReason(), "url", ref.GetUrl())
+	s.deps.Log.Warn("dead letter", "stream", d.GetStream(), "reason", d.GetReason(), "url", ref.GetUrl(), "crawl_id", ref.GetCrawlId(), "lease_id", frontier.LeaseID(ref.GetLease()).String(), "attempt", ref.GetAttempt())
 	if ref == nil || s.crawls.id(ref.GetCrawlId()) == nil {
 		return nil
 	}

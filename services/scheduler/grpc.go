@@ -166,7 +166,7 @@ func (s *Service) createCrawl(ctx context.Context, req *schedulerv1.CreateCrawlR
 	if ses, err := s.current(); err == nil && s.shared {
 		// Whoever asks another replica next must find it; if not at once, then soon.
 		if err := ses.announceCrawl(ctx, no); err != nil {
-			s.deps.Log.Warn("announce crawl", "crawl", no, "err", err)
+			s.deps.Log.Warn("announce crawl", "crawl_no", no, "err", err)
 		}
 	}
 	c, err := s.view(ctx, made)

@@ -111,7 +111,7 @@ func (s *session) awaitAck(ctx context.Context, t sent) {
 		return
 	}
 	if !errors.Is(err, bus.ErrFull) {
-		s.deps.Log.Warn("publish task", "url", t.lease.Item.URL.String(), "err", err)
+		s.deps.Log.WarnContext(t.span.In(ctx), "publish task", "url", t.lease.Item.URL.String(), "crawl_no", t.lease.Ref.Crawl, "lease_id", t.lease.ID.String(), "err", err)
 	}
 	s.m.returned.WithLabelValues("refused").Inc()
 	// When the loop has stopped, the lease is found missing at the next start.
@@ -185,7 +185,7 @@ func (s *session) announce(ctx context.Context) error {
 			if err == nil || ctx.Err() != nil {
 				continue
 			}
-			s.deps.Log.Warn("announce crawl", "crawl", no, "err", err)
+			s.deps.Log.Warn("announce crawl", "crawl_no", no, "err", err)
 			s.dirty.add([]frontier.CrawlNo{no})
 			select { // before the next try
 			case <-ctx.Done():

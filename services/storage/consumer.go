@@ -250,7 +250,7 @@ func (s *Service) dropBodies(ctx context.Context, entries []*entry) {
 			continue
 		}
 		if err := s.spool.Delete(ctx, ref); err != nil {
-			s.deps.Log.Warn("delete a long body", "crawl", e.page.Crawl, "url", e.page.CanonicalURL, "err", err)
+			s.deps.Log.WarnContext(e.span.In(ctx), "delete a long body", "crawl_id", e.page.Crawl, "url", e.page.CanonicalURL, "err", err)
 			continue
 		}
 		if !e.known && e.revisit == nil {

@@ -75,7 +75,7 @@ func (s *Service) expire(ctx context.Context) error {
 		}
 		if st.Attempts > 0 {
 			s.arch.Drop(id)
-			s.deps.Log.Info("deleted what a crawl kept: its time is over", "crawl", id, "attempts", st.Attempts, "items", st.Items)
+			s.deps.Log.Info("deleted what a crawl kept: its time is over", "crawl_id", id, "attempts", st.Attempts, "items", st.Items)
 		}
 	}
 	return nil

@@ -179,7 +179,7 @@ func (r *rereading) next(ctx context.Context) (n int, end bool, err error) {
 		r.progress.Sent++
 		if err != nil {
 			r.progress.Failed++
-			r.s.deps.Log.Warn("read a stored page for the parsers", "crawl", p.Crawl, "url", p.CanonicalURL, "err", err)
+			r.s.deps.Log.Warn("read a stored page for the parsers", "crawl_id", p.Crawl, "url", p.CanonicalURL, "err", err)
 			continue
 		}
 		r.open[p.ID] = openPage{cursor: p.Cursor, sent: r.s.deps.Now(), ref: m.GetBody().GetRef()}
