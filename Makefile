@@ -146,7 +146,7 @@ promtool: ## put promtool, of Debian's prometheus, into bin/tools where there is
 
 .PHONY: race
 race: postgresql chromium interop-tools promtool ## all tests but the end-to-end ones under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(TESTFLAGS) $$($(GO) list $(PACKAGES) | grep -v -e /test/e2e -e /test/chaos -e /test/upgrade -e /test/bench)
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(TESTFLAGS) $$($(GO) list $(PACKAGES) | grep -v -e /test/e2e -e /test/chaos -e /test/console -e /test/upgrade -e /test/bench)
 
 .PHONY: e2e
 e2e: example-tools ## the long end-to-end suite, both modes, 10,000 pages, python3-doc against wget

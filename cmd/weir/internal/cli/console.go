@@ -40,7 +40,7 @@ whoever looks, and keeps nothing: several may run. weir up has it built in.`,
 			if err != nil {
 				return err
 			}
-			return a.console(cmd.Context(), s, a.consoleServers(servers), log.With("component", "console"))
+			return a.console(cmd.Context(), s, a.consoleServers(servers), log)
 		},
 	}
 	cmd.Flags().StringVar(&servers.Server, "server", "", "address of the scheduler (default: WEIR_SERVER, else "+settings.DefaultServer+")")

@@ -39,7 +39,7 @@ func metricsPage(ctx context.Context) (page string, err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 	s := settings.New(settings.Up)
-	s.GRPC.Listen, s.Admin.Listen = "127.0.0.1:0", ""
+	s.GRPC.Listen, s.Admin.Listen, s.Console.Listen = "127.0.0.1:0", "", "127.0.0.1:0"
 	s.Trace.Endpoint, s.Trace.Insecure = "127.0.0.1:4317", true // nothing is sent there
 	s.SetData(folder)
 	dir, err := datadir.Open(folder)

@@ -92,7 +92,8 @@ func (s *Server) openSSE(w http.ResponseWriter) (out *sse, done func(), err erro
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // a proxy must not hold events back
 	out = &sse{w: w, rc: http.NewResponseController(w)}
-	return out, s.events.leave, nil
+	s.m.streams.Inc()
+	return out, func() { s.m.streams.Dec(); s.events.leave() }, nil
 }
 
 // send writes one event, and nothing is sent after an error.

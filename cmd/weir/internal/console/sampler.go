@@ -60,6 +60,7 @@ func (s *Server) sample(ctx context.Context) {
 		}
 		began := s.deps.Now()
 		err := s.look(ctx)
+		s.m.look.Observe(s.deps.Now().Sub(began).Seconds())
 		if ctx.Err() != nil {
 			return
 		}

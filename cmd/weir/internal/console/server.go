@@ -59,6 +59,7 @@ type Server struct {
 	history   *history.History
 	events    *events
 	lender    lender
+	m         *metrics
 	trouble   trouble // why the charts stand still
 
 	closing chan struct{} // closed when streams are to end
@@ -81,7 +82,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, deps: deps, log: deps.Log.With("component", "console"),
-		history: history.New(int(window/cfg.Interval) + 1), events: newEvents(cfg.Streams), closing: make(chan struct{}),
+		history: history.New(int(window/cfg.Interval) + 1), events: newEvents(cfg.Streams), m: newMetrics(deps.Registry), closing: make(chan struct{}),
 	}
 	var err error
 	if s.assets, err = readAssets(); err != nil {
@@ -237,14 +238,15 @@ func (s *Server) Handler() http.Handler {
 	page("GET /", func(http.ResponseWriter, *http.Request) error { return errNoPage })
 	stream("GET /events", s.stayInformed)
 	mux.Handle("GET /static/{file}", s.assets)
+	pages := s.counted(s.guard(mux))
 	if s.deps.API != nil {
 		// Programs show a token with every request, and no cookie: the guard of pages is
 		// not theirs.
 		root := http.NewServeMux()
 		root.Handle("/api/", s.deps.API)
 		root.Handle("/openapi.json", s.deps.API)
-		root.Handle("/", s.guard(mux))
+		root.Handle("/", pages)
 		return s.knownHost(root)
 	}
-	return s.knownHost(s.guard(mux))
+	return s.knownHost(pages)
 }
