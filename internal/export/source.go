@@ -31,7 +31,7 @@ type Remote struct {
 // resumePause the time before: a storage that restarts is back by then, or another one
 // has taken over.
 const (
-	resumeTries = 20
+	resumeTries = 60
 	resumePause = 500 * time.Millisecond
 )
 

@@ -82,6 +82,60 @@ func TestRestartLosesNothing(t *testing.T) {
 	}
 }
 
+// A scheduler that leaves finishes the results in hand, hands out nothing more and
+// takes none, and answers until it is stopped.
+func TestLeave(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var visits atomic.Int64
+	reached := make(chan struct{}, 1)
+	site := graph(400)
+	w := newWorld(t, b.bus, func(ref *crawlv1.TaskRef) *crawlv1.Result {
+		if visits.Add(1) == 60 {
+			reached <- struct{}{}
+		}
+		return site(ref)
+	})
+	w.run(8)
+	id := b.create(t, testSpec("graph", pageURL(0)), true).GetId()
+	<-reached
+	if err := b.svc.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	done := func() uint64 {
+		t.Helper()
+		resp, err := b.client.GetCrawl(t.Context(), &schedulerv1.GetCrawlRequest{Crawl: id})
+		if err != nil {
+			t.Fatalf("a scheduler that has left does not answer: %v", err)
+		}
+		return resp.GetCrawl().GetStats().GetLedger().GetDone()
+	}
+	before := done()
+	// The ring goes on with what it has.
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for left := 1; left > 0; <-tick.C {
+		log, err := b.bus.FetchBacklog(t.Context(), Pool)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left = log.Waiting + log.Working
+	}
+	if after := done(); after != before || after == 400 {
+		t.Errorf("%d pages are done, %d were when it had left", after, before)
+	}
+	if err := b.svc.Leave(t.Context()); err != nil {
+		t.Errorf("a second time: %v", err)
+	}
+	if err := b.stop(); err != nil {
+		t.Fatalf("run: %v", err)
+	}
+	b.start(t)
+	if got := b.wait(t, id).GetStats().GetLedger().GetDone(); got != 400 || visits.Load() != 400 {
+		t.Errorf("%d pages done by %d visits, want 400 by 400", got, visits.Load())
+	}
+}
+
 // Leases whose tasks are on no stream come back at the next start, at once.
 func TestStartReturnsLostLeases(t *testing.T) {
 	t.Parallel()

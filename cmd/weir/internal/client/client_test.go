@@ -21,6 +21,7 @@ import (
 	"github.com/weircrawl/weir/internal/rpc"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
+	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -34,6 +35,7 @@ type desk struct {
 	breaks  int   // WatchCrawl breaks so often
 	sizes   []uint32
 	seeds   []*schedulerv1.SeedURL
+	kept    bool // there is a storage beside it
 }
 
 func (d *desk) GetCrawl(_ context.Context, req *schedulerv1.GetCrawlRequest) (*schedulerv1.GetCrawlResponse, error) {
@@ -115,6 +117,9 @@ func serve(t *testing.T, d *desk) *Client {
 		t.Fatal(err)
 	}
 	schedulerv1.RegisterCrawlServiceServer(srv, d)
+	if d.kept {
+		storagev1.RegisterStorageServiceServer(srv, shed{})
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(ctx) }()
@@ -272,6 +277,31 @@ func TestAddFails(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// shed is a storage that has something of one crawl.
+type shed struct {
+	storagev1.UnimplementedStorageServiceServer
+}
+
+func (shed) GetStats(_ context.Context, req *storagev1.GetStatsRequest) (*storagev1.GetStatsResponse, error) {
+	if req.GetCrawlId() == "kept" {
+		return &storagev1.GetStatsResponse{Attempts: 3}, nil
+	}
+	return &storagev1.GetStatsResponse{}, nil
+}
+
+// What storage has of a crawl that the frontier has lost is found by its id, and by
+// nothing else.
+func TestKept(t *testing.T) {
+	t.Parallel()
+	c := serve(t, &desk{kept: true})
+	for name, want := range map[string]string{"shop": "id", "kept": "kept", "never": ""} {
+		id, err := c.ID(t.Context(), name)
+		if id != want || (err == nil) != (want != "") || err != nil && crawl.KindOf(err) != crawl.NotFound {
+			t.Errorf("%s: %q, %v, want %q", name, id, err, want)
+		}
+	}
 }
 
 func TestWatch(t *testing.T) {
