@@ -21,7 +21,8 @@ func TestReady(t *testing.T) {
 	}
 	for _, p := range pods {
 		for _, c := range p.Status.Containers {
-			if c.RestartCount > 0 {
+			// Without what it keeps its data in a storage ends, and is started again.
+			if t.Logf("%s: %d restarts", p.Metadata.Name, c.RestartCount); c.RestartCount > 2 {
 				t.Errorf("%s was restarted %d times", p.Metadata.Name, c.RestartCount)
 			}
 		}

@@ -93,16 +93,7 @@ func read(t *testing.T, file string) []byte {
 // together, for both kinds of readers.
 func open(t *testing.T, archive []byte) (v1.Image, string) {
 	t.Helper()
-	folder := t.TempDir()
-	for name, data := range untar(t, bytes.NewReader(archive)) {
-		file := filepath.Join(folder, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, data.data, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	folder := explode(t, archive)
 	index, err := layout.ImageIndexFromPath(folder)
 	if err != nil {
 		t.Fatal(err)
@@ -148,6 +139,22 @@ func checkConfig(t *testing.T, img v1.Image) {
 	if want := "linux/amd64 65532:65532 [/weir] 1700000000"; got != want {
 		t.Errorf("config %s, want %s", got, want)
 	}
+}
+
+// explode unpacks an archive into a folder.
+func explode(t *testing.T, archive []byte) string {
+	t.Helper()
+	folder := t.TempDir()
+	for name, f := range untar(t, bytes.NewReader(archive)) {
+		file := filepath.Join(folder, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, f.data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
 }
 
 // packed is a file of a layer.
