@@ -65,6 +65,7 @@ image-render: programs $(TOOLS)/image render-packages ## write bin/images/weir-r
 .PHONY: render-packages
 render-packages:
 	@mkdir -p bin/images/deb bin/images/apt/partial
+	@compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null || apt-get update -qq
 	apt-get -qq -y -o Dir::State::status=/dev/null -o Dir::Cache::archives=$(CURDIR)/bin/images/apt -o APT::Sandbox::User=root \
 	  -o APT::Architecture=amd64 --no-install-recommends --download-only install $(RENDER_PACKAGES) >/dev/null
 	@rm -f bin/images/deb/*; for deb in bin/images/apt/*.deb; do \

@@ -162,7 +162,7 @@ spec:
     spec:
       containers:
       - name: weir
-        resources: {requests: {cpu: 50m, memory: 96Mi}}
+        resources: {requests: {cpu: 20m, memory: 96Mi}}
         env:
 `
 	for name, value := range env {

@@ -111,7 +111,7 @@ spec:
   scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: weir-parser}
   minReplicas: 1
   maxReplicas: 3
-  metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 60}}}]
+  metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 150}}}]
   behavior:
     scaleUp: {stabilizationWindowSeconds: 0}
     scaleDown: {stabilizationWindowSeconds: 15}
