@@ -51,6 +51,7 @@ func TestBroken(t *testing.T) {
 		"service account":       {old: "serviceAccountName: weir-parser", new: "serviceAccountName: default", rule: "references exist", says: `ServiceAccount "default"`},
 		"variable":              {old: "WEIR_SCHEDULER_ADVERTISE", new: "WEIR_SCHEDULER_ADDRESS", rule: "settings exist", says: "WEIR_SCHEDULER_ADDRESS is no setting"},
 		"port of a setting":     {old: `listen: ":7080"`, new: `listen: ":7081"`, rule: "settings exist", says: "port admin is 7080"},
+		"little room in NATS":   {old: "max_file_store: 3GiB", new: "max_file_store: 1GiB", rule: "streams fit", says: "max_file_store is 1 GiB"},
 		"two scalers":           {folder: "test/keda", old: "    kind: Deployment\n    name: weir-fetcher\n", new: "    kind: Deployment\n    name: weir-parser\n", rule: "scalers", says: "is scaled by"},
 		"scaler and replicas":   {folder: "test/keda", old: "  name: weir-fetcher\n  namespace: weir\nspec:\n  minReadySeconds: 5\n", new: "  name: weir-fetcher\n  namespace: weir\nspec:\n  replicas: 3\n  minReadySeconds: 5\n", rule: "scalers", says: "says itself"},
 		"threshold":             {folder: "test/keda", old: `lagThreshold: "96"`, new: `lagThreshold: "10"`, rule: "scalers", says: "the threshold is 10"},

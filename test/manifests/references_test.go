@@ -239,3 +239,30 @@ func scalersFit(s *set) (bad []string) {
 	}
 	return bad
 }
+
+// streamsFit: NATS reserves for each stream what it may hold, and declares none that
+// would not fit any more. Where NATS is part of the build, there is room for all.
+func streamsFit(s *set) (bad []string) {
+	for name, c := range s.configs {
+		m := regexp.MustCompile(`(?m)^ *max_file_store: (\d+)GiB$`).FindStringSubmatch(c.Data["nats.conf"])
+		if m == nil {
+			continue
+		}
+		room, err := strconv.ParseInt(m[1], 10, 64)
+		if err != nil {
+			return []string{err.Error()}
+		}
+		var sum int64
+		for _, stream := range []string{"tasks", "pages", "records", "results", "dead"} {
+			n, err := s.number("nats." + stream + ".max-bytes")
+			if err != nil {
+				return []string{err.Error()}
+			}
+			sum += n
+		}
+		if sum >= room<<30 {
+			bad = append(bad, fmt.Sprintf("ConfigMap/%s: all streams may hold %d MiB, and max_file_store is %d GiB", name, sum>>20, room))
+		}
+	}
+	return bad
+}

@@ -27,6 +27,7 @@ func rules() []rule {
 		{"budgets fit one workload", budgetsFit},
 		{"references exist", referencesExist},
 		{"settings exist", settingsExist},
+		{"streams fit", streamsFit},
 		{"scalers", scalersFit},
 		{"network", networkProblems},
 	}
