@@ -16,6 +16,7 @@ var version = ""
 
 func main() {
 	machine.LimitMemory(machine.Root())
+	machine.LimitGarbage()
 	os.Exit(cli.Main(cli.Env{
 		Args: os.Args[1:], Environ: os.Environ(),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
