@@ -176,6 +176,10 @@ bench-ring: build postgresql ## measure the whole ring beside a bare Go loop and
 	$(GO) build -o bin/bench ./test/cmd/bench
 	bin/bench -weir bin/weir $(BENCHFLAGS)
 
+.PHONY: capacity
+capacity: ## put the costs of the ring report REPORT (default: the newest) into docs/capacity.md
+	$(GO) run ./test/cmd/bench -capacity $(or $(REPORT),$(shell ls -t test/bench/results/ring-[0-9a-f]*.json 2>/dev/null | head -1))
+
 .PHONY: bench-guard
 bench-guard: build ## compare the ring's ratio to the bare loop with the committed one; fails on a gross loss (a minute)
 	$(GO) build -o bin/bench ./test/cmd/bench

@@ -35,6 +35,16 @@ type Run struct {
 	// written to it, in bytes a page; PostgreSQL's processes do not count in Written.
 	Kept    float64 `json:"kept_bytes"`
 	Written float64 `json:"written_bytes"`
+	// BusIn and BusOut are what went into the NATS server and out of it, and BusMessages
+	// what went in, a page; as processes only.
+	BusIn       float64 `json:"bus_in_bytes,omitempty"`
+	BusOut      float64 `json:"bus_out_bytes,omitempty"`
+	BusMessages float64 `json:"bus_in_messages,omitempty"`
+	// Archive are the WARC files, in bytes a page; Frontier and Catalogue the databases of
+	// PostgreSQL, beyond what they had when they were empty.
+	Archive   float64 `json:"archive_bytes,omitempty"`
+	Frontier  float64 `json:"frontier_bytes,omitempty"`
+	Catalogue float64 `json:"catalogue_bytes,omitempty"`
 	// Flushes of the disk's cache a second, the whole machine's; -1 where the system
 	// does not count them.
 	Flushes float64 `json:"flushes_a_second"`

@@ -63,12 +63,20 @@ func (l *lab) split(ctx context.Context, s Subject, dir string) (_ crawled, err 
 		return out, err
 	}
 	out.run.Pages, out.items = int(res.Summary.Pages), driver.CountURLs(res.Items)
-	out.run.Kept = folderSize(dir)
+	out.run.Kept = folderSize(dir, "")
+	out.run.Archive = folderSize(dir, archiveFile) / float64(out.run.Pages)
 	if pg != nil {
+		if err := pg.sizes(&out.run); err != nil {
+			return out, err
+		}
 		out.run.CPU["postgres"] = (after.database.CPU - before.database.CPU).Seconds()
 		out.run.PeakMiB["postgres"] = after.database.Memory >> 20
-		out.run.Kept += folderSize(filepath.Join(pg.Dir(), "data")) - pg.empty
+		out.run.Kept += folderSize(filepath.Join(pg.Dir(), "data"), "") - pg.empty
 	}
+	pages := float64(out.run.Pages)
+	out.run.BusIn = float64(after.bus.InBytes-before.bus.InBytes) / pages
+	out.run.BusOut = float64(after.bus.OutBytes-before.bus.OutBytes) / pages
+	out.run.BusMessages = float64(after.bus.InMessages-before.bus.InMessages) / pages
 	return out, out.run.allocations(before.scrapes, after.scrapes)
 }
 
@@ -77,6 +85,7 @@ type look struct {
 	cpu      map[string]time.Duration
 	scrapes  map[string]driver.Scrape
 	database driver.Tree
+	bus      driver.BusUse
 }
 
 func lookAt(ctx context.Context, c *driver.Cluster, pg *database) (out look, err error) {
@@ -90,8 +99,11 @@ func lookAt(ctx context.Context, c *driver.Cluster, pg *database) (out look, err
 		}
 	}
 	if pg != nil {
-		out.database, err = driver.ReadTree(pg.Pid())
+		if out.database, err = driver.ReadTree(pg.Pid()); err != nil {
+			return out, err
+		}
 	}
+	out.bus, err = c.BusUse(ctx)
 	return out, err
 }
 
@@ -123,6 +135,7 @@ type database struct {
 	*pgtest.Cluster
 	catalogue string  // address of the second database
 	empty     float64 // size of its files before anything was in them
+	bare      int64   // size of an empty database
 }
 
 // openDatabase starts a server on the processors of what is measured.
@@ -140,8 +153,23 @@ func (l *lab) openDatabase() (*database, error) {
 			return nil, errors.Join(err, c.Close())
 		}
 	}
-	d.empty = folderSize(filepath.Join(c.Dir(), "data"))
+	d.empty = folderSize(filepath.Join(c.Dir(), "data"), "")
+	if d.bare, err = c.Size("postgres"); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
 	return d, nil
+}
+
+// sizes notes how long the databases are.
+func (d *database) sizes(r *Run) error {
+	for name, into := range map[string]*float64{"postgres": &r.Frontier, "catalogue": &r.Catalogue} {
+		n, err := d.Size(name)
+		if err != nil {
+			return err
+		}
+		*into = float64(n-d.bare) / float64(r.Pages)
+	}
+	return nil
 }
 
 // pin binds a process and its children to processors; those that come later follow.

@@ -78,7 +78,7 @@ func (l *lab) loop(ctx context.Context, s Subject, dir string) (crawled, error) 
 	}
 	out.run.Pages = told.Pages
 	if t.Options.Log != "" {
-		out.run.Kept = folderSize(t.Options.Log)
+		out.run.Kept = folderSize(t.Options.Log, "")
 	}
 	out.run.Mallocs, out.run.AllocBytes = float64(told.Mallocs)/float64(told.Pages), float64(told.AllocBytes)/float64(told.Pages)
 	return out, out.run.add(string(s.Kind), p, 0)
@@ -135,6 +135,7 @@ func (l *lab) embedded(ctx context.Context, s Subject, dir string) (crawled, err
 	if err := sum.Ledger.Balance(); err != nil {
 		return out, err
 	}
-	out.run.Kept = folderSize(r.DataDir())
+	out.run.Kept = folderSize(r.DataDir(), "")
+	out.run.Archive = folderSize(r.DataDir(), archiveFile) / float64(out.run.Pages)
 	return out, out.run.add("weir", p, 0)
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -142,12 +143,15 @@ func readItems(file string) (map[string]int, error) {
 	return out, lines.Err()
 }
 
-// folderSize is the length of all files in a folder, in bytes; what goes away meanwhile
-// does not count.
-func folderSize(dir string) float64 {
+// archiveFile is how the names of WARC files end.
+const archiveFile = ".warc.gz"
+
+// folderSize is the length of all files in a folder whose names end so, in bytes; what
+// goes away meanwhile does not count.
+func folderSize(dir, suffix string) float64 {
 	var sum int64
 	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
+		if err != nil || !d.Type().IsRegular() || !strings.HasSuffix(d.Name(), suffix) {
 			return nil
 		}
 		if info, err := d.Info(); err == nil {

@@ -25,6 +25,7 @@ type Cluster struct {
 	procs    map[string]*Proc
 	order    []string          // in which they were first started
 	nats     string            // address
+	monitor  string            // address of its facts
 	database string            // of the schedulers
 	shelf    string            // catalogue of the storages
 	dns      string            // server of names, empty for the machine's
@@ -87,11 +88,11 @@ func StartCluster(ctx context.Context, b Binaries, dir string, cfg ClusterConfig
 	if cfg.Catalogue != "" {
 		storages = numbered("storage", cfg.Storages)
 	}
-	addrs, err := freeAddrs(1 + len(schedulers) + len(storages))
+	addrs, err := freeAddrs(2 + len(schedulers) + len(storages))
 	if err != nil {
 		return nil, err
 	}
-	c.nats = addrs[0]
+	c.nats, c.monitor = addrs[0], addrs[len(addrs)-1]
 	for i, name := range slices.Concat(storages, schedulers) {
 		c.servers[name] = addrs[1+i]
 	}
@@ -101,11 +102,15 @@ func StartCluster(ctx context.Context, b Binaries, dir string, cfg ClusterConfig
 	if err != nil {
 		return nil, err
 	}
+	_, monitor, err := net.SplitHostPort(c.monitor)
+	if err != nil {
+		return nil, err
+	}
 	limits := filepath.Join(dir, "nats.conf")
 	if err := os.WriteFile(limits, []byte(natsLimits), 0o644); err != nil {
 		return nil, fmt.Errorf("write the limits of NATS: %w", err)
 	}
-	nats := Command{Name: "nats", Path: b.NATS, Args: []string{"-c", limits, "-a", host, "-p", port, "-sd", filepath.Join(dir, "nats")}}
+	nats := Command{Name: "nats", Path: b.NATS, Args: []string{"-c", limits, "-a", host, "-p", port, "-m", monitor, "-sd", filepath.Join(dir, "nats")}}
 	if c.users != "" {
 		if nats.Args, nats.Env, err = c.secure(ctx); err != nil {
 			return nil, err

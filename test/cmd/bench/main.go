@@ -33,10 +33,10 @@ func main() {
 
 // options are the flags.
 type options struct {
-	weir, out, only, task, guard string
-	rounds                       int
-	budget                       time.Duration
-	short, fair, fresh           bool
+	weir, out, only, task, guard, capacity string
+	rounds                                 int
+	budget                                 time.Duration
+	short, fair, fresh                     bool
 }
 
 func run(ctx context.Context) error {
@@ -50,10 +50,14 @@ func run(ctx context.Context) error {
 	flag.BoolVar(&o.short, "short", false, "small and quick: shows that it works, its figures mean little")
 	flag.BoolVar(&o.fair, "fair", false, "only measure a small crawl alone and beside a big one")
 	flag.StringVar(&o.guard, "guard", "", "only compare the ring's ratio to the bare loop with the one in this file, and fail when it is far worse")
+	flag.StringVar(&o.capacity, "capacity", "", "only put the costs of this ring report (JSON) into test/bench/results/capacity.json and docs/capacity.md")
 	flag.StringVar(&o.task, "loop", "", "only run a loop (JSON), for the benchmark itself")
 	flag.Parse()
 	if o.task != "" {
 		return runLoop(ctx, o.task)
+	}
+	if o.capacity != "" {
+		return bench.WriteCapacity(o.capacity, "test/bench/results/capacity.json", "docs/capacity.md")
 	}
 	dir, err := driver.TempDir()
 	if err != nil {
