@@ -37,7 +37,7 @@ type Config struct {
 	LeaseTime time.Duration
 	// Batch is how many results one commit takes at most. Default 64.
 	Batch int
-	// BatchAge is how long the first result of a batch waits for others. Default 2ms.
+	// BatchAge is how long the first result of a batch waits for others. Default 10ms.
 	BatchAge time.Duration
 	// CacheSize of the store in bytes. Default 64 MiB.
 	CacheSize int64
@@ -50,7 +50,7 @@ func DefaultConfig() Config {
 		MaxLeases:  4096,
 		LeaseTime:  10 * time.Minute,
 		Batch:      64,
-		BatchAge:   2 * time.Millisecond,
+		BatchAge:   10 * time.Millisecond,
 		CacheSize:  64 << 20,
 	}
 }

@@ -29,7 +29,7 @@ type Config struct {
 	Batch int
 	// BatchBytes bounds the records of one commit, in bytes. Default 8 MiB.
 	BatchBytes int
-	// BatchAge is how long the first record of a batch waits for others. Default 20ms.
+	// BatchAge is how long the first record of a batch waits for others. Default 50ms.
 	BatchAge time.Duration
 	// SegmentSize is the length in bytes after which a WARC file is finished.
 	// Default 1 GiB.
@@ -53,7 +53,7 @@ func DefaultConfig() Config {
 	return Config{
 		Batch:       256,
 		BatchBytes:  8 << 20,
-		BatchAge:    20 * time.Millisecond,
+		BatchAge:    50 * time.Millisecond,
 		SegmentSize: 1 << 30,
 		SegmentAge:  24 * time.Hour,
 		MinFree:     256 << 20,
