@@ -45,6 +45,10 @@ type Costs struct {
 	BusMessages float64 `json:"bus_messages"`
 	BusIn       float64 `json:"bus_in_bytes"`
 	BusOut      float64 `json:"bus_out_bytes"`
+	// Kept bytes on the disk, and Written: what the processes have had written to it, those
+	// of PostgreSQL left out.
+	Kept    float64 `json:"kept_bytes"`
+	Written float64 `json:"written_bytes"`
 	// Archive bytes, and those of the catalogue's database; 0 where there is none.
 	Archive   float64 `json:"archive_bytes"`
 	Catalogue float64 `json:"catalogue_bytes"`
@@ -82,6 +86,7 @@ func (r *Report) costs(s Subject) (Costs, error) {
 		BusMessages: of(func(r Run) float64 { return r.BusMessages }), BusIn: of(func(r Run) float64 { return r.BusIn }),
 		BusOut: of(func(r Run) float64 { return r.BusOut }), Archive: of(func(r Run) float64 { return r.Archive }),
 		Catalogue: of(func(r Run) float64 { return r.Catalogue }),
+		Kept:      of(func(r Run) float64 { return r.Kept }), Written: of(func(r Run) float64 { return r.Written }),
 	}
 	for name := range runs[0].CPU {
 		c.CPU[name] = of(func(r Run) float64 { return 1000 * r.CPU[name] / float64(r.Pages) })
@@ -138,9 +143,13 @@ func (c Capacity) Markdown() string {
 	fmt.Fprintf(&b, "\nProcessors, with %.0f %% of each in use, NATS with %d replicas of every stream (each replica does the work of one server), "+
 		"frontier and catalogue in PostgreSQL:\n\n", 100*c.Busy, c.Replicas)
 	c.cores(&b)
+	fmt.Fprintf(&b, "\nWhat one processor does when it does nothing else, pages/s: a NATS server %.0f, a scheduler %.0f, a storage %.0f, a fetcher %.0f, a parser %.0f.\n",
+		1000/c.Database.CPU["nats"], 1000/c.Database.CPU["scheduler"], 1000/c.Database.CPU["storage"], 1000/c.Database.CPU["fetcher"], 1000/c.Database.CPU["parser"])
+	fmt.Fprintf(&b, "With folders, %s a page are kept on the disk and %s are written to it: the streams' files, and stores that rewrite.\n",
+		bytes(c.Folder.Kept), bytes(c.Folder.Written))
 	b.WriteString("\nWhat travels and what is kept, at these rates:\n\n")
 	c.flows(&b)
-	b.WriteString("\nA crawl of so many URLs, all of them pages like these:\n\n")
+	fmt.Fprintf(&b, "\nA crawl of so many URLs, all of them pages like these (bytes of a URL in the frontier: %s):\n\n", c.FrontierSource)
 	c.crawls(&b)
 	return b.String()
 }
