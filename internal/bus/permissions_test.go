@@ -22,8 +22,10 @@ import (
 
 // guarded is a server with a user for each service.
 type guarded struct {
-	url string
-	dir string // of the password files
+	url  string
+	dir  string // of the password files
+	ns   *server.Server
+	opts *server.Options
 }
 
 func startGuarded(t *testing.T) guarded {
@@ -39,12 +41,14 @@ func startGuarded(t *testing.T) guarded {
 			t.Fatal(err)
 		}
 	}
-	ns, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true, Users: users,
-	})
+	g.opts = &server.Options{
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), JetStreamMaxStore: 1 << 40, NoSigs: true, NoLog: true, Users: users,
+	}
+	ns, err := server.NewServer(g.opts)
 	if err != nil {
 		t.Fatal(err)
 	}
+	g.ns = ns
 	ns.Start()
 	t.Cleanup(func() { ns.Shutdown(); ns.WaitForShutdown() })
 	if !ns.ReadyForConnections(deadline) {
@@ -308,6 +312,32 @@ func TestForbiddenPublishIsToldAtOnce(t *testing.T) {
 	}
 	if n := strings.Count(log.String(), "subject=weir.result.0"); n != 1 {
 		t.Errorf("told %d times in the log:\n%s", n, log)
+	}
+}
+
+// A password that was changed, in the server and in the file, is used by the connection
+// that comes next, without a new process.
+func TestPasswordIsReplaced(t *testing.T) {
+	t.Parallel()
+	g := startGuarded(t)
+	topology, _ := g.user(t, "topology", false)
+	must(t, topology.DeclareTopology(t.Context(), 1))
+	parser, log := g.user(t, "parser", false)
+	must(t, parser.PublishAll(t.Context(), record(1)))
+	must(t, os.WriteFile(filepath.Join(g.dir, "parser"), []byte("another"), 0o600))
+	next := g.opts.Clone()
+	for i, u := range next.Users {
+		if u.Username == "parser" {
+			changed := *u
+			changed.Password = "another"
+			next.Users[i] = &changed
+		}
+	}
+	must(t, g.ns.ReloadOptions(next))
+	eventually(t, "the parser is back", func() bool { return strings.Contains(log.String(), "reconnected to NATS") })
+	must(t, parser.PublishAll(t.Context(), record(2)))
+	if text := log.String(); strings.Contains(text, "another") || strings.Contains(text, "pw-") {
+		t.Errorf("a password is in the log:\n%s", text)
 	}
 }
 

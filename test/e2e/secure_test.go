@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -9,9 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+
 	"github.com/weircrawl/weir/internal/access"
 	"github.com/weircrawl/weir/internal/testkit/pgtest"
 	"github.com/weircrawl/weir/internal/testkit/s3test"
+	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
 	"github.com/weircrawl/weir/test/driver"
 )
 
@@ -76,6 +82,19 @@ func wantUnhindered(t *testing.T, c *driver.Cluster) {
 			t.Errorf("%s was refused %v times", name, refused)
 		}
 	}
+}
+
+// withToken calls a scheduler over TLS with a token and no certificate.
+func withToken(t *testing.T, c *driver.Cluster, scheduler, token string, call func(context.Context, schedulerv1.CrawlServiceClient) error) error {
+	t.Helper()
+	cc, err := grpc.NewClient("passthrough:///"+c.Addr(scheduler), grpc.WithTransportCredentials(credentials.NewTLS(believing(t, c, nil))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cc.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	return call(metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token), schedulerv1.NewCrawlServiceClient(cc))
 }
 
 // TestSecureCluster: mTLS everywhere, a NATS user for each service, tokens. A crawl runs
@@ -169,7 +188,7 @@ func TestSecureClusterWithPasswords(t *testing.T) {
 	database, objects := pgtest.Start(t, pgtest.Options{}), s3test.Start(t)
 	withPassword := func(dsn string) string { return dsn + "&password=s3cret-of-database" }
 	c := startSecure(t, driver.ClusterConfig{
-		Secure: driver.ByPassword, Store: withPassword(database.Database(t)), Catalogue: withPassword(database.Database(t)),
+		Secure: driver.ByPassword, Schedulers: 2, Store: withPassword(database.Database(t)), Catalogue: withPassword(database.Database(t)),
 		More: map[string][]string{
 			"scheduler": {"--access.tokens-file", file, "--log.level", "debug"},
 			"storage":   {"--access.tokens-file", file, "--log.level", "debug", "--archive", objects.URL("x"), "--storage.replica", "one"},
@@ -181,9 +200,30 @@ func TestSecureClusterWithPasswords(t *testing.T) {
 	})
 	ctx := driver.Limit(t, 2*time.Minute)
 	spec := specFor(s, fast, "fetch: {headers: {x-login: \"{WEIR_SECRET_LOGIN}\"}}")
-	id, err := c.Submit(ctx, driver.Job{Spec: spec})
+	id, err := c.Open(ctx, driver.Job{Spec: spec})
 	if err != nil {
 		t.Fatal(err)
+	}
+	// One of the two owns the crawl, and the other passes calls on to it, for people with a
+	// certificate and for those with a token.
+	for _, scheduler := range []string{"scheduler-1", "scheduler-2"} {
+		c.Ask(scheduler)
+		for _, command := range []string{"pause", "resume"} {
+			if _, err := c.Weir(ctx, command, id); err != nil {
+				t.Errorf("%s at %s: %v", command, scheduler, err)
+			}
+		}
+		if err := withToken(t, c, scheduler, all.submit, func(ctx context.Context, cc schedulerv1.CrawlServiceClient) error {
+			_, err := cc.PauseCrawl(ctx, &schedulerv1.PauseCrawlRequest{Crawl: id})
+			return err
+		}); err != nil {
+			t.Errorf("a token at %s: %v", scheduler, err)
+		}
+	}
+	for _, command := range []string{"resume", "close"} {
+		if _, err := c.Weir(ctx, command, id); err != nil {
+			t.Fatal(err)
+		}
 	}
 	res, err := c.Finish(ctx, id)
 	if err != nil {
@@ -220,7 +260,7 @@ func TestSecureClusterWithPasswords(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = driver.Await(ctx, "the services notice", func() (bool, error) {
-		for _, name := range []string{"scheduler-1", "storage-1", "fetcher-1", "parser-1"} {
+		for _, name := range []string{"scheduler-1", "scheduler-2", "storage-1", "fetcher-1", "parser-1"} {
 			if !strings.Contains(c.Proc(name).Stderr(), "lost the connection to NATS") {
 				return false, nil
 			}
