@@ -154,3 +154,31 @@ func get(ctx context.Context, url string) (string, error) {
 	data, err := io.ReadAll(resp.Body)
 	return string(data), err
 }
+
+// Console starts a console with its own certificate, toward the services and toward
+// browsers, and returns its URL once it listens. The cluster's end ends it.
+func (c *Cluster) Console(ctx context.Context) (string, error) {
+	addr, err := FreeAddr()
+	if err != nil {
+		return "", err
+	}
+	own := filepath.Join(c.PKI(), "console")
+	c.add(Command{Name: "console", Path: c.bin.Weir, Args: []string{
+		"console", "--console-listen", addr, "--console.tls-cert", own + "/tls.crt", "--console.tls-key", own + "/tls.key",
+		"--grpc.tls-cert", own + "/tls.crt", "--grpc.tls-key", own + "/tls.key", "--grpc.tls-client-ca", own + "/ca.crt",
+		"--server", c.server, "--storage-server", c.storage,
+	}})
+	if err := c.Start("console"); err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	p := c.procs["console"]
+	err = Await(ctx, "the console", func() (bool, error) {
+		if !p.Running() {
+			return false, fmt.Errorf("it ended\n%s", p.Tail())
+		}
+		return dials(ctx, addr), nil
+	})
+	return "https://" + addr, err
+}

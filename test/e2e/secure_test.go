@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -82,6 +83,29 @@ func wantUnhindered(t *testing.T, c *driver.Cluster) {
 			t.Errorf("%s was refused %v times", name, refused)
 		}
 	}
+}
+
+// askWeb makes a request to a console whose certificate the cluster's authority has signed.
+func askWeb(t *testing.T, c *driver.Cluster, web, method, path, token string) (status int, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, web+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	cl := http.Client{Transport: &http.Transport{TLSClientConfig: believing(t, c, nil), DisableKeepAlives: true}}
+	resp, err := cl.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(data)
 }
 
 // withToken calls a scheduler over TLS with a token and no certificate.
@@ -232,6 +256,31 @@ func TestSecureClusterWithPasswords(t *testing.T) {
 	wantOnce(t, "items", pages(s, 20), driver.CountURLs(res.Items))
 	wantUnhindered(t, c)
 	t.Run("refusals", func(t *testing.T) { refusedPasswords(t, c) })
+	web, err := c.Console(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []struct {
+		method, path, token string
+		status              int
+		has                 string
+	}{
+		{http.MethodGet, "/api/v1/crawls", all.read, http.StatusOK, id},
+		{http.MethodGet, "/api/v1/crawls/" + id + "/items", all.read, http.StatusOK, "Page 7"},
+		{http.MethodGet, "/api/v1/crawls", "", http.StatusForbidden, ""}, // what a console may by itself
+		{http.MethodGet, "/api/v1/crawls", "weir_guess", http.StatusUnauthorized, ""},
+		{http.MethodGet, "/api/v1/crawls", all.ended, http.StatusUnauthorized, ""},
+		{http.MethodDelete, "/api/v1/crawls/" + id, all.submit, http.StatusForbidden, ""},
+		{http.MethodPost, "/api/v1/crawls/" + id + "/pause", all.read, http.StatusForbidden, ""},
+	} {
+		status, body := askWeb(t, c, web, r.method, r.path, r.token)
+		if status != r.status || !strings.Contains(body, r.has) {
+			t.Errorf("%s %s: %d, want %d: %.300s", r.method, r.path, status, r.status, body)
+		}
+		if r.status != http.StatusOK && strings.Contains(body, id) {
+			t.Errorf("%s %s: the refusal names the crawl: %.300s", r.method, r.path, body)
+		}
+	}
 
 	var told []string
 	tell := func(text string, err error) {
@@ -250,7 +299,7 @@ func TestSecureClusterWithPasswords(t *testing.T) {
 		tell(c.Weir(ctx, args...))
 	}
 	for _, name := range c.Names() {
-		if name != "nats" {
+		if name != "nats" && name != "console" {
 			tell(c.Debug(ctx, name))
 		}
 	}
