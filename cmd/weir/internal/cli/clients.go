@@ -9,12 +9,12 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/weircrawl/weir/cmd/weir/internal/client"
 	"github.com/weircrawl/weir/cmd/weir/internal/single"
 	"github.com/weircrawl/weir/cmd/weir/internal/summary"
 	"github.com/weircrawl/weir/internal/crawl"
+	weirclient "github.com/weircrawl/weir/proto/client"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
@@ -225,40 +225,13 @@ func (a *app) waitCmd() *cobra.Command {
 	return cmd
 }
 
-// waitSlice is how long one call of WaitCrawl lasts: below the time after which
-// servers move long-lived connections on.
-const waitSlice = 5 * time.Minute
-
+// waitFor waits for the end of a crawl, at most for a time; 0 is for ever.
 func waitFor(ctx context.Context, c *client.Client, name string, timeout time.Duration) (*crawlv1.Crawl, error) {
-	deadline := time.Now().Add(timeout)
-	if _, err := c.Get(ctx, name); err != nil {
-		return nil, err // a server that is not there is not waited for
+	cr, err := c.Crawl(name).Wait(ctx, timeout)
+	if errors.Is(err, weirclient.ErrTimeout) {
+		return nil, fmt.Errorf("crawl %s is still %s after %s", name, summary.StateName(cr.GetState()), timeout)
 	}
-	for tries := 0; ; tries++ {
-		slice := waitSlice
-		if timeout > 0 {
-			slice = min(slice, max(time.Until(deadline), 0))
-		}
-		resp, err := c.Crawls.WaitCrawl(ctx, &schedulerv1.WaitCrawlRequest{Crawl: name, Timeout: durationpb.New(slice)})
-		if crawl.KindOf(err) == crawl.Unavailable && tries < followTries && ctx.Err() == nil && (timeout == 0 || time.Now().Before(deadline)) {
-			// It stops, and is back soon or has others.
-			select {
-			case <-ctx.Done():
-			case <-time.After(time.Second):
-			}
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		tries = 0
-		if resp.GetDone() {
-			return resp.GetCrawl(), nil
-		}
-		if timeout > 0 && !time.Now().Before(deadline) {
-			return nil, fmt.Errorf("crawl %s is still %s after %s", name, summary.StateName(resp.GetCrawl().GetState()), timeout)
-		}
-	}
+	return cr, err
 }
 
 // ended prints the summary of a crawl that is over; one that failed is an error.

@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -19,6 +17,7 @@ import (
 	"github.com/weircrawl/weir/internal/certs"
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/rpc"
+	weirclient "github.com/weircrawl/weir/proto/client"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	fetcherv1 "github.com/weircrawl/weir/proto/weir/fetcher/v1"
 	parserv1 "github.com/weircrawl/weir/proto/weir/parser/v1"
@@ -28,9 +27,9 @@ import (
 
 // Client calls the services of a running Weir. Close it.
 type Client struct {
-	// Crawls, Storage, Fetcher and Parser are the services themselves.
-	Crawls  schedulerv1.CrawlServiceClient
-	Storage storagev1.StorageServiceClient
+	// Client has Crawls and Storage, and what programs of others do with them.
+	*weirclient.Client
+	// Fetcher and Parser are further services.
 	Fetcher fetcherv1.FetcherServiceClient
 	Parser  parserv1.ParserServiceClient
 
@@ -63,39 +62,11 @@ func (c Config) options(addr string, services ...string) ([]grpc.DialOption, err
 	if c.Token == "" {
 		return opts, nil
 	}
-	if c.Certificates == nil && !c.PlainToken && !onThisMachine(addr) {
+	if c.Certificates == nil && !c.PlainToken && !weirclient.OnThisMachine(addr) {
 		return nil, crawl.Errorf(crawl.Invalid, "the token would travel in plain text to %s, and whoever is on the way could use it: give --tls or --tls-ca (WEIR_TLS_CA), or --insecure-token", addr)
 	}
-	return append(opts, grpc.WithPerRPCCredentials(bearer(c.Token))), nil
+	return append(opts, grpc.WithPerRPCCredentials(weirclient.Bearer(c.Token))), nil
 }
-
-// onThisMachine reports whether what is sent to an address stays here.
-func onThisMachine(addr string) bool {
-	if strings.HasPrefix(addr, "unix:") || strings.HasPrefix(addr, "unix-abstract:") {
-		return true
-	}
-	addr = strings.TrimPrefix(strings.TrimPrefix(addr, "dns:///"), "passthrough:///")
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		host = addr
-	}
-	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return host == "localhost" || err == nil && ip.IsLoopback()
-}
-
-// bearer is a token as gRPC takes it.
-type bearer string
-
-// GetRequestMetadata implements credentials.PerRPCCredentials.
-func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	return map[string]string{"authorization": "Bearer " + string(b)}, nil
-}
-
-// RequireTransportSecurity is false: Config.options has decided.
-func (b bearer) RequireTransportSecurity() bool { return false }
-
-// String hides the token from whoever prints the credentials.
-func (b bearer) String() string { return "(hidden)" }
 
 // Dial returns a client; it connects with the first call.
 func Dial(cfg Config) (*Client, error) {
@@ -154,8 +125,7 @@ func Over(cc grpc.ClientConnInterface) *Client {
 }
 
 func (c *Client) use(scheduler, storage, fetcher, parser grpc.ClientConnInterface) {
-	c.Crawls = schedulerv1.NewCrawlServiceClient(scheduler)
-	c.Storage = storagev1.NewStorageServiceClient(storage)
+	c.Client = weirclient.Over(scheduler, storage)
 	c.Fetcher = fetcherv1.NewFetcherServiceClient(fetcher)
 	c.Parser = parserv1.NewParserServiceClient(parser)
 }
@@ -167,15 +137,6 @@ func (c *Client) Close() error {
 		errs = append(errs, cc.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// Get reads a crawl by id or name.
-func (c *Client) Get(ctx context.Context, name string) (*crawlv1.Crawl, error) {
-	resp, err := c.Crawls.GetCrawl(ctx, &schedulerv1.GetCrawlRequest{Crawl: name})
-	if err != nil {
-		return nil, err
-	}
-	return resp.GetCrawl(), nil
 }
 
 // ID turns a crawl's name into its id, which storage wants. What storage has of a crawl
@@ -197,21 +158,6 @@ func (c *Client) GetKept(ctx context.Context, name string) (*crawlv1.Crawl, erro
 		return nil, err
 	}
 	return &crawlv1.Crawl{Id: name}, nil
-}
-
-// List reads all crawls, newest first.
-func (c *Client) List(ctx context.Context) ([]*crawlv1.Crawl, error) {
-	var all []*crawlv1.Crawl
-	for token := ""; ; {
-		resp, err := c.Crawls.ListCrawls(ctx, &schedulerv1.ListCrawlsRequest{PageToken: token})
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, resp.GetCrawls()...)
-		if token = resp.GetNextPageToken(); token == "" {
-			return all, nil
-		}
-	}
 }
 
 // watchTries is how often in a row a watch that broke is begun anew, a second apart: a
