@@ -116,9 +116,10 @@ test/interop/node_modules/.package-lock.json: test/interop/package-lock.json
 	npm ci --prefix test/interop --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
-# The example extractor in JavaScript, which a test runs.
+# The examples in JavaScript, Python and shell, which tests run.
 .PHONY: example-tools
-example-tools: examples/extractor/node/node_modules/.package-lock.json ## install what the example in JavaScript needs (npm), and Debian's nodejs and npm where they are missing
+example-tools: examples/extractor/node/node_modules/.package-lock.json $(TOOLS)/grpcurl ## install what the examples need (npm, grpcurl), and Debian's nodejs, npm, python3 and jq where they are missing
+	@command -v python3 >/dev/null && command -v jq >/dev/null || $(call debian,python3 jq)
 
 examples/extractor/node/node_modules/.package-lock.json: examples/extractor/node/package-lock.json
 	@command -v npm >/dev/null || $(call debian,nodejs npm)
@@ -146,7 +147,7 @@ promtool: ## put promtool, of Debian's prometheus, into bin/tools where there is
 	  dpkg-deb -x prometheus_*.deb . && install -m 755 usr/bin/promtool $(CURDIR)/$(TOOLS)/; rm -rf $$tmp; }
 
 .PHONY: race
-race: postgresql chromium interop-tools promtool ## all tests but the end-to-end ones under the race detector (needs a C compiler)
+race: postgresql chromium interop-tools promtool example-tools ## all tests but the end-to-end ones under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(TESTFLAGS) $$($(GO) list $(PACKAGES) | grep -v -e /test/e2e -e /test/chaos -e /test/console -e /test/upgrade -e /test/bench)
 
 .PHONY: e2e
@@ -310,6 +311,8 @@ $(TOOLS)/protoc-gen-go-grpc: tools/go.mod
 	GOWORK=off $(GO) -C tools build -o ../$@ google.golang.org/grpc/cmd/protoc-gen-go-grpc
 $(TOOLS)/protoc-gen-grpc-gateway $(TOOLS)/protoc-gen-openapiv2: $(TOOLS)/%: tools/go.mod
 	GOWORK=off $(GO) -C tools build -o ../$@ github.com/grpc-ecosystem/grpc-gateway/v2/$*
+$(TOOLS)/grpcurl: tools/go.mod
+	GOWORK=off $(GO) -C tools build -o ../$@ github.com/fullstorydev/grpcurl/cmd/grpcurl
 $(TOOLS)/image: tools/go.mod $(wildcard tools/image/*.go)
 	GOWORK=off $(GO) -C tools build -o ../$@ ./image
 $(TOOLS)/staticcheck: tools/go.mod
