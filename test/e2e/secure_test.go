@@ -203,6 +203,57 @@ func TestSecureCluster(t *testing.T) {
 	})
 }
 
+// forwardedCalls makes calls at both schedulers.
+func forwardedCalls(t *testing.T, c *driver.Cluster, id string, all tokens) {
+	t.Helper()
+	ctx := t.Context()
+	// One of the two owns the crawl, and the other passes calls on to it, for people with a
+	// certificate and for those with a token.
+	for _, scheduler := range []string{"scheduler-1", "scheduler-2"} {
+		c.Ask(scheduler)
+		for _, command := range []string{"pause", "resume"} {
+			if _, err := c.Weir(ctx, command, id); err != nil {
+				t.Errorf("%s at %s: %v", command, scheduler, err)
+			}
+		}
+		if err := withToken(t, c, scheduler, all.submit, func(ctx context.Context, cc schedulerv1.CrawlServiceClient) error {
+			_, err := cc.PauseCrawl(ctx, &schedulerv1.PauseCrawlRequest{Crawl: id})
+			return err
+		}); err != nil {
+			t.Errorf("a token at %s: %v", scheduler, err)
+		}
+	}
+}
+
+// refusedOnTheWeb asks by REST, through a console that has a certificate of its own.
+func refusedOnTheWeb(t *testing.T, c *driver.Cluster, id string, all tokens) {
+	web, err := c.Console(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []struct {
+		method, path, token string
+		status              int
+		has                 string
+	}{
+		{http.MethodGet, "/api/v1/crawls", all.read, http.StatusOK, id},
+		{http.MethodGet, "/api/v1/crawls/" + id + "/items", all.read, http.StatusOK, "Page 7"},
+		{http.MethodGet, "/api/v1/crawls", "", http.StatusForbidden, ""}, // what a console may by itself
+		{http.MethodGet, "/api/v1/crawls", "weir_guess", http.StatusUnauthorized, ""},
+		{http.MethodGet, "/api/v1/crawls", all.ended, http.StatusUnauthorized, ""},
+		{http.MethodDelete, "/api/v1/crawls/" + id, all.submit, http.StatusForbidden, ""},
+		{http.MethodPost, "/api/v1/crawls/" + id + "/pause", all.read, http.StatusForbidden, ""},
+	} {
+		status, body := askWeb(t, c, web, r.method, r.path, r.token)
+		if status != r.status || !strings.Contains(body, r.has) {
+			t.Errorf("%s %s: %d, want %d: %.300s", r.method, r.path, status, r.status, body)
+		}
+		if r.status != http.StatusOK && strings.Contains(body, id) {
+			t.Errorf("%s %s: the refusal names the crawl: %.300s", r.method, r.path, body)
+		}
+	}
+}
+
 // TestSecureClusterWithPasswords: NATS users with passwords, and secrets of every other
 // kind: none of them is in a log, an answer or an error, also when everything is lost.
 func TestSecureClusterWithPasswords(t *testing.T) {
@@ -228,22 +279,7 @@ func TestSecureClusterWithPasswords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// One of the two owns the crawl, and the other passes calls on to it, for people with a
-	// certificate and for those with a token.
-	for _, scheduler := range []string{"scheduler-1", "scheduler-2"} {
-		c.Ask(scheduler)
-		for _, command := range []string{"pause", "resume"} {
-			if _, err := c.Weir(ctx, command, id); err != nil {
-				t.Errorf("%s at %s: %v", command, scheduler, err)
-			}
-		}
-		if err := withToken(t, c, scheduler, all.submit, func(ctx context.Context, cc schedulerv1.CrawlServiceClient) error {
-			_, err := cc.PauseCrawl(ctx, &schedulerv1.PauseCrawlRequest{Crawl: id})
-			return err
-		}); err != nil {
-			t.Errorf("a token at %s: %v", scheduler, err)
-		}
-	}
+	forwardedCalls(t, c, id, all)
 	for _, command := range []string{"resume", "close"} {
 		if _, err := c.Weir(ctx, command, id); err != nil {
 			t.Fatal(err)
@@ -256,32 +292,15 @@ func TestSecureClusterWithPasswords(t *testing.T) {
 	wantOnce(t, "items", pages(s, 20), driver.CountURLs(res.Items))
 	wantUnhindered(t, c)
 	t.Run("refusals", func(t *testing.T) { refusedPasswords(t, c) })
-	web, err := c.Console(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range []struct {
-		method, path, token string
-		status              int
-		has                 string
-	}{
-		{http.MethodGet, "/api/v1/crawls", all.read, http.StatusOK, id},
-		{http.MethodGet, "/api/v1/crawls/" + id + "/items", all.read, http.StatusOK, "Page 7"},
-		{http.MethodGet, "/api/v1/crawls", "", http.StatusForbidden, ""}, // what a console may by itself
-		{http.MethodGet, "/api/v1/crawls", "weir_guess", http.StatusUnauthorized, ""},
-		{http.MethodGet, "/api/v1/crawls", all.ended, http.StatusUnauthorized, ""},
-		{http.MethodDelete, "/api/v1/crawls/" + id, all.submit, http.StatusForbidden, ""},
-		{http.MethodPost, "/api/v1/crawls/" + id + "/pause", all.read, http.StatusForbidden, ""},
-	} {
-		status, body := askWeb(t, c, web, r.method, r.path, r.token)
-		if status != r.status || !strings.Contains(body, r.has) {
-			t.Errorf("%s %s: %d, want %d: %.300s", r.method, r.path, status, r.status, body)
-		}
-		if r.status != http.StatusOK && strings.Contains(body, id) {
-			t.Errorf("%s %s: the refusal names the crawl: %.300s", r.method, r.path, body)
-		}
-	}
+	t.Run("web", func(t *testing.T) { refusedOnTheWeb(t, c, id, all) })
+	nothingShows(t, c, s, id, all, database.Dir(), objects)
+}
 
+// nothingShows looks for secrets in what the services say, also of mistakes and when
+// their parts are gone. It ends the cluster.
+func nothingShows(t *testing.T, c *driver.Cluster, s *driver.Site, id string, all tokens, socket string, objects *s3test.Server) {
+	t.Helper()
+	ctx := driver.Limit(t, time.Minute)
 	var told []string
 	tell := func(text string, err error) {
 		_, said, _ := strings.Cut(fmt.Sprint(err), "\n") // after the command itself
@@ -290,7 +309,7 @@ func TestSecureClusterWithPasswords(t *testing.T) {
 	for _, args := range [][]string{
 		{"ls", "--json"}, {"status", id, "--json"}, {"explain", id, s.Info.Seeds[0]},
 		{"migrate", "--store", "postgres://weir:s3cret%zz@127.0.0.1:1/x"},
-		{"migrate", "--store", "postgres:///none?user=weir&password=s3cret&host=" + database.Dir()},
+		{"migrate", "--store", "postgres:///none?user=weir&password=s3cret&host=" + socket},
 		{"storage", "--data", "d", "--catalogue", "mysql://weir:s3cret@x/y"},
 		{"fetcher", "--nats", "nats://weir:s3cret%zz@x:1"},
 		{"fetcher", "--nats", "nats://s3cret@127.0.0.1:1", "--nats.connect-timeout", "1s"},
@@ -308,7 +327,7 @@ func TestSecureClusterWithPasswords(t *testing.T) {
 	if err := c.Proc("nats").Kill(); err != nil {
 		t.Fatal(err)
 	}
-	err = driver.Await(ctx, "the services notice", func() (bool, error) {
+	err := driver.Await(ctx, "the services notice", func() (bool, error) {
 		for _, name := range []string{"scheduler-1", "scheduler-2", "storage-1", "fetcher-1", "parser-1"} {
 			if !strings.Contains(c.Proc(name).Stderr(), "lost the connection to NATS") {
 				return false, nil
