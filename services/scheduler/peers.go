@@ -49,7 +49,9 @@ func (p *peers) client(address string) (schedulerv1.CrawlServiceClient, error) {
 	}
 	conn := p.conns[address]
 	if conn == nil {
-		var opts []grpc.DialOption
+		// An owner that is about to stop answers for its partitions until they are given
+		// away: there is no other replica to turn to.
+		opts := []grpc.DialOption{grpc.WithDisableHealthCheck()}
 		if p.creds != nil {
 			opts = append(opts, grpc.WithTransportCredentials(p.creds))
 		}
