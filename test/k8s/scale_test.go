@@ -75,10 +75,10 @@ func TestScale(t *testing.T) {
 			if three < 2*one || again > three/2 {
 				t.Errorf("three %ss make no difference: %.1f, %.1f, %.1f pages a second", tc.component, one, three, again)
 			}
-			if _, err := sub.weir(ctx, "", "cancel", sub.id); err != nil {
+			if _, err := sub.weir(ctx, "", "pause", sub.id); err != nil {
 				t.Error(err)
 			}
-			t.Logf("crawl %s cancelled", sub.id)
+			t.Logf("crawl %s paused", sub.id)
 		})
 	}
 }
