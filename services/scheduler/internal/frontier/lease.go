@@ -64,12 +64,35 @@ type lease struct {
 	also     *host // whose slot it takes too: the target of a redirected robots.txt
 }
 
-// deadline is an entry of the list of deadlines, which is in order because
-// leases are made and extended for the same time. Entries of leases that are gone
-// or were extended are skipped.
+// deadline is an entry of the list of deadlines, which is in order. Entries of leases
+// that are gone or were extended are skipped.
 type deadline struct {
 	at tick
 	id LeaseID
+}
+
+// voidTime after which a void lease is asked about, and again. It holds a slot of its host,
+// and the look at the bus when its crawl was stopped may have come too soon: a cluster of
+// servers answers from copies that lag behind the purge.
+const voidTime = 10 * time.Second
+
+// setDeadline has a lease asked about after its time.
+func (f *Frontier) setDeadline(l *lease) {
+	patience := f.cfg.LeaseTime
+	if l.void {
+		patience = min(voidTime, patience)
+	}
+	d := deadline{f.now + tick(patience), l.id}
+	if d.at == l.deadline {
+		return // it is on the list
+	}
+	l.deadline = d.at
+	if n := len(f.deadlines); n == 0 || f.deadlines[n-1].at <= d.at { // nearly always
+		f.deadlines = append(f.deadlines, d)
+		return
+	}
+	i, _ := slices.BinarySearchFunc(f.deadlines, d, func(a, b deadline) int { return cmp.Compare(a.at, b.at) })
+	f.deadlines = slices.Insert(f.deadlines, i, d)
 }
 
 // newLease makes a lease and takes a slot of the host.
@@ -219,6 +242,7 @@ func (f *Frontier) voidLease(l *lease, reserve bool) {
 		l.q.reserved++
 		l.q.s.reserved++
 	}
+	f.setDeadline(l)
 	f.writeLease(l)
 }
 
@@ -307,16 +331,15 @@ func (f *Frontier) Expired(now time.Time) []LeaseID {
 	return ids
 }
 
-// Extend gives a lease another LeaseTime from now.
+// Extend gives a lease another LeaseTime from now, less when it is void.
 func (f *Frontier) Extend(now time.Time, id LeaseID) {
-	t := f.at(now)
+	f.at(now)
 	l := f.leases[id]
 	if l == nil {
 		return
 	}
-	if d := t + tick(f.cfg.LeaseTime); d != l.deadline {
-		l.deadline = d
-		f.deadlines = append(f.deadlines, deadline{d, id})
+	before := l.deadline
+	if f.setDeadline(l); l.deadline != before {
 		f.writeLease(l)
 	}
 }
