@@ -482,3 +482,37 @@ func TestAudit(t *testing.T) {
 		t.Errorf("the log has a password or a token: %s", text)
 	}
 }
+
+// A server that other machines reach says once that everybody may do everything, or that
+// tokens come in plain text. It is only listened on here, and nobody calls it.
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "tokens.yaml")
+	if err := os.WriteFile(file, []byte("tokens:\n"+entry("a", "read", "")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct{ listen, tokens, want string }{
+		{"0.0.0.0:0", "", "everybody who reaches this address may do everything"},
+		{"0.0.0.0:0", file, "tokens come in plain text"},
+		{"127.0.0.1:0", "", ""},
+		{"127.0.0.1:0", file, ""},
+	} {
+		log := &logged{}
+		deps := rpc.Deps{Log: slog.New(slog.NewTextHandler(log, nil))}
+		guard, err := access.New(access.Config{TokensFile: tc.tokens, OIDC: access.DefaultConfig().OIDC}, access.Deps{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		deps.Guard = guard
+		cfg := rpc.DefaultConfig()
+		cfg.Listen = tc.listen
+		s, err := rpc.NewServer(cfg, deps)
+		if err != nil {
+			t.Fatal(err)
+		}
+		serve(t, s.Serve)()
+		if text := log.String(); strings.Count(text, "level=WARN") != min(len(tc.want), 1) || !strings.Contains(text, tc.want) {
+			t.Errorf("%s, tokens %q: %s", tc.listen, tc.tokens, text)
+		}
+	}
+}
