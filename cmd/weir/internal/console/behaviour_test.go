@@ -104,6 +104,20 @@ func TestSecureCookie(t *testing.T) {
 	}
 }
 
+// TestOtherConsole: who signed in at one console is known at the next, which draws its
+// charts from then on.
+func TestOtherConsole(t *testing.T) {
+	t.Parallel()
+	b := setup(t, &services{roles: map[string]string{"secret": "*"}}, func(c *Config) { c.Interval = 100 * time.Millisecond })
+	if got := b.do(t, "GET", "/", nil, map[string]string{"Cookie": cookieName + "=wrong"}); got.code != http.StatusSeeOther || b.console.lender.get() != "" {
+		t.Errorf("a wrong token: %d, lent %q", got.code, b.console.lender.get())
+	}
+	if got := b.do(t, "GET", "/", nil, map[string]string{"Cookie": cookieName + "=secret"}); got.code != http.StatusOK {
+		t.Fatalf("%d", got.code)
+	}
+	b.seen(t)
+}
+
 func TestLocal(t *testing.T) {
 	t.Parallel()
 	for next, want := range map[string]string{

@@ -34,7 +34,10 @@ func (s *Server) page(h handle) http.Handler {
 		r = r.WithContext(ctx)
 		if err := h(w, r); err != nil {
 			s.fail(w, r, err)
+			return
 		}
+		// They may have signed in at another console, or before this one was started.
+		s.lender.offer(tokenOf(r))
 	})
 }
 

@@ -87,6 +87,7 @@ func (s *Server) signedIn(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
 	s.lender.takeBack(tokenOf(r))
 	http.SetCookie(w, s.cookie("", -1))
+	r.Header.Del("Cookie") // it lends nothing any more
 	http.Redirect(w, r, "/signin", http.StatusSeeOther)
 	return nil
 }
@@ -107,8 +108,8 @@ func local(next string) string {
 	return next
 }
 
-// lender remembers the token of whoever signed in last, for the charts of a console that
-// has none of its own. It is kept in memory only.
+// lender remembers the token of whoever signed in last, or came with one, for the charts
+// of a console that has none of its own. It is kept in memory only.
 type lender struct {
 	mu    sync.Mutex
 	token string
@@ -118,6 +119,16 @@ func (l *lender) lend(token string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.token = token
+}
+
+// offer lends a token where none is lent. One that is no good is taken back by the next
+// look.
+func (l *lender) offer(token string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.token == "" {
+		l.token = token
+	}
 }
 
 // takeBack forgets a token.
