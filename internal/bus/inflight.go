@@ -11,6 +11,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
+// Replicated reports whether streams have replicas: then what is read of them, by
+// InFlight for example, may come from one that is a moment behind.
+func (b *Bus) Replicated() bool { return b.cfg.Replicas > 1 }
+
 // InFlight returns the leases of all messages in the ring: of every visit that
 // will be heard of again without anything being done. Messages that move while
 // it looks are found: it reads the streams in the order of the flow, and a

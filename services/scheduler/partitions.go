@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -107,7 +109,7 @@ func (s *session) returnLost(ctx context.Context, ids []frontier.LeaseID) (lost 
 	if len(ids) == 0 {
 		return 0, nil
 	}
-	inFlight, err := s.scans.inFlight(ctx, s.deps.Bus)
+	inFlight, err := s.surelyInFlight(ctx, ids)
 	if err != nil {
 		return 0, err
 	}
@@ -122,6 +124,30 @@ func (s *session) returnLost(ctx context.Context, ids []frontier.LeaseID) (lost 
 	})
 	s.m.returned.WithLabelValues("lost").Add(float64(lost))
 	return lost, err
+}
+
+// followerTime is how far a follower of a stream may be behind its leader.
+const followerTime = time.Second
+
+// surelyInFlight returns the leases whose messages are on a stream. Where streams have
+// replicas, a follower answers too, which may not have what was published a moment ago:
+// a lease is missing only when it still is a second later.
+func (s *session) surelyInFlight(ctx context.Context, ids []frontier.LeaseID) (map[uint64]struct{}, error) {
+	found, err := s.scans.inFlight(ctx, s.deps.Bus)
+	if err != nil || !s.deps.Bus.Replicated() {
+		return found, err
+	}
+	missing := slices.ContainsFunc(ids, func(id frontier.LeaseID) bool { _, ok := found[uint64(id)]; return !ok })
+	if !missing || !pause(ctx, 2*followerTime) { // a pause may be half as long
+		return found, context.Cause(ctx)
+	}
+	later, err := s.scans.inFlight(ctx, s.deps.Bus)
+	if err != nil {
+		return nil, err
+	}
+	both := maps.Clone(found) // others share it
+	maps.Copy(both, later)
+	return both, nil
 }
 
 // giveUp lets go of a partition so that nothing of it is in hand here any more.

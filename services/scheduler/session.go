@@ -397,7 +397,11 @@ func (s *session) reconcile(ctx context.Context, f *frontier.Frontier, now time.
 	if len(leases) == 0 {
 		return nil
 	}
-	inFlight, err := s.deps.Bus.InFlight(ctx)
+	ids := make([]frontier.LeaseID, len(leases))
+	for i, l := range leases {
+		ids[i] = l.ID
+	}
+	inFlight, err := s.surelyInFlight(ctx, ids)
 	if err != nil {
 		return err
 	}
