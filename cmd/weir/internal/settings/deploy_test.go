@@ -34,7 +34,7 @@ func TestDeployedFiles(t *testing.T) {
 		t.Fatalf("only %d files with settings in %s", len(files), deployed)
 	}
 	for _, file := range files {
-		for _, mode := range []settings.Mode{settings.Scheduler, settings.Fetcher, settings.Parser, settings.Storage, settings.Console} {
+		for _, mode := range []settings.Mode{settings.Scheduler, settings.Fetcher, settings.Parser, settings.Storage, settings.Console, settings.Topology} {
 			t.Run(file+"/"+string(mode), func(t *testing.T) {
 				t.Parallel()
 				s := settings.New(mode)
