@@ -225,8 +225,12 @@ func (a *app) waitCmd() *cobra.Command {
 	return cmd
 }
 
-// waitFor waits for the end of a crawl, at most for a time; 0 is for ever.
+// waitFor waits for the end of a crawl, at most for a time; 0 is for ever. A server that
+// was there once may go away and come back; one that never was is an error at once.
 func waitFor(ctx context.Context, c *client.Client, name string, timeout time.Duration) (*crawlv1.Crawl, error) {
+	if _, err := c.Get(ctx, name); err != nil {
+		return nil, err
+	}
 	cr, err := c.Crawl(name).Wait(ctx, timeout)
 	if errors.Is(err, weirclient.ErrTimeout) {
 		return nil, fmt.Errorf("crawl %s is still %s after %s", name, summary.StateName(cr.GetState()), timeout)

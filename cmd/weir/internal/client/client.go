@@ -243,13 +243,30 @@ func (e explainer) explain(err error) error {
 	if i := strings.Index(text, "dial tcp"); i >= 0 || strings.Contains(text, "name resolver error") {
 		why := text[max(i, 0):]
 		why = strings.TrimSuffix(why[strings.LastIndex(why, ": ")+1:], `"`)
-		return crawl.Errorf(crawl.Unavailable, "no weir server at %s (%s): start one with `weir up`, or set %s", e.addr, strings.TrimSpace(why), e.flag)
+		return advise(err, crawl.Unavailable, "no weir server at %s (%s): start one with `weir up`, or set %s", e.addr, strings.TrimSpace(why), e.flag)
 	}
 	if strings.Contains(text, "health check failed") {
-		return crawl.Errorf(crawl.Unavailable, "the weir server at %s is stopping", e.addr)
+		return advise(err, crawl.Unavailable, "the weir server at %s is stopping", e.addr)
 	}
 	if strings.Contains(text, "unknown service") {
-		return crawl.Errorf(crawl.Precondition, "the server at %s does not have this service: set %s (%s)", e.addr, e.flag, fmt.Sprint(text))
+		return advise(err, crawl.Precondition, "the server at %s does not have this service: set %s (%s)", e.addr, e.flag, text)
 	}
 	return err
 }
+
+// advice is an error of a call in words that say what to do. The call's own error is in
+// its chain: whoever waits for a server to come back looks at its status.
+type advice struct {
+	text  string
+	cause error
+}
+
+func advise(cause error, kind crawl.Kind, format string, args ...any) error {
+	return &crawl.Error{Kind: kind, Err: &advice{fmt.Sprintf(format, args...), cause}}
+}
+
+// Error returns the words.
+func (a *advice) Error() string { return a.text }
+
+// Unwrap returns the call's error.
+func (a *advice) Unwrap() error { return a.cause }

@@ -16,6 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/rpc"
@@ -336,8 +338,9 @@ func TestNoServer(t *testing.T) {
 	}
 	defer func() { _ = c.Close() }()
 	want := "no weir server at " + addr + " (connection refused): start one with `weir up`, or set --server or WEIR_SERVER"
-	if _, err := c.List(t.Context()); err == nil || err.Error() != want {
-		t.Errorf("got  %v\nwant %s", err, want)
+	// Those who wait for a server that was there look at the code.
+	if _, err := c.List(t.Context()); err == nil || err.Error() != want || status.Code(err) != codes.Unavailable {
+		t.Errorf("got  %v (%v)\nwant %s", err, status.Code(err), want)
 	}
 	if _, err := c.AddURLs(t.Context(), "x", []string{"y"}, Terms{}); err == nil || err.Error() != want {
 		t.Errorf("stream: got  %v\nwant %s", err, want)
