@@ -15,7 +15,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
@@ -164,8 +163,7 @@ func (g *guarded) dial(t *testing.T, service string) *grpc.ClientConn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var creds credentials.TransportCredentials = rpc.Credentials(k, certs.Scheduler)
-	cc, err := rpc.Dial(g.addr, grpc.WithTransportCredentials(creds))
+	cc, err := rpc.Dial(g.addr, grpc.WithTransportCredentials(rpc.Credentials(k, certs.Scheduler)))
 	if err != nil {
 		t.Fatal(err)
 	}

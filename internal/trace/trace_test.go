@@ -109,7 +109,8 @@ func TestShare(t *testing.T) {
 			t.Errorf("%d of 10000 with a share of %v", n, tt.share)
 		}
 	}
-	if ID("a", 1) == ID("b", 1) || ID("a", 1) == ID("a", 2) || ID("a", 1) != ID("a", 1) {
+	id := ID("a", 1)
+	if id == ID("b", 1) || id == ID("a", 2) || id != ID("a", 1) {
 		t.Error("ids do not follow from crawl and lease")
 	}
 }

@@ -2,7 +2,6 @@ package manifests
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -217,13 +216,4 @@ func field(m map[string]any, path ...string) any {
 		v = m[name]
 	}
 	return v
-}
-
-// convert reads an untyped value into a typed one.
-func convert(from, to any) error {
-	data, err := json.Marshal(from)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(data, to)
 }
