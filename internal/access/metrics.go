@@ -1,10 +1,10 @@
 package access
 
 import (
-	"errors"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/codes"
+
+	"github.com/weircrawl/weir/internal/obs"
 )
 
 // metrics of a guard.
@@ -21,14 +21,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	for _, reason := range []string{"unauthenticated", "denied", "quota"} {
 		m.refusals.WithLabelValues(reason)
 	}
-	if reg == nil {
-		return m
-	}
-	if are, ok := errors.AsType[prometheus.AlreadyRegisteredError](reg.Register(m.refusals)); ok {
-		if old, ok := are.ExistingCollector.(*prometheus.CounterVec); ok {
-			m.refusals = old
-		}
-	}
+	m.refusals = obs.Register(reg, m.refusals)
 	return m
 }
 

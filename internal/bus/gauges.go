@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weircrawl/weir/internal/obs"
 )
 
 // stageMetrics are those of the streams and their consumers, which WatchStages keeps.
@@ -16,7 +18,7 @@ type stageMetrics struct {
 
 func newStageMetrics(reg prometheus.Registerer) *stageMetrics {
 	gauge := func(name, help, label string) *prometheus.GaugeVec {
-		return register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "weir_bus_" + name, Help: help}, []string{label}))
+		return obs.Register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "weir_bus_" + name, Help: help}, []string{label}))
 	}
 	return &stageMetrics{
 		lag: gauge("lag_messages",

@@ -1,9 +1,9 @@
 package certs
 
 import (
-	"errors"
-
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weircrawl/weir/internal/obs"
 )
 
 // metrics of one use of certificates.
@@ -25,21 +25,10 @@ func newMetrics(reg prometheus.Registerer, use string, expiry func() float64) *m
 		return m
 	}
 	// A process that opens the same files twice counts for both in the first's.
-	m.reloads, m.failures = register(reg, m.reloads), register(reg, m.failures)
-	register(reg, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	m.reloads, m.failures = obs.Register(reg, m.reloads), obs.Register(reg, m.failures)
+	obs.Register(reg, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "weir_tls_certificate_expiry_timestamp_seconds", ConstLabels: label,
 		Help: "When the certificate in use ends, by use; 0 without one. Less than a week away: find out why it was not renewed.",
 	}, expiry))
 	return m
-}
-
-// register registers c, or returns what was registered under the same name before.
-func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
-	err := reg.Register(c)
-	if are, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
-		if old, ok := are.ExistingCollector.(C); ok {
-			return old
-		}
-	}
-	return c
 }

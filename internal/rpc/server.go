@@ -26,6 +26,7 @@ import (
 	"github.com/weircrawl/weir/internal/access"
 	"github.com/weircrawl/weir/internal/certs"
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/obs"
 	"github.com/weircrawl/weir/internal/trace"
 )
 
@@ -176,18 +177,8 @@ func newServer(cfg Config, deps Deps, lis net.Listener, opts ...grpc.ServerOptio
 // newServerMetrics registers gRPC's own metrics, or finds those of an earlier
 // server of this process.
 func newServerMetrics(reg prometheus.Registerer) *grpcprom.ServerMetrics {
-	m := grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram(
-		grpcprom.WithHistogramBuckets([]float64{.001, .01, .1, 1, 10})))
-	if reg == nil {
-		return m
-	}
-	err := reg.Register(m)
-	if are, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
-		if old, ok := are.ExistingCollector.(*grpcprom.ServerMetrics); ok {
-			return old
-		}
-	}
-	return m
+	return obs.Register(reg, grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram(
+		grpcprom.WithHistogramBuckets([]float64{.001, .01, .1, 1, 10}))))
 }
 
 // RegisterService implements grpc.ServiceRegistrar.

@@ -23,3 +23,14 @@ func Each[T any](stream grpc.ServerStreamingClient[T], f func(*T) error) error {
 		}
 	}
 }
+
+// Pieces reads a stream of bytes piece by piece; io.EOF is its end.
+func Pieces[T any](stream grpc.ServerStreamingClient[T], data func(*T) []byte) func() ([]byte, error) {
+	return func() ([]byte, error) {
+		m, err := stream.Recv()
+		if err != nil {
+			return nil, err
+		}
+		return data(m), nil
+	}
+}

@@ -9,8 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"google.golang.org/grpc"
-
+	"github.com/weircrawl/weir/cmd/weir/internal/client"
 	"github.com/weircrawl/weir/internal/crawl"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
 )
@@ -39,7 +38,7 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.download(w, fileName(nameOf(c))+"."+format, "application/octet-stream", true, pieces(stream, (*storagev1.ExportResponse).GetData))
+	return s.download(w, fileName(nameOf(c))+"."+format, "application/octet-stream", true, client.Pieces(stream, (*storagev1.ExportResponse).GetData))
 }
 
 // body streams what was stored under a URL. It is a file for the disk and never a page:
@@ -55,7 +54,7 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.download(w, "body.bin", "application/octet-stream", true, pieces(stream, (*storagev1.GetBodyResponse).GetData))
+	return s.download(w, "body.bin", "application/octet-stream", true, client.Pieces(stream, (*storagev1.GetBodyResponse).GetData))
 }
 
 // file streams a file that an item names. Pictures may be shown by the page that lists
@@ -81,7 +80,7 @@ func (s *Server) file(w http.ResponseWriter, r *http.Request) error {
 	if shown {
 		kind = first.GetInfo().GetContentType()
 	}
-	next := pieces(stream, (*storagev1.GetMediaResponse).GetData)
+	next := client.Pieces(stream, (*storagev1.GetMediaResponse).GetData)
 	again := func() ([]byte, error) {
 		if first != nil {
 			data := first.GetData()
@@ -91,17 +90,6 @@ func (s *Server) file(w http.ResponseWriter, r *http.Request) error {
 		return next()
 	}
 	return s.download(w, hex.EncodeToString(digest[:8]), kind, !shown, again)
-}
-
-// pieces reads a stream piece by piece; io.EOF is its end.
-func pieces[T any](stream grpc.ServerStreamingClient[T], data func(*T) []byte) func() ([]byte, error) {
-	return func() ([]byte, error) {
-		m, err := stream.Recv()
-		if err != nil {
-			return nil, err
-		}
-		return data(m), nil
-	}
 }
 
 // download writes a file. An error before its first byte is one of the page; after that

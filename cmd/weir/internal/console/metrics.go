@@ -1,10 +1,11 @@
 package console
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weircrawl/weir/internal/obs"
 )
 
 // metrics are all of the console's.
@@ -16,34 +17,20 @@ type metrics struct {
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
-		requests: register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+		requests: obs.Register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_console_requests_total",
 			Help: "Requests to the web page, by class of status. Many \"5xx\": a service cannot be reached from the console.",
 		}, []string{"status"})),
-		streams: register(reg, prometheus.NewGauge(prometheus.GaugeOpts{
+		streams: obs.Register(reg, prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_console_streams",
 			Help: "Browsers that are kept up to date. At console.streams further ones look every five seconds: raise it, or run another console.",
 		})),
-		look: register(reg, prometheus.NewHistogram(prometheus.HistogramOpts{
+		look: obs.Register(reg, prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "weir_console_look_seconds",
 			Help:    "Time of one look at the services for the charts. Rising means that a scheduler or the bus is slow to answer; the charts get coarser.",
 			Buckets: []float64{.005, .025, .1, .5, 2.5},
 		})),
 	}
-}
-
-// register registers c, or returns what an earlier console of this process registered.
-func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
-	if reg == nil {
-		return c
-	}
-	err := reg.Register(c)
-	if are, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
-		if old, ok := are.ExistingCollector.(C); ok {
-			return old
-		}
-	}
-	return c
 }
 
 // counted counts requests by what was answered.

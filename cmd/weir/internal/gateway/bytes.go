@@ -7,9 +7,9 @@ import (
 	"io"
 	"net/http"
 
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/weircrawl/weir/cmd/weir/internal/client"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
 )
 
@@ -57,7 +57,7 @@ func (g *Gateway) export(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return g.send(w, pieces(stream, (*storagev1.ExportResponse).GetData))
+	return g.send(w, client.Pieces(stream, (*storagev1.ExportResponse).GetData))
 }
 
 // body writes the body of a page.
@@ -72,7 +72,7 @@ func (g *Gateway) body(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return g.send(w, pieces(stream, (*storagev1.GetBodyResponse).GetData))
+	return g.send(w, client.Pieces(stream, (*storagev1.GetBodyResponse).GetData))
 }
 
 // file writes a file that an item names.
@@ -95,18 +95,7 @@ func (g *Gateway) file(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return g.send(w, pieces(stream, (*storagev1.GetMediaResponse).GetData))
-}
-
-// pieces reads a stream piece by piece; io.EOF is its end.
-func pieces[T any](stream grpc.ServerStreamingClient[T], data func(*T) []byte) func() ([]byte, error) {
-	return func() ([]byte, error) {
-		m, err := stream.Recv()
-		if err != nil {
-			return nil, err
-		}
-		return data(m), nil
-	}
+	return g.send(w, client.Pieces(stream, (*storagev1.GetMediaResponse).GetData))
 }
 
 // send writes bytes that a site may have written: a browser that is led here must keep
