@@ -72,6 +72,11 @@ func overview() Dashboard {
 				{Title: "Memory", Unit: bytesOf, Description: "Resident memory of each process.", Queries: one(`process_resident_memory_bytes * on (instance) group_left (version) weir_build_info`, "{{instance}}")},
 				{Title: "Versions", Unit: number, Description: "Processes by version. Two for long: an upgrade is stuck.", Queries: one("count by (version) (weir_build_info)", "{{version}}")},
 			}},
+			{"Console", []Panel{
+				{Title: "Requests", Unit: perSec, Stack: true, Description: "Requests to the web page, by class of status. 5xx: a service cannot be reached from it.", Queries: one(rate("weir_console_requests_total", "status"), "{{status}}")},
+				{Title: "Browsers kept up to date", Unit: number, Description: "At console.streams further ones look every five seconds: raise it, or run another console.", Queries: one("sum(weir_console_streams)", "streams")},
+				{Title: "Time of a look", Unit: seconds, Description: "How long the services take to answer for the charts.", Queries: quantiles("weir_console_look_seconds")},
+			}},
 		},
 	}
 }
