@@ -21,7 +21,7 @@ func (s *Service) DeleteCrawl(ctx context.Context, req *storagev1.DeleteCrawlReq
 	if err := named(req.GetCrawlId()); err != nil {
 		return nil, err
 	}
-	if ended, err := s.ended(ctx, req.GetCrawlId()); err != nil {
+	if ended, err := s.endedSoon(ctx, req.GetCrawlId()); err != nil {
 		return nil, err
 	} else if !ended {
 		return nil, crawl.Errorf(crawl.Precondition, "crawl %s has not ended: cancel it first", req.GetCrawlId())
@@ -39,6 +39,29 @@ func (s *Service) DeleteCrawl(ctx context.Context, req *storagev1.DeleteCrawlReq
 	default: // the janitor is told already
 	}
 	return &storagev1.DeleteCrawlResponse{Attempts: st.Attempts, Items: st.Items}, nil
+}
+
+// newsTime is how long a deletion waits for the news that its crawl has ended: the
+// scheduler answers those who wait for the end a moment before it tells the services.
+const newsTime = 2 * time.Second
+
+// endedSoon is ended, with newsTime for the news to come.
+func (s *Service) endedSoon(ctx context.Context, crawlID string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, newsTime)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		ended, err := s.ended(ctx, crawlID)
+		if ended || err != nil {
+			return ended, err
+		}
+		select {
+		case <-ctx.Done():
+			return false, nil
+		case <-tick.C:
+		}
+	}
 }
 
 // clean deletes the rows of deleted crawls, piece by piece between the commits, and the

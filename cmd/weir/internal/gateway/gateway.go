@@ -108,6 +108,9 @@ func (g *Gateway) generated() (http.Handler, error) {
 			g.fail(w, r, err)
 			return
 		}
+		// JSON is all that is read here; the library writes a line to stderr for every type
+		// that it cannot parse, and anybody may send one.
+		r.Header.Set("Content-Type", "application/json")
 		mux.ServeHTTP(w, r)
 	}), nil
 }
