@@ -219,8 +219,8 @@ fuzz: ## run every fuzz target for FUZZTIME (default 10s)
 lint: $(TOOLS)/staticcheck ## gofmt, go vet, staticcheck and our own rules (test/rules)
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l $$(git ls-files '*.go' | grep -vE '\.pb(\.gw)?\.go$$')); \
 	  if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
-	$(GO) vet -tags long,k8s $(PACKAGES)
-	$(TOOLS)/staticcheck -tags long,k8s $(PACKAGES)
+	$(GO) vet -tags long,k8s,keda $(PACKAGES)
+	$(TOOLS)/staticcheck -tags long,k8s,keda $(PACKAGES)
 	GOWORK=off $(GO) -C tools vet ./image
 	$(GO) test -count=1 ./test/rules
 
