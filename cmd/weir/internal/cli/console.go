@@ -30,13 +30,7 @@ place to submit specs. It calls the services as any client does, with the token 
 whoever looks, and keeps nothing: several may run. weir up has it built in.`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := s.Load(a.Environ, cmd.Flags().Changed); err != nil {
-				return err
-			}
-			if err := s.Validate(); err != nil {
-				return err
-			}
-			log, err := a.logger(s)
+			log, err := a.ready(s, cmd)
 			if err != nil {
 				return err
 			}

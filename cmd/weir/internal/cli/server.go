@@ -63,6 +63,18 @@ next start goes on.`,
 	return cmd
 }
 
+// ready reads and checks the settings of a command that keeps no data, and returns its
+// logger.
+func (a *app) ready(s *settings.Settings, cmd *cobra.Command) (*slog.Logger, error) {
+	if err := s.Load(a.Environ, cmd.Flags().Changed); err != nil {
+		return nil, err
+	}
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	return a.logger(s)
+}
+
 func (a *app) logger(s *settings.Settings) (*slog.Logger, error) {
 	log, err := obs.NewLogger(a.Stderr, s.LogLevel, s.LogFormat)
 	if err != nil {

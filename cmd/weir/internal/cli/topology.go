@@ -39,13 +39,7 @@ scheduler.partitions. It may run at any time and as often as one likes: what is 
 streams stays. Run it after an upgrade and after a change of these settings.`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := s.Load(a.Environ, cmd.Flags().Changed); err != nil {
-				return err
-			}
-			if err := s.Validate(); err != nil {
-				return err
-			}
-			log, err := a.logger(s)
+			log, err := a.ready(s, cmd)
 			if err != nil {
 				return err
 			}
