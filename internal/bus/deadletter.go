@@ -35,8 +35,14 @@ func (s *session) bury(ctx context.Context, d *delivery, reason error) error {
 }
 
 // bury stores a dead letter. Its id is the message's place, so that burying
-// twice makes one.
+// twice makes one. Several results in one message are published one by one instead: the
+// one that cannot be handled comes back here alone.
 func (b *Bus) bury(ctx context.Context, seq uint64, dl *crawlv1.DeadLetter) error {
+	if results := apart(dl); len(results) > 0 {
+		ctx, cancel := context.WithTimeout(ctx, b.cfg.ConnectTimeout)
+		defer cancel()
+		return b.PublishAll(ctx, results...)
+	}
 	dl.Reason = strings.ToValidUTF8(dl.Reason[:min(len(dl.Reason), 4096)], "")
 	dl.At = timestamppb.Now()
 	// A message near the server's limit does not fit with what is put around it;

@@ -59,9 +59,7 @@ func (b *Bus) scan(ctx context.Context, info *jetstream.StreamInfo, from uint64,
 	for failures := 0; next <= info.State.LastSeq; {
 		req := readRequest{Seq: next, Batch: readMessages, MaxBytes: readBytes}
 		last, err := b.read(ctx, info.Config.Name, req, func(_ uint64, m *nats.Msg) {
-			if l, err := strconv.ParseUint(m.Header.Get(headerLease), 16, 64); err == nil {
-				leases[l] = struct{}{}
-			}
+			addLeases(m.Header.Get(headerLease), leases)
 		})
 		switch {
 		case err == nil && last < next:

@@ -45,8 +45,8 @@ func (b *Bus) publish(ctx context.Context, msg Message) *pending {
 	if msg.ID != "" {
 		h[jetstream.MsgIDHeader] = []string{msg.ID}
 	}
-	if msg.Lease != 0 {
-		h[headerLease] = []string{strconv.FormatUint(msg.Lease, 16)}
+	if leases := msg.leases(); leases != "" {
+		h[headerLease] = []string{leases}
 	}
 	if msg.failures > 0 {
 		h[headerFailures] = []string{strconv.Itoa(msg.failures)}

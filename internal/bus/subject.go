@@ -67,6 +67,8 @@ type Message struct {
 	Body proto.Message
 	// Outlinks of a result in wire form, besides those in Body.
 	Outlinks Outlinks
+	// bundled are the results of a message that has several; see Bundle.
+	bundled []Message
 }
 
 // Task makes the message for a pool of fetchers.

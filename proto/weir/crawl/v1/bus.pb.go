@@ -1893,7 +1893,8 @@ func (x *Record) GetReparse() bool {
 }
 
 // Result closes the ring: what the frontier must know of an attempt, published
-// only after it was committed. Subject weir.result.<partition>.
+// only after it was committed. Subject weir.result.<partition>, alone or with others as
+// Results.
 type Result struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The visit.
@@ -2138,6 +2139,53 @@ func (x *Result) GetDuplicate() bool {
 	return false
 }
 
+// Results are the results of several attempts that were committed together, all of one
+// partition, in its subject. The field's number tells them from a Result.
+type Results struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each attempt, at most 64.
+	Results       []*Result `protobuf:"bytes,24,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Results) Reset() {
+	*x = Results{}
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Results) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Results) ProtoMessage() {}
+
+func (x *Results) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Results.ProtoReflect.Descriptor instead.
+func (*Results) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Results) GetResults() []*Result {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
 // Links are URLs on their way from one partition to another. Subject
 // weir.links.<partition>.<crawl>.
 type Links struct {
@@ -2157,7 +2205,7 @@ type Links struct {
 
 func (x *Links) Reset() {
 	*x = Links{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[19]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2169,7 +2217,7 @@ func (x *Links) String() string {
 func (*Links) ProtoMessage() {}
 
 func (x *Links) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[19]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2182,7 +2230,7 @@ func (x *Links) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Links.ProtoReflect.Descriptor instead.
 func (*Links) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{19}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Links) GetCrawlId() string {
@@ -2250,7 +2298,7 @@ type Link struct {
 
 func (x *Link) Reset() {
 	*x = Link{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[20]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2262,7 +2310,7 @@ func (x *Link) String() string {
 func (*Link) ProtoMessage() {}
 
 func (x *Link) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[20]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2275,7 +2323,7 @@ func (x *Link) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Link.ProtoReflect.Descriptor instead.
 func (*Link) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{20}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Link) GetUrl() string {
@@ -2379,7 +2427,7 @@ type FetchReport struct {
 
 func (x *FetchReport) Reset() {
 	*x = FetchReport{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[21]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2391,7 +2439,7 @@ func (x *FetchReport) String() string {
 func (*FetchReport) ProtoMessage() {}
 
 func (x *FetchReport) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[21]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2404,7 +2452,7 @@ func (x *FetchReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchReport.ProtoReflect.Descriptor instead.
 func (*FetchReport) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{21}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *FetchReport) GetCrawlId() string {
@@ -2490,7 +2538,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[22]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2502,7 +2550,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[22]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2515,7 +2563,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{22}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DeadLetter) GetStream() string {
@@ -2699,7 +2747,7 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\x04body\x18\x03 \x01(\v2\x13.weir.crawl.v1.BodyR\x04body\x122\n" +
 	"\x06parsed\x18\x04 \x01(\v2\x1a.weir.crawl.v1.ParseResultR\x06parsed\x12;\n" +
 	"\vattachments\x18\x05 \x03(\v2\x19.weir.crawl.v1.AttachmentR\vattachments\x12\x18\n" +
-	"\areparse\x18\x06 \x01(\bR\areparse\"\xec\a\n" +
+	"\areparse\x18\x06 \x01(\bR\areparse\"\xf2\a\n" +
 	"\x06Result\x12(\n" +
 	"\x03ref\x18\x01 \x01(\v2\x16.weir.crawl.v1.TaskRefR\x03ref\x125\n" +
 	"\bended_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x125\n" +
@@ -2730,7 +2778,9 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\tduplicate\x18\x17 \x01(\bR\tduplicate\x1a@\n" +
 	"\x12RejectedLinksEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\x97\x01\n" +
+	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01J\x04\b\x18\x10\x19\":\n" +
+	"\aResults\x12/\n" +
+	"\aresults\x18\x18 \x03(\v2\x15.weir.crawl.v1.ResultR\aresults\"\x97\x01\n" +
 	"\x05Links\x12\x19\n" +
 	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\x12\x16\n" +
 	"\x06source\x18\x02 \x01(\rR\x06source\x12\x14\n" +
@@ -2813,7 +2863,7 @@ func file_weir_crawl_v1_bus_proto_rawDescGZIP() []byte {
 }
 
 var file_weir_crawl_v1_bus_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_weir_crawl_v1_bus_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_weir_crawl_v1_bus_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_weir_crawl_v1_bus_proto_goTypes = []any{
 	(TaskKind)(0),                 // 0: weir.crawl.v1.TaskKind
 	(ErrorClass)(0),               // 1: weir.crawl.v1.ErrorClass
@@ -2836,41 +2886,42 @@ var file_weir_crawl_v1_bus_proto_goTypes = []any{
 	(*FieldCounts)(nil),           // 18: weir.crawl.v1.FieldCounts
 	(*Record)(nil),                // 19: weir.crawl.v1.Record
 	(*Result)(nil),                // 20: weir.crawl.v1.Result
-	(*Links)(nil),                 // 21: weir.crawl.v1.Links
-	(*Link)(nil),                  // 22: weir.crawl.v1.Link
-	(*FetchReport)(nil),           // 23: weir.crawl.v1.FetchReport
-	(*DeadLetter)(nil),            // 24: weir.crawl.v1.DeadLetter
-	nil,                           // 25: weir.crawl.v1.ParseResult.RejectedLinksEntry
-	nil,                           // 26: weir.crawl.v1.Result.RejectedLinksEntry
-	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 28: google.protobuf.Duration
+	(*Results)(nil),               // 21: weir.crawl.v1.Results
+	(*Links)(nil),                 // 22: weir.crawl.v1.Links
+	(*Link)(nil),                  // 23: weir.crawl.v1.Link
+	(*FetchReport)(nil),           // 24: weir.crawl.v1.FetchReport
+	(*DeadLetter)(nil),            // 25: weir.crawl.v1.DeadLetter
+	nil,                           // 26: weir.crawl.v1.ParseResult.RejectedLinksEntry
+	nil,                           // 27: weir.crawl.v1.Result.RejectedLinksEntry
+	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
 }
 var file_weir_crawl_v1_bus_proto_depIdxs = []int32{
 	0,  // 0: weir.crawl.v1.TaskRef.kind:type_name -> weir.crawl.v1.TaskKind
 	2,  // 1: weir.crawl.v1.FetchTask.ref:type_name -> weir.crawl.v1.TaskRef
-	27, // 2: weir.crawl.v1.FetchTask.start_before:type_name -> google.protobuf.Timestamp
+	28, // 2: weir.crawl.v1.FetchTask.start_before:type_name -> google.protobuf.Timestamp
 	4,  // 3: weir.crawl.v1.FetchTask.cookies:type_name -> weir.crawl.v1.Cookie
-	27, // 4: weir.crawl.v1.Cookie.expires:type_name -> google.protobuf.Timestamp
-	27, // 5: weir.crawl.v1.Cookie.created:type_name -> google.protobuf.Timestamp
-	27, // 6: weir.crawl.v1.FetchResult.started_at:type_name -> google.protobuf.Timestamp
-	28, // 7: weir.crawl.v1.FetchResult.duration:type_name -> google.protobuf.Duration
+	28, // 4: weir.crawl.v1.Cookie.expires:type_name -> google.protobuf.Timestamp
+	28, // 5: weir.crawl.v1.Cookie.created:type_name -> google.protobuf.Timestamp
+	28, // 6: weir.crawl.v1.FetchResult.started_at:type_name -> google.protobuf.Timestamp
+	29, // 7: weir.crawl.v1.FetchResult.duration:type_name -> google.protobuf.Duration
 	1,  // 8: weir.crawl.v1.FetchResult.error:type_name -> weir.crawl.v1.ErrorClass
 	5,  // 9: weir.crawl.v1.FetchResult.request_headers:type_name -> weir.crawl.v1.Header
 	5,  // 10: weir.crawl.v1.FetchResult.response_headers:type_name -> weir.crawl.v1.Header
-	28, // 11: weir.crawl.v1.FetchResult.retry_after:type_name -> google.protobuf.Duration
+	29, // 11: weir.crawl.v1.FetchResult.retry_after:type_name -> google.protobuf.Duration
 	4,  // 12: weir.crawl.v1.FetchResult.set_cookies:type_name -> weir.crawl.v1.Cookie
 	7,  // 13: weir.crawl.v1.FetchResult.timings:type_name -> weir.crawl.v1.Timings
-	28, // 14: weir.crawl.v1.Timings.dns:type_name -> google.protobuf.Duration
-	28, // 15: weir.crawl.v1.Timings.connect:type_name -> google.protobuf.Duration
-	28, // 16: weir.crawl.v1.Timings.tls:type_name -> google.protobuf.Duration
-	28, // 17: weir.crawl.v1.Timings.first_byte:type_name -> google.protobuf.Duration
-	28, // 18: weir.crawl.v1.Timings.body:type_name -> google.protobuf.Duration
+	29, // 14: weir.crawl.v1.Timings.dns:type_name -> google.protobuf.Duration
+	29, // 15: weir.crawl.v1.Timings.connect:type_name -> google.protobuf.Duration
+	29, // 16: weir.crawl.v1.Timings.tls:type_name -> google.protobuf.Duration
+	29, // 17: weir.crawl.v1.Timings.first_byte:type_name -> google.protobuf.Duration
+	29, // 18: weir.crawl.v1.Timings.body:type_name -> google.protobuf.Duration
 	2,  // 19: weir.crawl.v1.Page.ref:type_name -> weir.crawl.v1.TaskRef
 	6,  // 20: weir.crawl.v1.Page.fetch:type_name -> weir.crawl.v1.FetchResult
 	9,  // 21: weir.crawl.v1.Page.body:type_name -> weir.crawl.v1.Body
 	8,  // 22: weir.crawl.v1.Page.attachments:type_name -> weir.crawl.v1.Attachment
 	11, // 23: weir.crawl.v1.ParseResult.outlinks:type_name -> weir.crawl.v1.Outlink
-	25, // 24: weir.crawl.v1.ParseResult.rejected_links:type_name -> weir.crawl.v1.ParseResult.RejectedLinksEntry
+	26, // 24: weir.crawl.v1.ParseResult.rejected_links:type_name -> weir.crawl.v1.ParseResult.RejectedLinksEntry
 	13, // 25: weir.crawl.v1.ParseResult.items:type_name -> weir.crawl.v1.Item
 	17, // 26: weir.crawl.v1.ParseResult.rules:type_name -> weir.crawl.v1.RuleCounts
 	15, // 27: weir.crawl.v1.ParseResult.rejects:type_name -> weir.crawl.v1.RejectedItem
@@ -2883,25 +2934,26 @@ var file_weir_crawl_v1_bus_proto_depIdxs = []int32{
 	14, // 34: weir.crawl.v1.Record.parsed:type_name -> weir.crawl.v1.ParseResult
 	8,  // 35: weir.crawl.v1.Record.attachments:type_name -> weir.crawl.v1.Attachment
 	2,  // 36: weir.crawl.v1.Result.ref:type_name -> weir.crawl.v1.TaskRef
-	27, // 37: weir.crawl.v1.Result.ended_at:type_name -> google.protobuf.Timestamp
-	28, // 38: weir.crawl.v1.Result.duration:type_name -> google.protobuf.Duration
+	28, // 37: weir.crawl.v1.Result.ended_at:type_name -> google.protobuf.Timestamp
+	29, // 38: weir.crawl.v1.Result.duration:type_name -> google.protobuf.Duration
 	1,  // 39: weir.crawl.v1.Result.error:type_name -> weir.crawl.v1.ErrorClass
-	28, // 40: weir.crawl.v1.Result.retry_after:type_name -> google.protobuf.Duration
+	29, // 40: weir.crawl.v1.Result.retry_after:type_name -> google.protobuf.Duration
 	11, // 41: weir.crawl.v1.Result.outlinks:type_name -> weir.crawl.v1.Outlink
-	26, // 42: weir.crawl.v1.Result.rejected_links:type_name -> weir.crawl.v1.Result.RejectedLinksEntry
+	27, // 42: weir.crawl.v1.Result.rejected_links:type_name -> weir.crawl.v1.Result.RejectedLinksEntry
 	12, // 43: weir.crawl.v1.Result.packed_outlinks:type_name -> weir.crawl.v1.PackedOutlinks
 	4,  // 44: weir.crawl.v1.Result.set_cookies:type_name -> weir.crawl.v1.Cookie
-	22, // 45: weir.crawl.v1.Links.links:type_name -> weir.crawl.v1.Link
-	27, // 46: weir.crawl.v1.Link.not_before:type_name -> google.protobuf.Timestamp
-	1,  // 47: weir.crawl.v1.FetchReport.error:type_name -> weir.crawl.v1.ErrorClass
-	28, // 48: weir.crawl.v1.FetchReport.duration:type_name -> google.protobuf.Duration
-	28, // 49: weir.crawl.v1.FetchReport.retry_after:type_name -> google.protobuf.Duration
-	27, // 50: weir.crawl.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
-	51, // [51:51] is the sub-list for method output_type
-	51, // [51:51] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	20, // 45: weir.crawl.v1.Results.results:type_name -> weir.crawl.v1.Result
+	23, // 46: weir.crawl.v1.Links.links:type_name -> weir.crawl.v1.Link
+	28, // 47: weir.crawl.v1.Link.not_before:type_name -> google.protobuf.Timestamp
+	1,  // 48: weir.crawl.v1.FetchReport.error:type_name -> weir.crawl.v1.ErrorClass
+	29, // 49: weir.crawl.v1.FetchReport.duration:type_name -> google.protobuf.Duration
+	29, // 50: weir.crawl.v1.FetchReport.retry_after:type_name -> google.protobuf.Duration
+	28, // 51: weir.crawl.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
+	52, // [52:52] is the sub-list for method output_type
+	52, // [52:52] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_weir_crawl_v1_bus_proto_init() }
@@ -2919,7 +2971,7 @@ func file_weir_crawl_v1_bus_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_crawl_v1_bus_proto_rawDesc), len(file_weir_crawl_v1_bus_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   25,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
