@@ -68,19 +68,3 @@ func TestLimitMemory(t *testing.T) {
 		t.Errorf("told %d, the collector has %d", got, debug.SetMemoryLimit(-1))
 	}
 }
-
-// TestLimitGarbage: whoever sets GOGC means it.
-func TestLimitGarbage(t *testing.T) {
-	before := debug.SetGCPercent(123)
-	defer debug.SetGCPercent(before)
-	t.Setenv("GOGC", "123")
-	machine.LimitGarbage()
-	if got := debug.SetGCPercent(123); got != 123 {
-		t.Errorf("with GOGC set it is %d", got)
-	}
-	t.Setenv("GOGC", "")
-	machine.LimitGarbage()
-	if got := debug.SetGCPercent(123); got != 75 {
-		t.Errorf("it is %d", got)
-	}
-}
