@@ -1,18 +1,16 @@
 package parser
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/flate"
-
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/rpc"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
+	"github.com/weircrawl/weir/services/parser/internal/inflate"
 )
 
 // deflateRatio is the most that DEFLATE can shrink: compressed bytes beyond
@@ -24,43 +22,22 @@ const bodyPiece = 256 << 10
 
 // inflater inflates bodies one after the other and reuses its memory.
 type inflater struct {
-	src bytes.Reader
-	r   io.ReadCloser
-	buf []byte
+	decoder inflate.Decoder
+	buf     []byte
 }
 
 // inflate returns at most limit bytes of a body, and whether there is more. They
 // are valid until the next call.
 func (f *inflater) inflate(deflated []byte, size uint64, limit int64) (body []byte, cut bool, err error) {
-	f.src.Reset(deflated)
-	if f.r == nil {
-		f.r = flate.NewReader(&f.src)
-	} else if err := f.r.(flate.Resetter).Reset(&f.src, nil); err != nil {
-		return nil, false, fmt.Errorf("inflate: %w", err)
-	}
 	// The size is the sender's word: it says how much to make ready, not how much
 	// to read.
-	want := min(int64(min(size, uint64(limit)))+1, int64(len(deflated))*deflateRatio+1)
+	want := min(int64(min(size, uint64(limit))), int64(len(deflated))*deflateRatio) + inflate.Room
 	if int64(cap(f.buf)) < want {
 		f.buf = make([]byte, 0, want)
 	}
-	buf := f.buf[:0]
-	for {
-		if len(buf) == cap(buf) {
-			buf = append(buf, 0)[:len(buf)]
-		}
-		n, err := f.r.Read(buf[len(buf):min(int64(cap(buf)), limit+1)])
-		buf = buf[:len(buf)+n]
-		f.buf = buf
-		switch {
-		case int64(len(buf)) > limit:
-			return buf[:limit], true, nil
-		case err == io.EOF:
-			return buf, false, nil
-		case err != nil:
-			return buf, false, fmt.Errorf("inflate: %w", err)
-		}
-	}
+	body, cut, err = f.decoder.Decode(f.buf, deflated, int(limit))
+	f.buf = body[:0]
+	return body, cut, err
 }
 
 // shrink lets go of memory that only an unusual page needed.
