@@ -37,7 +37,8 @@ type Config struct {
 	// CacheBytes for blocks, memtables included, which are taken from it; raised to
 	// twice the memtables. Default 64 MiB.
 	CacheBytes int64
-	// MemTableBytes of one memtable; there are at most three. Default 16 MiB.
+	// MemTableBytes of one memtable; there are at most three, and the collector counts
+	// them like all memory. Default 4 MiB.
 	MemTableBytes uint64
 	// SeenEntries of the cache of URLs that are surely known, 16 bytes each. Default
 	// 1 Mi, which answers some 80 % of a crawl's questions.
@@ -50,7 +51,7 @@ type Config struct {
 
 // DefaultConfig returns values for a laptop.
 func DefaultConfig() Config {
-	return Config{Partitions: 1, CacheBytes: 64 << 20, MemTableBytes: 16 << 20, SeenEntries: 1 << 20}
+	return Config{Partitions: 1, CacheBytes: 64 << 20, MemTableBytes: 4 << 20, SeenEntries: 1 << 20}
 }
 
 // Store is a frontier.Store. It holds a lock on its directory.
