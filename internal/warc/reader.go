@@ -21,6 +21,9 @@ const (
 	maxHeader = 1 << 20
 )
 
+// usualFields are as many as the records of this package's encoder have.
+const usualFields = 12
+
 // Field is one line of a record's header.
 type Field struct {
 	// Name as written.
@@ -91,6 +94,7 @@ type Reader struct {
 	end    int64
 
 	// Of Skim, which uses them again for every record.
+	head  Head
 	block []byte
 	lines *bufio.Reader
 }
@@ -124,8 +128,8 @@ func (r *Reader) next() (*Entry, error) {
 			return nil, err
 		}
 	}
-	e, err := readHeader(r.data)
-	if err != nil {
+	e := &Entry{Fields: make([]Field, 0, usualFields)}
+	if err := e.readHeader(r.data); err != nil {
 		return nil, err
 	}
 	e.Offset, e.rd, e.left = r.offset, r, e.Length
@@ -196,36 +200,37 @@ func (r *Reader) open() error {
 
 func (r *Reader) position() int64 { return r.read.n - int64(r.src.Buffered()) }
 
-// readHeader reads a record's header, the empty line included.
-func readHeader(b *bufio.Reader) (*Entry, error) {
+// readHeader reads a record's header, the empty line included, into an entry without
+// fields.
+func (e *Entry) readHeader(b *bufio.Reader) error {
 	first, err := readLine(b)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	version, ok := strings.CutPrefix(first, "WARC/")
 	if !ok {
-		return nil, fmt.Errorf("%w: it begins with %.20q", ErrFormat, first)
+		return fmt.Errorf("%w: it begins with %.20q", ErrFormat, first)
 	}
-	e := &Entry{Version: version, Length: -1}
+	e.Version, e.Length = version, -1
 	for total := len(first); ; {
 		line, err := readLine(b)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if line == "" {
 			break
 		}
 		if total += len(line); total > maxHeader {
-			return nil, fmt.Errorf("%w: header over %d bytes", ErrFormat, maxHeader)
+			return fmt.Errorf("%w: header over %d bytes", ErrFormat, maxHeader)
 		}
 		if err := e.addLine(line); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if e.Length < 0 {
-		return nil, fmt.Errorf("%w: no Content-Length", ErrFormat)
+		return fmt.Errorf("%w: no Content-Length", ErrFormat)
 	}
-	return e, nil
+	return nil
 }
 
 func (e *Entry) addLine(line string) error {
@@ -255,6 +260,10 @@ func readLine(b *bufio.Reader) (string, error) {
 	var line []byte
 	for {
 		part, err := b.ReadSlice('\n')
+		if err == nil && line == nil { // nearly always it is in the buffer whole
+			line = part
+			break
+		}
 		line = append(line, part...)
 		if err == nil {
 			break

@@ -13,13 +13,14 @@ import (
 // every response.
 const headSize = 16 << 10
 
-// Head is a record of which only the beginning was read.
+// Head is a record of which only the beginning was read. It is valid until the next
+// record; its strings stay.
 type Head struct {
 	// Entry has the header. It cannot be read from.
 	Entry
 	// Packed is the length of the member, or of the plain record, in the input.
 	Packed int64
-	// Block is the beginning of the block, at most 16 KiB; valid until the next record.
+	// Block is the beginning of the block, at most 16 KiB.
 	// That of a response has its HTTP headers, if they fit; others may be empty.
 	Block []byte
 }
@@ -92,15 +93,14 @@ func (r *Reader) skip() (*Head, error) {
 	} else {
 		r.lines.Reset(lines)
 	}
-	e, err := readHeader(r.lines)
-	if err != nil {
+	h := &r.head
+	*h = Head{Entry: Entry{Fields: h.Fields[:0], Offset: r.offset}, Packed: packed}
+	if err := h.readHeader(r.lines); err != nil {
 		return nil, err
 	}
-	h := &Head{Entry: *e, Packed: packed}
-	h.Offset = r.offset
 	at := len(b) - lines.Len() - r.lines.Buffered() // where the block begins
 	h.Block = append(r.block[:0], b[at:min(len(b), at+headSize)]...)
-	h.Block = h.Block[:min(int64(len(h.Block)), e.Length)]
+	h.Block = h.Block[:min(int64(len(h.Block)), h.Length)]
 	r.block = h.Block[:0]
 	for left := packed; left > 0; {
 		n, err := r.src.Discard(int(min(left, 1<<30))) // an int may have 32 bits

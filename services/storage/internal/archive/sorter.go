@@ -12,14 +12,19 @@ import (
 	"slices"
 )
 
-// sortMemory bounds the lines that a sorter keeps in memory.
-const sortMemory = 16 << 20
+// sortMemory bounds the lines that a sorter keeps in memory: the index of some 10,000
+// records. A longer one goes by way of files.
+const sortMemory = 4 << 20
+
+// sortChunk is how much memory a sorter takes at a time.
+const sortChunk = 256 << 10
 
 // sorter sorts lines by bytes, more of them than fit in memory by way of files.
 type sorter struct {
 	dir    string // where its folder is made, if one is needed
 	tmp    string
 	memory int
+	chunk  []byte // where lines are copied to, one behind the other
 	lines  [][]byte
 	held   int
 	size   int64
@@ -30,7 +35,12 @@ func newSorter(dir string) *sorter { return &sorter{dir: dir, memory: sortMemory
 
 // add takes a line, with its line end.
 func (s *sorter) add(line []byte) error {
-	s.lines = append(s.lines, bytes.Clone(line))
+	if cap(s.chunk)-len(s.chunk) < len(line) {
+		s.chunk = make([]byte, 0, max(sortChunk, len(line)))
+	}
+	from := len(s.chunk)
+	s.chunk = append(s.chunk, line...)
+	s.lines = append(s.lines, s.chunk[from:])
 	s.size += int64(len(line))
 	if s.held += len(line); s.held < s.memory {
 		return nil
@@ -60,6 +70,7 @@ func (s *sorter) spill() (err error) {
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	clear(s.lines) // the chunks are free
 	s.lines, s.held = s.lines[:0], 0
 	_, err = f.Seek(0, io.SeekStart)
 	return err
@@ -69,11 +80,12 @@ func (s *sorter) spill() (err error) {
 func (s *sorter) sorted() (io.Reader, int64, error) {
 	if len(s.runs) == 0 {
 		slices.SortFunc(s.lines, bytes.Compare)
-		return bytes.NewReader(bytes.Join(s.lines, nil)), s.size, nil
+		return &held{lines: s.lines}, s.size, nil
 	}
 	if err := s.spill(); err != nil {
 		return nil, 0, err
 	}
+	s.chunk, s.lines = nil, nil
 	m := &merger{}
 	for _, f := range s.runs {
 		r := &run{r: bufio.NewReader(f)}
@@ -94,6 +106,29 @@ func (s *sorter) close() {
 	if s.tmp != "" {
 		_ = os.RemoveAll(s.tmp)
 	}
+}
+
+// held reads the lines that are in memory.
+type held struct {
+	lines [][]byte
+	rest  []byte // of the line that is being read
+}
+
+func (h *held) Read(p []byte) (n int, err error) {
+	for n < len(p) {
+		if len(h.rest) == 0 {
+			if len(h.lines) == 0 {
+				break
+			}
+			h.rest, h.lines = h.lines[0], h.lines[1:]
+		}
+		c := copy(p[n:], h.rest)
+		n, h.rest = n+c, h.rest[c:]
+	}
+	if n == 0 && len(p) > 0 {
+		return 0, io.EOF
+	}
+	return n, nil
 }
 
 // run is a sorted file, and the line that it is at.
