@@ -136,7 +136,7 @@ type InProcess struct {
 // NewInProcess makes the server; register services, then Serve.
 func NewInProcess(deps Deps) *InProcess {
 	// Room for a few messages, so that a stream does not stop at every one.
-	lis := bufconn.Listen(1 << 20)
+	lis := bufconn.Listen(128 << 10)
 	cfg := DefaultConfig()
 	return &InProcess{Server: newServer(cfg, deps, lis), lis: lis}
 }
