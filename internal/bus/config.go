@@ -115,12 +115,17 @@ func EmbeddedConfig() Config {
 	c := DefaultConfig()
 	c.URL = "nats://in-process"
 	// The server answers within milliseconds or is gone with the process: a message is
-	// sent again within PublishTimeout or not at all, and ids that are remembered for
-	// longer are memory, 165 bytes for each of four a page.
-	c.DuplicateWindow = 30 * time.Second
-	c.Pages.Bytes = 512 * mib
-	c.Records.Bytes = gib
-	c.Results.Bytes = 256 * mib
+	// sent again after PublishTimeout or not at all. Ids that are remembered for longer
+	// are memory, 300 bytes for each of three a page.
+	c.PublishTimeout = 4 * time.Second
+	c.DuplicateWindow = 6 * time.Second
+	c.Pages.Bytes = 512 * mib // with those that are put aside
+	// Below 32 MiB the server writes blocks of 4 MiB instead of 8, of which it holds the
+	// one that it writes in memory, in a buffer of that size. A full stream has the stage
+	// before it wait, with less under way.
+	c.Tasks.Bytes = 24 * mib
+	c.Records.Bytes = 24 * mib
+	c.Results.Bytes = 24 * mib
 	c.Dead.Bytes = 64 * mib
 	return c
 }

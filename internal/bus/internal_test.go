@@ -14,33 +14,64 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/weircrawl/weir/internal/crawl"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 )
 
-func TestSubjectsAndIDs(t *testing.T) {
+func TestSubjects(t *testing.T) {
 	t.Parallel()
 	ref := &crawlv1.TaskRef{CrawlId: "c1", UrlKey: []byte{0xab, 0xcd}, Generation: 2, Attempt: 3, Lease: 0xff01, Partition: 5}
 	type brief struct {
-		Subject, ID string
-		Lease       uint64
+		Subject string
+		Lease   uint64
 	}
 	var got []brief
-	for _, m := range []Message{
-		Task("http", &crawlv1.FetchTask{Ref: ref}), Page(&crawlv1.Page{Ref: ref}),
-		Record(&crawlv1.Record{Ref: ref}), Result(&crawlv1.Result{Ref: ref}),
-	} {
-		got = append(got, brief{m.Subject, m.ID, m.Lease})
+	for _, m := range stages(ref) {
+		got = append(got, brief{m.Subject, m.Lease})
 	}
-	want := []brief{
-		{"weir.task.http.c1", "task-c1-abcd-2-3-ff01", 0xff01},
-		{"weir.page.c1", "page-c1-abcd-2-3-ff01", 0xff01},
-		{"weir.record.c1", "record-c1-abcd-2-3-ff01", 0xff01},
-		{"weir.result.5", "result-c1-abcd-2-3-ff01", 0xff01},
-	}
+	want := []brief{{"weir.task.http.c1", 0xff01}, {"weir.page.c1", 0xff01}, {"weir.record.c1", 0xff01}, {"weir.result.5", 0xff01}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// stages are the messages of one visit.
+func stages(ref *crawlv1.TaskRef) []Message {
+	return []Message{
+		Task("http", &crawlv1.FetchTask{Ref: ref}), Page(&crawlv1.Page{Ref: ref}),
+		Record(&crawlv1.Record{Ref: ref}), Result(&crawlv1.Result{Ref: ref}),
+	}
+}
+
+// TestIDs: one stage's work on one visit has one id, and nothing else has it.
+func TestIDs(t *testing.T) {
+	t.Parallel()
+	visit := func(change func(*crawlv1.TaskRef)) *crawlv1.TaskRef {
+		r := &crawlv1.TaskRef{CrawlId: "c1", UrlKey: []byte("twelve bytes"), Generation: 2, Attempt: 3, Lease: 0xff01, Partition: 5}
+		change(r)
+		return r
+	}
+	of := map[string]int{}
+	for n, r := range []*crawlv1.TaskRef{
+		visit(func(*crawlv1.TaskRef) {}),
+		visit(func(r *crawlv1.TaskRef) { r.CrawlId = "c2" }),
+		visit(func(r *crawlv1.TaskRef) { r.UrlKey = []byte("twelve bites") }),
+		visit(func(r *crawlv1.TaskRef) { r.Generation, r.Attempt = 3, 2 }),
+		visit(func(r *crawlv1.TaskRef) { r.Attempt = 4 }),
+		visit(func(r *crawlv1.TaskRef) { r.Lease = 0xff02 }),
+	} {
+		again := stages(proto.CloneOf(r))
+		for i, m := range stages(r) {
+			if other, ok := of[m.ID]; ok {
+				t.Errorf("visit %d, %s: the id %s of visit %d", n, m.Subject, m.ID, other)
+			}
+			of[m.ID] = n
+			if m.ID != again[i].ID || len(m.ID) > 24 {
+				t.Errorf("%s: ids %s and %s", m.Subject, m.ID, again[i].ID)
+			}
+		}
 	}
 }
 

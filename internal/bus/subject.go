@@ -1,7 +1,9 @@
 package bus
 
 import (
-	"encoding/hex"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
 	"strconv"
 
 	"google.golang.org/protobuf/proto"
@@ -121,22 +123,23 @@ func Links(dest uint32, l *crawlv1.Links) Message {
 	return Message{Subject: subject, ID: string(b), Body: l}
 }
 
-// message adds the id stage-crawl-key-generation-attempt-lease: the same for
-// every publish of one stage's work on one visit, and for nothing else.
+// message adds an id made of stage, crawl, key, generation, attempt and lease: the same
+// for every publish of one stage's work on one visit, and for nothing else. It is a hash
+// of them, as short as a key, for the server remembers every id of the last seconds.
 func message(subject, stage string, ref *crawlv1.TaskRef, body proto.Message) Message {
 	b := make([]byte, 0, 112)
-	b = append(b, stage...)
-	b = append(b, '-')
 	b = append(b, ref.GetCrawlId()...)
 	b = append(b, '-')
-	b = hex.AppendEncode(b, ref.GetUrlKey())
-	b = append(b, '-')
-	b = strconv.AppendUint(b, uint64(ref.GetGeneration()), 10)
-	b = append(b, '-')
-	b = strconv.AppendUint(b, uint64(ref.GetAttempt()), 10)
-	b = append(b, '-')
-	b = strconv.AppendUint(b, ref.GetLease(), 16)
-	return Message{Subject: subject, ID: string(b), Lease: ref.GetLease(), Body: body}
+	b = append(b, ref.GetUrlKey()...)
+	b = binary.BigEndian.AppendUint32(b, ref.GetGeneration())
+	b = binary.BigEndian.AppendUint32(b, ref.GetAttempt())
+	b = binary.BigEndian.AppendUint64(b, ref.GetLease())
+	sum := sha256.Sum256(b)
+	id := make([]byte, 0, 24)
+	id = append(id, stage...)
+	id = append(id, '-')
+	id = base64.RawURLEncoding.AppendEncode(id, sum[:12])
+	return Message{Subject: subject, ID: string(id), Lease: ref.GetLease(), Body: body}
 }
 
 // validSubject reports whether s may be published to: tokens without wildcards,
