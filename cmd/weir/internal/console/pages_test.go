@@ -239,6 +239,9 @@ func FuzzTemplates(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	if err := s.load(); err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, text string) {
 		fake := &services{text: strings.ToValidUTF8(text, "?")}
 		if fake.text == "" {

@@ -84,15 +84,12 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		cfg: cfg, deps: deps, log: deps.Log.With("component", "console"),
 		history: history.New(int(window/cfg.Interval) + 1), events: newEvents(cfg.Streams), m: newMetrics(deps.Registry), closing: make(chan struct{}),
 	}
-	var err error
-	if s.assets, err = readAssets(); err != nil {
-		return nil, err
-	}
-	if s.templates, err = s.parse(); err != nil {
-		return nil, err
-	}
 	if cfg.Listen == "" {
 		return s, nil
+	}
+	err := s.load()
+	if err != nil {
+		return nil, err
 	}
 	if s.lis, err = net.Listen("tcp", cfg.Listen); err != nil {
 		return nil, fmt.Errorf("console: %w; choose another --console.listen", err)
@@ -105,6 +102,15 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		s.lis = tls.NewListener(s.lis, t)
 	}
 	return s, nil
+}
+
+// load reads assets and templates, 2 MiB that only a page that is served needs.
+func (s *Server) load() (err error) {
+	if s.assets, err = readAssets(); err != nil {
+		return err
+	}
+	s.templates, err = s.parse()
+	return err
 }
 
 // tls returns what the port speaks; nil for plain text. The files are read anew at every
