@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync/atomic"
 )
 
 // garbage is how much the heap may grow before it is collected, in percent of what is in
@@ -12,9 +13,17 @@ import (
 // 100 holds 159 instead of 194 MiB and costs 2.5 % more processor time.
 const garbage = 75
 
-// smallHeap is up to how many bytes the heap may grow whatever is in use. A fetcher or a
-// parser uses a few MiB and makes a hundred a second: in proportion it would be collected
-// many times a second, and its pools of buffers emptied each time.
+// LimitGarbage has the collector run a little more often than Go has it, unless GOGC is
+// set.
+func LimitGarbage() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
+}
+
+// smallHeap is up to how many bytes the heap may grow whatever is in use. Measured with the
+// ring as processes, 10,000 pages: with 16 MiB they take 0.92 of the processor time that
+// they take without, with 32 MiB 0.86, and hold 17 and 65 MiB more together.
 const smallHeap = 32 << 20
 
 // mostGarbage is the pace at which Go collects no heap below smallHeap, since it has a least
@@ -24,26 +33,36 @@ const mostGarbage = 100 * smallHeap / (4 << 20)
 // liveHeap is the metric of what the last collection has left.
 const liveHeap = "/gc/heap/live:bytes"
 
-// LimitGarbage has the collector run a little more often than Go has it, but leave small
-// heaps alone, unless GOGC is set. Near a limit of memory it runs as often as that takes.
-// To be called once.
-func LimitGarbage() {
+// SpareSmallHeap has the collector leave a small heap alone until stop is called, unless
+// GOGC is set: one service in a process uses a few MiB and makes a hundred a second, which
+// in proportion are collected many times a second, and its pools of buffers emptied each
+// time. Near a limit of memory the collector runs as often as that takes.
+func SpareSmallHeap() (stop func()) {
 	if os.Getenv("GOGC") != "" {
-		return
+		return func() {}
 	}
-	p := &pace{sample: []metrics.Sample{{Name: liveHeap}}}
+	over := new(atomic.Bool)
+	p := &pace{sample: []metrics.Sample{{Name: liveHeap}}, over: over}
 	p.set(mostGarbage)
 	runtime.SetFinalizer(p, (*pace).collected)
+	return func() {
+		over.Store(true)
+		debug.SetGCPercent(garbage)
+	}
 }
 
 // pace is referred to by nothing, so that every collection finds it and it can set the
 // pace of the next.
 type pace struct {
 	sample []metrics.Sample
+	over   *atomic.Bool
 	now    int // percent
 }
 
 func (p *pace) collected() {
+	if p.over.Load() {
+		return
+	}
 	p.follow()
 	runtime.SetFinalizer(p, (*pace).collected)
 }

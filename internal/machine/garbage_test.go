@@ -7,20 +7,31 @@ import (
 	"testing"
 )
 
-// TestLimitGarbage: whoever sets GOGC means it. It changes the process, so that it runs
-// beside no other test.
-func TestLimitGarbage(t *testing.T) {
+// TestGarbage: whoever sets GOGC means it. It changes the process, so that it runs beside
+// no other test.
+func TestGarbage(t *testing.T) {
 	before := debug.SetGCPercent(123)
 	defer debug.SetGCPercent(before)
 	t.Setenv("GOGC", "123")
 	LimitGarbage()
+	SpareSmallHeap()()
 	if got := debug.SetGCPercent(123); got != 123 {
 		t.Errorf("with GOGC set it is %d", got)
 	}
 	t.Setenv("GOGC", "")
 	LimitGarbage()
-	if got := debug.SetGCPercent(123); got < garbage || got == 123 {
+	if got := debug.SetGCPercent(123); got != garbage {
 		t.Errorf("it is %d", got)
+	}
+	stop := SpareSmallHeap()
+	runtime.GC()
+	if got := debug.SetGCPercent(123); got <= garbage || got == 123 {
+		t.Errorf("of a small heap it is %d", got)
+	}
+	stop()
+	runtime.GC()
+	if got := debug.SetGCPercent(123); got != garbage {
+		t.Errorf("after the end it is %d", got)
 	}
 }
 

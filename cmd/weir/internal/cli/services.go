@@ -16,6 +16,7 @@ import (
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/certs"
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/machine"
 	"github.com/weircrawl/weir/internal/obs"
 	"github.com/weircrawl/weir/internal/resolve"
 	"github.com/weircrawl/weir/internal/rpc"
@@ -129,6 +130,7 @@ func (a *app) serve(ctx context.Context, mode settings.Mode, s *settings.Setting
 		return err
 	}
 	log = log.With("component", string(mode))
+	defer machine.SpareSmallHeap()()
 	p := parts{settings: s, log: log, registry: obs.NewRegistry(a.Version), version: a.Version}
 	proc := run.Process{Delay: s.ShutdownDelay, Log: log}
 	defer func() {
