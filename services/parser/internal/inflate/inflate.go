@@ -1,7 +1,7 @@
 // Package inflate turns a DEFLATE stream (RFC 1951) that is in memory as a whole back into
 // its bytes. Knowing where its input ends and having all of its output before it, it needs
-// neither a window of its own nor a state to go on from: a page takes six tenths of the time
-// that it takes a reader.
+// neither a window of its own nor a state to go on from: a page takes from a third to six
+// tenths of the time that it takes a reader.
 package inflate
 
 import (

@@ -38,12 +38,22 @@ func deflate(tb testing.TB, level int, data []byte) []byte {
 
 const stateless = 100
 
-// page is a text such as pages are.
+// page is a text such as pages are: markup, links, and words of which some are frequent.
 func page(n int) []byte {
 	r := rand.New(rand.NewPCG(1, 2))
+	words := make([]string, 2000)
+	for i := range words {
+		for range 1 + r.IntN(4) {
+			words[i] += string("bcdfghklmnprstvw"[r.IntN(16)]) + string("aeiou"[r.IntN(5)])
+		}
+	}
 	var b strings.Builder
 	for b.Len() < n {
-		fmt.Fprintf(&b, `<div class="text"><p>Paragraph %x says %x.</p><a href="/category/%d/item-%d.html">Item</a></div>`+"\n", r.Uint64(), r.Uint32(), r.IntN(50), r.IntN(10000))
+		fmt.Fprintf(&b, `<p class="text"><a href="/category/%d/item-%d.html">`, r.IntN(50), r.IntN(10000))
+		for range 40 {
+			b.WriteString(words[min(int(r.ExpFloat64()*300), len(words)-1)] + " ")
+		}
+		b.WriteString("</a></p>\n")
 	}
 	return []byte(b.String()[:n])
 }
