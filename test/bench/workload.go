@@ -112,6 +112,14 @@ func workloads() []Workload {
 		change(&w)
 		return w
 	}
+	// A table for each number of workers, with pages for ten seconds: the first pages of a
+	// crawl, with few links known, would weigh the more the faster it is.
+	workers := func(n, pages int) Workload {
+		return with(fmt.Sprintf("workers%d", n), fmt.Sprintf("%d at a time: 4 hosts that answer after 50 ms", n), func(w *Workload) {
+			w.Latency, w.Pages, w.Rounds = 50*time.Millisecond, pages/w.Hosts, 3
+			w.Subjects = []Subject{{Kind: Bare, Width: n}, {Kind: Embedded, Width: n}}
+		})
+	}
 	return []Workload{
 		with("hosts4", "4 hosts, crawler on one core", func(w *Workload) { w.Subjects = all() }),
 		with("hosts4-both", "4 hosts, crawler on both cores", func(w *Workload) {
@@ -125,12 +133,10 @@ func workloads() []Workload {
 			w.Latency = 50 * time.Millisecond
 			w.Subjects = []Subject{{Kind: Bare}, {Kind: Colly}, {Kind: Embedded}}
 		}),
-		with("workers", "One worker against many: 4 hosts that answer after 50 ms", func(w *Workload) {
-			w.Latency, w.Pages, w.Rounds = 50*time.Millisecond, 100, 3
-			for _, n := range []int{1, 4, 16, 64} {
-				w.Subjects = append(w.Subjects, Subject{Kind: Bare, Width: n}, Subject{Kind: Embedded, Width: n})
-			}
-		}),
+		workers(1, 200),
+		workers(4, 800),
+		workers(16, 3200),
+		workers(64, 10_000),
 		with("polite", "32 hosts that answer after 200 to 500 ms, with a delay of 100 ms a host", func(w *Workload) {
 			w.Hosts, w.Pages, w.Rounds = 32, 40, 3
 			w.Latency, w.LatencyMax, w.Delay = 200*time.Millisecond, 500*time.Millisecond, 100*time.Millisecond
