@@ -2,6 +2,7 @@ package bus
 
 import (
 	"crypto/rand"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,6 +23,8 @@ const (
 	// it as a whole, in one commit.
 	maxBundle      = 64
 	maxBundleBytes = 128 << 10
+	// resultHead is for the tag and the length of each.
+	resultHead = 6
 )
 
 // Bundle puts results that go to the same partition into one message, at most 64 of them
@@ -45,6 +48,7 @@ func Bundle(results []Message) []Message {
 		}
 		out[b.at].bundled = append(out[b.at].bundled, m)
 		b.bytes += size
+		out[b.at].size = b.bytes
 	}
 	for i := range out {
 		if len(out[i].bundled) > 1 {
@@ -52,7 +56,7 @@ func Bundle(results []Message) []Message {
 			out[i].ID = "results-" + rand.Text()
 			out[i].Body, out[i].Outlinks, out[i].Lease = nil, Outlinks{}, 0
 		} else {
-			out[i].bundled = nil
+			out[i].bundled, out[i].size = nil, 0
 		}
 	}
 	return out
@@ -65,7 +69,8 @@ type bundle struct {
 }
 
 // appendBundle appends the wire form of Results.
-func appendBundle(b []byte, results []Message) ([]byte, error) {
+func appendBundle(b []byte, results []Message, size int) ([]byte, error) {
+	b = slices.Grow(b, size+len(results)*resultHead)
 	for _, m := range results {
 		b = protowire.AppendTag(b, fieldResults, protowire.BytesType)
 		// The length is written in four bytes once it is known: no need to measure first.

@@ -71,6 +71,7 @@ type Message struct {
 	Outlinks Outlinks
 	// bundled are the results of a message that has several; see Bundle.
 	bundled []Message
+	size    int // of them, in bytes
 }
 
 // Task makes the message for a pool of fetchers.

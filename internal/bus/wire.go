@@ -191,7 +191,7 @@ func RecordSize(r *crawlv1.Record) int {
 // their links while it runs.
 func (m Message) marshal(b []byte) ([]byte, error) {
 	if len(m.bundled) > 0 {
-		return appendBundle(b, m.bundled)
+		return appendBundle(b, m.bundled, m.size)
 	}
 	var body *crawlv1.Body
 	var parsed *crawlv1.ParseResult
