@@ -9,7 +9,7 @@ import (
 
 // BatchOptions of ConsumeBatch.
 type BatchOptions struct {
-	// Max is the number of messages in a batch. At least 1.
+	// Max is the number of messages in a batch, unless a bundle has more. At least 1.
 	Max int
 	// Bytes ends a batch when its messages are as long together; a single message
 	// may be longer. 0 for no bound.
@@ -49,15 +49,16 @@ func (b *Bus) ConsumeBatch(ctx context.Context, set *ConsumerSet, opt BatchOptio
 
 // batch returns how many of the waiting make a batch now, 0 for none yet.
 func (s *session) batch(opt BatchOptions, now time.Time) int {
-	n, bytes := 0, 0
+	n, units, bytes := 0, 0, 0
 	for _, d := range s.waiting {
 		bytes += len(d.Data)
-		if n == opt.Max || n > 0 && opt.Bytes > 0 && bytes > opt.Bytes {
+		units += d.units()
+		if n > 0 && (units > opt.Max || opt.Bytes > 0 && bytes > opt.Bytes) {
 			return n // full
 		}
 		n++
 	}
-	if n == opt.Max || now.Sub(s.waiting[0].arrived) >= opt.Age || opt.Bytes > 0 && bytes >= opt.Bytes {
+	if units >= opt.Max || now.Sub(s.waiting[0].arrived) >= opt.Age || opt.Bytes > 0 && bytes >= opt.Bytes {
 		return n
 	}
 	return 0
@@ -65,23 +66,27 @@ func (s *session) batch(opt BatchOptions, now time.Time) int {
 
 // many handles and settles a batch.
 func (s *session) many(ctx context.Context, u []*delivery, h func(context.Context, []Delivery) error) {
-	ds := make([]Delivery, len(u))
-	for i, d := range u {
-		ds[i] = d.Delivery
+	ds := make([]Delivery, 0, len(u))
+	for _, d := range u {
+		ds = append(ds, d.each()...)
 	}
 	what, err := s.call(ctx, u[0].src.consumer.label, func(ctx context.Context) error { return h(ctx, ds) })
-	if len(u) == 1 || err == nil || what == release {
+	if len(ds) == 1 || err == nil || what == release {
 		for _, d := range u {
 			s.settle(ctx, d, what, err)
 		}
 		return
 	}
-	s.log.Debug("batch failed, handling its messages one by one", "consumer", u[0].src.consumer.label, "messages", len(u), "err", err)
-	for i, d := range u {
-		if s.stop.Err() != nil {
+	s.log.Debug("batch failed, handling its messages one by one", "consumer", u[0].src.consumer.label, "messages", len(ds), "err", err)
+	alone := func(ctx context.Context, d Delivery) error { return h(ctx, []Delivery{d}) }
+	for _, d := range u {
+		switch {
+		case s.stop.Err() != nil:
 			s.settle(ctx, d, release, nil) // the rest can be somebody else's
-			continue
+		case len(d.parts) > 0:
+			s.bundle(ctx, d, false, alone)
+		default:
+			s.one(ctx, d, func(ctx context.Context) error { return alone(ctx, d.Delivery) })
 		}
-		s.one(ctx, d, func(ctx context.Context) error { return h(ctx, ds[i:i+1:i+1]) })
 	}
 }

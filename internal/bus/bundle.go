@@ -1,10 +1,12 @@
 package bus
 
 import (
+	"context"
 	"crypto/rand"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -13,152 +15,194 @@ import (
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 )
 
-// Storage commits a batch of records and then has as many results to tell, of which most
-// go to few partitions. A message costs the bus much the same however long it is, so the
-// results of one partition go in one (ADR-0044).
+// A message costs the bus much the same however long it is: its publishing and the ack
+// of that, a write to a file, an id that is remembered, its delivery, ack and removal. So
+// messages of one subject that are there at the same time go as one, a bundle (ADR-0044).
+// Only the bus knows: it takes them apart again before a handler sees them.
+
 const (
-	// fieldResults of Results, which no field of Result has: so a reader tells the two.
-	fieldResults = 24
-	// maxBundle and maxBundleBytes bound what goes into one message: the scheduler takes
-	// it as a whole, in one commit.
+	// maxBundle and maxBundleBytes bound a bundle: it is in the hands of one process,
+	// which settles it as a whole.
 	maxBundle      = 64
 	maxBundleBytes = 128 << 10
-	// resultHead is for the tag and the length of each.
-	resultHead = 6
+	// fieldMessages of crawlv1.Bundle.
+	fieldMessages = 1
+	// partHead is room for the tag and the length of each message, and for what RecordSize
+	// is too short. The length is written in four bytes once it is known.
+	partHead = 5 + 16
 )
 
-// Bundle puts results that go to the same partition into one message, at most 64 of them
-// or 128 KiB; one that is longer goes alone, and so does one that is traced, since a
-// message has one place in a trace. Those of one partition keep their order. The messages
-// are the caller's; they must not be changed before those returned are published.
-func Bundle(results []Message) []Message {
-	out := make([]Message, 0, len(results))
-	open := make(map[string]*bundle)
-	for _, m := range results {
+// bundle puts messages of the same subject into one, those of one subject in their order.
+// One that is longer than a bundle may be goes alone, and so does one that is traced,
+// since a message has one place in a trace.
+func bundle(msgs []Message) []Message {
+	type room struct{ at, bytes int }
+	out := make([]Message, 0, len(msgs))
+	open := make(map[string]room)
+	for _, m := range msgs {
 		if m.Trace != "" {
 			out = append(out, m)
 			continue
 		}
-		size := proto.Size(m.Body) + len(m.Outlinks.fields)
-		b := open[m.Subject]
-		if b == nil || len(out[b.at].bundled) == maxBundle || b.bytes+size > maxBundleBytes {
-			b = &bundle{at: len(out)}
-			open[m.Subject] = b
-			out = append(out, m)
+		size := m.size()
+		r, ok := open[m.Subject]
+		if !ok || len(out[r.at].parts) == maxBundle || r.bytes+size > maxBundleBytes {
+			r = room{at: len(out)}
+			out = append(out, Message{Subject: m.Subject})
 		}
-		out[b.at].bundled = append(out[b.at].bundled, m)
-		b.bytes += size
-		out[b.at].size = b.bytes
+		out[r.at].parts = append(out[r.at].parts, m)
+		out[r.at].room += size + partHead
+		r.bytes += size
+		open[m.Subject] = r
 	}
 	for i := range out {
-		if len(out[i].bundled) > 1 {
-			// Of its own: a result that comes again may be bundled with others.
-			out[i].ID = "results-" + rand.Text()
-			out[i].Body, out[i].Outlinks, out[i].Lease = nil, Outlinks{}, 0
-		} else {
-			out[i].bundled, out[i].size = nil, 0
+		switch len(out[i].parts) {
+		case 0:
+		case 1:
+			out[i] = out[i].parts[0]
+		default:
+			// Of its own: what is published again may be bundled with others.
+			out[i].ID = "bundle-" + rand.Text()
 		}
 	}
 	return out
 }
 
-// bundle is one that has room left.
-type bundle struct {
-	at    int // in the messages
-	bytes int
+// size is about the length of a message on the wire.
+func (m Message) size() int {
+	if len(m.wire) > 0 {
+		return len(m.wire)
+	}
+	if r, ok := m.Body.(*crawlv1.Record); ok {
+		return RecordSize(r)
+	}
+	return proto.Size(m.Body) + len(m.Outlinks.fields)
 }
 
-// appendBundle appends the wire form of Results.
-func appendBundle(b []byte, results []Message, size int) ([]byte, error) {
-	b = slices.Grow(b, size+len(results)*resultHead)
-	for _, m := range results {
-		b = protowire.AppendTag(b, fieldResults, protowire.BytesType)
-		// The length is written in four bytes once it is known: no need to measure first.
+// appendBundle appends the wire form of crawlv1.Bundle.
+func appendBundle(b []byte, m Message) ([]byte, error) {
+	b = slices.Grow(b, m.room)
+	for _, m := range m.parts {
+		b = protowire.AppendTag(b, fieldMessages, protowire.BytesType)
 		at := len(b)
 		b = append(b, 0x80, 0x80, 0x80, 0)
 		var err error
 		if b, err = m.marshal(b); err != nil {
 			return b, err
 		}
-		n := len(b) - at - 4
-		b[at] |= byte(n & 0x7f)
-		b[at+1] |= byte(n >> 7 & 0x7f)
-		b[at+2] |= byte(n >> 14 & 0x7f)
-		b[at+3] |= byte(n >> 21 & 0x7f)
+		for i, n := 0, len(b)-at-4; i < 4; i, n = i+1, n>>7 {
+			b[at+i] |= byte(n & 0x7f)
+		}
 	}
 	return b, nil
 }
 
-// ReadResults calls take with each result of a message, which has one or several, in
-// order; the links that stand at its end are the message's memory, others are in the
-// result. The error is take's, or one of kind crawl.Invalid.
-func ReadResults(data []byte, take func(*crawlv1.Result, Outlinks) error) error {
-	if num, _, n := protowire.ConsumeTag(data); n < 0 || num != fieldResults {
-		return readOne(data, take)
-	}
+// partsOf takes a bundle apart; not ok when it is none.
+func partsOf(data []byte) (parts [][]byte, ok bool) {
 	for at := 0; at < len(data); {
 		num, typ, n := protowire.ConsumeTag(data[at:])
-		if n < 0 || num != fieldResults || typ != protowire.BytesType {
-			return crawl.Errorf(crawl.Invalid, "read results: byte %d begins none", at)
+		if n < 0 || num != fieldMessages || typ != protowire.BytesType || len(parts) == maxBundle {
+			return nil, false
 		}
 		at += n
 		value, n := protowire.ConsumeBytes(data[at:])
 		if n < 0 {
-			return crawl.Errorf(crawl.Invalid, "read results: %w", protowire.ParseError(n))
+			return nil, false
 		}
 		at += n
-		if err := readOne(value, take); err != nil {
-			return err
-		}
+		parts = append(parts, value[:len(value):len(value)])
 	}
-	return nil
-}
-
-func readOne(data []byte, take func(*crawlv1.Result, Outlinks) error) error {
-	r, links, err := readResult(data)
-	if err != nil {
-		return err
-	}
-	return take(r, links)
-}
-
-// apart makes a message of each result of one that has several; none of anything else.
-func apart(dl *crawlv1.DeadLetter) []Message {
-	var several crawlv1.Results
-	if dl.GetStream() != StreamResults || proto.Unmarshal(dl.GetData(), &several) != nil {
-		return nil
-	}
-	out := make([]Message, len(several.GetResults()))
-	for i, r := range several.GetResults() {
-		out[i] = Result(r)
-		out[i].ID = "apart-" + out[i].ID // of another message than the one it may have been in before
-	}
-	return out
+	return parts, len(parts) > 0
 }
 
 // leases is the header that names the visits that a message is about; "" for none.
 func (m Message) leases() string {
-	if len(m.bundled) == 0 {
+	if len(m.parts) == 0 {
 		if m.Lease == 0 {
 			return ""
 		}
 		return strconv.FormatUint(m.Lease, 16)
 	}
-	b := make([]byte, 0, 17*len(m.bundled))
-	for _, r := range m.bundled {
-		if len(b) > 0 {
+	b := make([]byte, 0, 17*len(m.parts))
+	for i, p := range m.parts {
+		if i > 0 {
 			b = append(b, ',')
 		}
-		b = strconv.AppendUint(b, r.Lease, 16)
+		b = strconv.AppendUint(b, p.Lease, 16)
 	}
 	return string(b)
 }
 
-// addLeases adds those that a header names.
-func addLeases(header string, leases map[uint64]struct{}) {
-	for l := range strings.SplitSeq(header, ",") {
-		if lease, err := strconv.ParseUint(l, 16, 64); err == nil {
-			leases[lease] = struct{}{}
+// leasesIn reads that header.
+func leasesIn(header string) []uint64 {
+	if header == "" {
+		return nil
+	}
+	var out []uint64
+	for text := range strings.SplitSeq(header, ",") {
+		lease, _ := strconv.ParseUint(text, 16, 64) // 0 for none
+		out = append(out, lease)
+	}
+	return out
+}
+
+// apart makes messages of the parts of a bundle, to be published one by one.
+func apart(subject, header string, parts [][]byte, seq uint64) []Message {
+	leases := leasesIn(header)
+	out := make([]Message, len(parts))
+	for i, data := range parts {
+		out[i] = Message{Subject: subject, ID: "apart-" + strconv.FormatUint(seq, 10) + "-" + strconv.Itoa(i), wire: data}
+		if i < len(leases) {
+			out[i].Lease = leases[i]
 		}
 	}
+	return out
+}
+
+// units is how many messages a delivery has.
+func (d *delivery) units() int { return max(1, len(d.parts)) }
+
+// each returns a Delivery for every message of a delivery.
+func (d *delivery) each() []Delivery {
+	if len(d.parts) == 0 {
+		return []Delivery{d.Delivery}
+	}
+	out := make([]Delivery, len(d.parts))
+	for i, data := range d.parts {
+		out[i] = d.Delivery
+		out[i].Data = data
+	}
+	return out
+}
+
+// bundle calls h for every message of a bundle, atOnce for all or one after the other,
+// and settles the bundle. What is not handled is published again alone, and meets what
+// befits its failure there: a bad message costs the others nothing.
+func (s *session) bundle(ctx context.Context, d *delivery, atOnce bool, h func(context.Context, Delivery) error) {
+	all := d.each()
+	what, err := s.call(ctx, d.src.consumer.label, func(ctx context.Context) error {
+		errs := make([]error, len(all))
+		one := func(i int) { errs[i] = guard(func() error { return h(ctx, all[i]) }) }
+		var wg sync.WaitGroup
+		for i := range all {
+			if atOnce {
+				wg.Go(func() { one(i) })
+			} else {
+				one(i)
+			}
+		}
+		wg.Wait()
+		if ctx.Err() != nil {
+			return crawl.Errorf(crawl.Unavailable, "%w", context.Cause(ctx))
+		}
+		var left []Message
+		for i, m := range apart(d.Subject, d.leases, d.parts, d.sequence) {
+			if dispositionOf(errs[i]) != ack {
+				s.log.Debug("a message of a bundle goes on alone", "consumer", d.src.consumer.label, "err", errs[i])
+				left = append(left, m)
+			}
+		}
+		return s.b.PublishAll(ctx, left...)
+	})
+	s.settle(ctx, d, what, err)
 }

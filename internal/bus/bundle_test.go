@@ -2,13 +2,12 @@ package bus_test
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"slices"
-	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
@@ -26,45 +25,28 @@ func results(from, to uint64, partitions uint32) []bus.Message {
 	return out
 }
 
-func TestBundle(t *testing.T) {
-	t.Parallel()
-	long := results(1, 6, 1)
-	for _, m := range long[1:5] {
-		m.Body.(*crawlv1.Result).Robots = make([]byte, 50<<10)
-	}
-	long[5].Body.(*crawlv1.Result).Robots = make([]byte, 500<<10)
-	traced := results(1, 4, 1)
-	traced[1].Trace, traced[2].Trace = "00-a", "00-b"
-	for name, tc := range map[string]struct {
-		results  []bus.Message
-		messages []string // subjects in order
-	}{
-		"none":                     {nil, nil},
-		"one":                      {results(1, 1, 1), []string{"0"}},
-		"of one partition":         {results(1, 64, 1), []string{"0"}},
-		"more than go into one":    {results(1, 130, 1), []string{"0", "0", "0"}},
-		"of three partitions":      {results(1, 9, 3), []string{"1", "2", "0"}},
-		"long ones":                {long, []string{"0", "0", "0"}},
-		"traced ones are alone":    {traced, []string{"0", "0", "0"}},
-		"each of its own":          {results(1, 5, 64), []string{"1", "2", "3", "4", "5"}},
-		"more of many than of one": {results(1, 130, 2), []string{"1", "0", "1", "0"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var got []string
-			ids := map[string]bool{}
-			for _, m := range bus.Bundle(tc.results) {
-				got = append(got, strings.TrimPrefix(m.Subject, "weir.result."))
-				ids[m.ID] = true
-			}
-			if diff := cmp.Diff(tc.messages, got); diff != "" {
-				t.Errorf("subjects (-want +got):\n%s", diff)
-			}
-			if len(ids) != len(got) {
-				t.Errorf("%d ids of %d messages", len(ids), len(got))
+// together publishes pages or records at the same time, each by somebody of its own.
+func together(t *testing.T, b *bus.Bus, msg func(uint64) bus.Message, from, to uint64) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for n := from; n <= to; n++ {
+		wg.Go(func() {
+			if err := b.PublishBundled(t.Context(), msg(n)); err != nil {
+				t.Errorf("publish %d: %v", n, err)
 			}
 		})
 	}
+	wg.Wait()
+}
+
+// waiting returns how many messages wait in a stream, and at a time of rest.
+func waiting(t *testing.T, b *bus.Bus, stream string) uint64 {
+	t.Helper()
+	_, queues, err := b.Stages(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return queues[slices.IndexFunc(queues, func(q bus.Queue) bool { return q.Name == stream })].Messages
 }
 
 // TestBundlesArrive: every result of every partition, once, in order, its lease in flight
@@ -72,11 +54,14 @@ func TestBundle(t *testing.T) {
 func TestBundlesArrive(t *testing.T) {
 	t.Parallel()
 	b := start2(t, 3)
-	if err := b.PublishAll(t.Context(), bus.Bundle(results(1, 500, 3))...); err != nil {
+	if err := b.PublishBundles(t.Context(), results(1, 500, 3)...); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.PublishAll(t.Context(), results(501, 502, 3)...); err != nil {
 		t.Fatal(err)
+	}
+	if n := waiting(t, b, bus.StreamResults); n != 11 { // three bundles of each partition, and two alone
+		t.Errorf("%d messages", n)
 	}
 	leases, err := b.InFlight(t.Context())
 	if err != nil || len(leases) != 502 {
@@ -84,97 +69,171 @@ func TestBundlesArrive(t *testing.T) {
 	}
 	got := newSeen(502)
 	last := map[uint32]uint64{}
-	messages := 0
 	set := bus.NewConsumerSet(bus.ResultConsumer(0), bus.ResultConsumer(1), bus.ResultConsumer(2))
 	stop := background(t, func(ctx context.Context) error {
 		return b.ConsumeBatch(ctx, set, bus.BatchOptions{Max: 64}, func(_ context.Context, ds []bus.Delivery) error {
+			if len(ds) > 64 {
+				t.Errorf("a batch of %d", len(ds))
+			}
 			for _, d := range ds {
-				messages++
-				err := bus.ReadResults(d.Data, func(r *crawlv1.Result, _ bus.Outlinks) error {
-					p, n := r.GetRef().GetPartition(), r.GetRef().GetLease()
-					if n < last[p] {
-						t.Errorf("partition %d: %d after %d", p, n, last[p])
-					}
-					last[p] = n
-					got.add(n)
-					return nil
-				})
-				if err != nil {
-					return err
+				n := leaseOf(t, d)
+				if p := uint32(n % 3); n < last[p] {
+					t.Errorf("partition %d: %d after %d", p, n, last[p])
 				}
-			}
-			return nil
-		})
-	})
-	got.wait(t)
-	eventually(t, "all are acked", func() bool {
-		return lag(t, b, "WEIR_RESULTS/result-0")+lag(t, b, "WEIR_RESULTS/result-1")+lag(t, b, "WEIR_RESULTS/result-2") == 0
-	})
-	stop()
-	if got.total() != 502 || messages != 11 { // three bundles of each partition, and two alone
-		t.Errorf("%d results in %d messages", got.total(), messages)
-	}
-	if leases, err := b.InFlight(t.Context()); err != nil || len(leases) != 0 {
-		t.Errorf("in flight after all: %v, %v", leases, err)
-	}
-}
-
-// TestPoisonInABundle: the result that cannot be handled becomes a dead letter, and the
-// others come alone.
-func TestPoisonInABundle(t *testing.T) {
-	t.Parallel()
-	b := start2(t, 1)
-	if err := b.PublishAll(t.Context(), bus.Bundle(results(1, 10, 1))...); err != nil {
-		t.Fatal(err)
-	}
-	got := newSeen(9)
-	background(t, func(ctx context.Context) error {
-		return b.ConsumeBatch(ctx, bus.NewConsumerSet(bus.ResultConsumer(0)), bus.BatchOptions{Max: 64, Age: time.Millisecond}, func(_ context.Context, ds []bus.Delivery) error {
-			var ns []uint64
-			for _, d := range ds {
-				err := bus.ReadResults(d.Data, func(r *crawlv1.Result, _ bus.Outlinks) error {
-					ns = append(ns, r.GetRef().GetLease())
-					return nil
-				})
-				if err != nil {
-					return err
-				}
-			}
-			if slices.Contains(ns, 4) {
-				return crawl.Errorf(crawl.Invalid, "nonsense")
-			}
-			for _, n := range ns {
+				last[uint32(n%3)] = n
 				got.add(n)
 			}
 			return nil
 		})
 	})
 	got.wait(t)
-	eventually(t, "all are settled", func() bool { return lag(t, b, "WEIR_RESULTS/result-0") == 0 })
-	letters, err := b.ListDead(t.Context(), 0, 10)
-	if err != nil || len(letters) != 1 || leaseOf(t, bus.Delivery{Data: letters[0].GetData()}) != 4 || got.total() != 9 {
-		t.Errorf("%v: %d dead letters %v, %d others", err, len(letters), letters, got.total())
+	eventually(t, "all are acked", func() bool { return waiting(t, b, bus.StreamResults) == 0 })
+	stop()
+	if got.total() != 502 {
+		t.Errorf("%d deliveries of 502 results", got.total())
+	}
+	if leases, err := b.InFlight(t.Context()); err != nil || len(leases) != 0 {
+		t.Errorf("in flight after all: %v, %v", leases, err)
 	}
 }
 
-func TestReadResultsRefuses(t *testing.T) {
+// TestPublishBundled: what many publish at the same time goes as few messages, each of
+// which is handled, and a single one goes as itself.
+func TestPublishBundled(t *testing.T) {
 	t.Parallel()
-	for name, data := range map[string][]byte{
-		"cut short":              {0xc2, 0x01, 5, 0x20, 200},
-		"another field behind":   {0xc2, 0x01, 2, 0x20, 7, 0x20, 7},
-		"no result in it":        {0xc2, 0x01, 1, 0xff},
-		"a number in its place":  {0xc0, 0x01, 1},
-		"no message of anything": {0xff},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			err := bus.ReadResults(data, func(*crawlv1.Result, bus.Outlinks) error { return nil })
-			if crawl.KindOf(err) != crawl.Invalid {
-				t.Errorf("got %v", err)
+	_, b := start(t, bus.EmbeddedConfig())
+	together(t, b, page, 1, 200)
+	if n := waiting(t, b, bus.StreamPages); n > 50 {
+		t.Errorf("200 pages are %d messages", n)
+	}
+	together(t, b, page, 201, 201)
+	got := newSeen(201)
+	var running, most atomic.Int64
+	background(t, func(ctx context.Context) error {
+		return b.Consume(ctx, bus.ParseConsumer(), bus.Options{Concurrency: 2}, func(_ context.Context, d bus.Delivery) error {
+			if n := running.Add(1); n > most.Load() {
+				most.Store(n)
 			}
+			defer running.Add(-1)
+			got.add(leaseOf(t, d))
+			return nil
+		})
+	})
+	got.wait(t)
+	eventually(t, "all are acked", func() bool { return waiting(t, b, bus.StreamPages) == 0 })
+	if got.total() != 201 {
+		t.Errorf("%d deliveries of 201 pages", got.total())
+	}
+}
+
+// TestPublishAlone: without an age nothing is bundled.
+func TestPublishAlone(t *testing.T) {
+	t.Parallel()
+	cfg := bus.EmbeddedConfig()
+	cfg.BundleAge = 0
+	_, b := start(t, cfg)
+	together(t, b, page, 1, 20)
+	if n := waiting(t, b, bus.StreamPages); n != 20 {
+		t.Errorf("20 pages are %d messages", n)
+	}
+}
+
+// TestGatherersLeave: whose context ends gets its error; the others' messages arrive.
+func TestGatherersLeave(t *testing.T) {
+	t.Parallel()
+	cfg := bus.EmbeddedConfig()
+	cfg.BundleAge = time.Second
+	s, b := start(t, cfg)
+	s.Stop()
+	ctx, cancel := context.WithCancel(t.Context())
+	first := make(chan error, 1)
+	go func() { first <- b.PublishBundled(ctx, page(1)) }()
+	others := make(chan struct{})
+	go func() {
+		defer close(others)
+		together(t, b, page, 2, 9)
+	}()
+	cancel()
+	if err := await(t, first, "the one who leaves"); crawl.KindOf(err) != crawl.Unavailable {
+		t.Errorf("got %v", err)
+	}
+	s.Restart()
+	await(t, others, "the others")
+}
+
+// TestBadMessageInABundle: of what is published at the same time, the one that cannot be
+// fails alone.
+func TestBadMessageInABundle(t *testing.T) {
+	t.Parallel()
+	_, b := start(t, bus.EmbeddedConfig())
+	bad := page(10)
+	bad.Body = &crawlv1.Page{Ref: &crawlv1.TaskRef{Url: "no UTF-8: \xff"}}
+	failed := make(chan error, 1)
+	go func() { failed <- b.PublishBundled(t.Context(), bad) }()
+	together(t, b, page, 1, 9)
+	if err := await(t, failed, "the bad one"); crawl.KindOf(err) != crawl.Invalid {
+		t.Errorf("got %v", err)
+	}
+	if leases, err := b.InFlight(t.Context()); err != nil || len(leases) != 9 {
+		t.Errorf("in flight: %v, %v", leases, err)
+	}
+}
+
+// TestPoisonInABundle: the message that cannot be handled becomes a dead letter, and the
+// others are handled once.
+func TestPoisonInABundle(t *testing.T) {
+	t.Parallel()
+	for name, poison := range map[string]func() error{
+		"invalid": func() error { return crawl.Errorf(crawl.Invalid, "nonsense") },
+		"bug":     func() error { return errors.New("bug") },
+		"panic":   func() error { panic("bug") },
+	} {
+		handle := func(t *testing.T, got *seen, ds ...bus.Delivery) error {
+			for _, d := range ds {
+				if leaseOf(t, d) == 4 {
+					return poison()
+				}
+			}
+			for _, d := range ds {
+				got.add(leaseOf(t, d))
+			}
+			return nil
+		}
+		t.Run("alone/"+name, func(t *testing.T) {
+			t.Parallel()
+			_, b := start(t, quick())
+			together(t, b, page, 1, 10)
+			got := newSeen(9)
+			background(t, func(ctx context.Context) error {
+				return b.Consume(ctx, bus.ParseConsumer(), bus.Options{Concurrency: 2}, func(_ context.Context, d bus.Delivery) error {
+					return handle(t, got, d)
+				})
+			})
+			checkPoison(t, b, got, bus.StreamPages)
+		})
+		t.Run("batch/"+name, func(t *testing.T) {
+			t.Parallel()
+			cfg := quick()
+			cfg.Store.MaxDeliver = 3
+			_, b := start(t, cfg)
+			together(t, b, record, 1, 10)
+			got := newSeen(9)
+			background(t, func(ctx context.Context) error {
+				return b.ConsumeBatch(ctx, bus.NewConsumerSet(bus.StoreConsumer()), bus.BatchOptions{Max: 10, Age: time.Millisecond}, func(_ context.Context, ds []bus.Delivery) error {
+					return handle(t, got, ds...)
+				})
+			})
+			checkPoison(t, b, got, bus.StreamRecords)
 		})
 	}
-	if err := bus.ReadResults(nil, func(r *crawlv1.Result, _ bus.Outlinks) error { return fmt.Errorf("it is %d", r.GetStatus()) }); err == nil || err.Error() != "it is 0" {
-		t.Errorf("the error of the caller: %v", err)
+}
+
+func checkPoison(t *testing.T, b *bus.Bus, got *seen, stream string) {
+	t.Helper()
+	got.wait(t)
+	eventually(t, "all are settled", func() bool { return waiting(t, b, stream) == 0 })
+	letters, err := b.ListDead(t.Context(), 0, 10)
+	if err != nil || len(letters) != 1 || leaseOf(t, bus.Delivery{Data: letters[0].GetData()}) != 4 || got.total() != 9 {
+		t.Errorf("%v: %d dead letters %v, %d of the 9 others", err, len(letters), letters, got.total())
 	}
 }

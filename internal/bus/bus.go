@@ -71,11 +71,12 @@ type Bus struct {
 	js  jetstream.JetStream
 	m   *metrics
 
-	taskAge  string    // as a header of messages
-	buffers  sync.Pool // of *[]byte, for marshalling
-	turns    turns
-	sessions sessions
-	refusals *refusals
+	taskAge    string // as a header of messages
+	gatherings gatherings
+	buffers    sync.Pool // of *[]byte, for marshalling
+	turns      turns
+	sessions   sessions
+	refusals   *refusals
 	// bound is set once it is known that the user may not declare the topology, asking
 	// while that is found out.
 	bound, asking atomic.Bool

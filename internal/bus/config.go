@@ -47,6 +47,10 @@ type Config struct {
 	// Fetch, Parse, Store and Result are the settings of the consumers.
 	Fetch, Parse, Store, Result ConsumerConfig
 
+	// BundleAge is how long a page or a record waits for others of its subject that go in
+	// the same message. 0 sends each alone, and each result too, which services of a version
+	// that knows no bundles need.
+	BundleAge time.Duration
 	// PublishInFlight is how many messages may wait for their acks.
 	PublishInFlight int
 	// PublishTimeout is how long to wait for one ack.
@@ -119,6 +123,7 @@ func EmbeddedConfig() Config {
 	// are memory, 300 bytes for each of three a page.
 	c.PublishTimeout = 4 * time.Second
 	c.DuplicateWindow = 6 * time.Second
+	c.BundleAge = 4 * time.Millisecond
 	c.Pages.Bytes = 512 * mib // with those that are put aside
 	// Below 32 MiB the server writes blocks of 4 MiB instead of 8, of which it holds the
 	// one that it writes in memory, in a buffer of that size. A full stream has the stage
@@ -156,6 +161,7 @@ func (c *Config) RegisterFlags(prefix string, fs *flag.FlagSet) {
 	c.Parse.registerFlags(p+"parse", fs)
 	c.Store.registerFlags(p+"store", fs)
 	c.Result.registerFlags(p+"result", fs)
+	fs.DurationVar(&c.BundleAge, p+"bundle-age", c.BundleAge, "how long a page or a record waits for others that go in the same message; 0 sends each alone")
 	fs.IntVar(&c.PublishInFlight, p+"publish-in-flight", c.PublishInFlight, "messages that may wait for their acks")
 	fs.DurationVar(&c.PublishTimeout, p+"publish-timeout", c.PublishTimeout, "how long to wait for an ack")
 }
@@ -206,6 +212,9 @@ func (c Config) Validate() error {
 	}
 	if min(c.ConnectTimeout, c.PublishTimeout, c.DuplicateWindow) <= 0 {
 		bad("connect-timeout, publish-timeout and duplicate-window must be positive")
+	}
+	if c.BundleAge < 0 || c.BundleAge > time.Second {
+		bad("bundle-age is %s, want 0 to 1s", c.BundleAge)
 	}
 	if c.LeaseTTL < time.Second {
 		bad("lease-ttl must be at least 1s")

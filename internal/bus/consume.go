@@ -53,7 +53,8 @@ func (o Options) prefetch() int {
 }
 
 // Consume calls h for the messages of a consumer until ctx ends, with
-// Options.Concurrency workers: a free one takes the next message at once.
+// Options.Concurrency workers: a free one takes the next message at once, or all of a
+// bundle, for which it calls h at the same time.
 // Messages in hand are kept alive however long h takes. The consumer need not
 // exist yet, and the server may go away and come back.
 //
@@ -81,6 +82,10 @@ func (b *Bus) Consume(ctx context.Context, c Consumer, opt Options, h func(conte
 	s.unit = func(time.Time, int) int { return 1 }
 	s.wake = time.Now
 	s.handle = func(hctx context.Context, u []*delivery) {
+		if len(u[0].parts) > 0 {
+			s.bundle(hctx, u[0], true, h)
+			return
+		}
 		s.one(hctx, u[0], func(ctx context.Context) error {
 			if isBell(u[0].Subject) {
 				return nil // somebody is here now

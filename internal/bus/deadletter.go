@@ -35,14 +35,8 @@ func (s *session) bury(ctx context.Context, d *delivery, reason error) error {
 }
 
 // bury stores a dead letter. Its id is the message's place, so that burying
-// twice makes one. Several results in one message are published one by one instead: the
-// one that cannot be handled comes back here alone.
+// twice makes one.
 func (b *Bus) bury(ctx context.Context, seq uint64, dl *crawlv1.DeadLetter) error {
-	if results := apart(dl); len(results) > 0 {
-		ctx, cancel := context.WithTimeout(ctx, b.cfg.ConnectTimeout)
-		defer cancel()
-		return b.PublishAll(ctx, results...)
-	}
 	dl.Reason = strings.ToValidUTF8(dl.Reason[:min(len(dl.Reason), 4096)], "")
 	dl.At = timestamppb.Now()
 	// A message near the server's limit does not fit with what is put around it;
@@ -118,7 +112,13 @@ func (b *Bus) move(ctx context.Context, stream string, seq uint64, reason string
 	if err != nil {
 		return unavailable(fmt.Sprintf("read message %d of %s", seq, stream), err)
 	}
-	err = b.bury(ctx, seq, &crawlv1.DeadLetter{Stream: stream, Subject: msg.Subject, Data: msg.Data, Reason: reason})
+	if parts, ok := partsOf(msg.Data); ok && msg.Header.Get(headerBundle) != "" {
+		// One of them has killed its process, perhaps: alone it will do so again.
+		reason = "taken apart: " + reason
+		err = b.PublishAll(ctx, apart(msg.Subject, msg.Header.Get(headerLease), parts, seq)...)
+	} else {
+		err = b.bury(ctx, seq, &crawlv1.DeadLetter{Stream: stream, Subject: msg.Subject, Data: msg.Data, Reason: reason})
+	}
 	if err != nil {
 		return err
 	}

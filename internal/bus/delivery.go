@@ -15,6 +15,8 @@ type delivery struct {
 	sequence uint64    // in its stream
 	replyTo  string    // where its ack goes
 	arrived  time.Time // when it came
+	parts    [][]byte  // of a bundle; nil for any other message
+	leases   string    // the header
 	index    int       // in session.inHand
 
 	mu      sync.Mutex

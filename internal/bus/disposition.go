@@ -117,7 +117,7 @@ func (s *session) settle(ctx context.Context, d *delivery, what disposition, err
 		s.log.Error("handler failed", d.about("delivery", d.Number, "err", err)...)
 		d.reply(s.nc, fmt.Appendf(nil, "-NAK {\"delay\": %d}", nakDelay(d.Number).Nanoseconds()))
 	}
-	s.b.m.consumed.WithLabelValues(d.src.consumer.label, what.String()).Inc()
+	s.b.m.consumed.WithLabelValues(d.src.consumer.label, what.String()).Add(float64(d.units()))
 }
 
 // about is what the log says of a message, before more.

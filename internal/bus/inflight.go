@@ -59,7 +59,9 @@ func (b *Bus) scan(ctx context.Context, info *jetstream.StreamInfo, from uint64,
 	for failures := 0; next <= info.State.LastSeq; {
 		req := readRequest{Seq: next, Batch: readMessages, MaxBytes: readBytes}
 		last, err := b.read(ctx, info.Config.Name, req, func(_ uint64, m *nats.Msg) {
-			addLeases(m.Header.Get(headerLease), leases)
+			for _, l := range leasesIn(m.Header.Get(headerLease)) {
+				leases[l] = struct{}{}
+			}
 		})
 		switch {
 		case err == nil && last < next:

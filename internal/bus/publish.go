@@ -48,6 +48,9 @@ func (b *Bus) publish(ctx context.Context, msg Message) *pending {
 	if leases := msg.leases(); leases != "" {
 		h[headerLease] = []string{leases}
 	}
+	if n := len(msg.parts); n > 0 {
+		h[headerBundle] = []string{strconv.Itoa(n)}
+	}
 	if msg.failures > 0 {
 		h[headerFailures] = []string{strconv.Itoa(msg.failures)}
 	}
@@ -154,6 +157,15 @@ func (b *Bus) PublishAll(ctx context.Context, msgs ...Message) error {
 		}
 		msgs = left
 	}
+}
+
+// PublishBundles publishes messages as PublishAll does, those of one subject together
+// unless Config.BundleAge is 0. Those of one subject keep their order.
+func (b *Bus) PublishBundles(ctx context.Context, msgs ...Message) error {
+	if b.cfg.BundleAge > 0 {
+		msgs = bundle(msgs)
+	}
+	return b.PublishAll(ctx, msgs...)
 }
 
 // waitAll returns the messages to send again and their first error, or an error

@@ -74,7 +74,7 @@ func (s *session) demand(now time.Time) {
 	if s.stopping || s.hold.Load() > 0 || !s.nc.IsConnected() || s.bytesLimit > 0 && s.bytes >= s.bytesLimit {
 		return
 	}
-	room := s.target - (s.workers - s.mayRun()) - len(s.inHand)
+	room := s.target - (s.workers - s.mayRun()) - s.units
 	for _, src := range s.sources {
 		n := min(s.share, room) - src.outstanding
 		switch {

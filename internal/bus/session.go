@@ -48,7 +48,8 @@ type session struct {
 	inHand   []*delivery
 	waiting  []*delivery
 	bytes    int
-	running  int // units
+	units    int // messages in hand, each of a bundle's counted
+	running  int // workers
 	stopping bool
 	every    time.Duration // between heart-beats
 	tick     *time.Ticker
@@ -211,7 +212,13 @@ func (s *session) receive(m *nats.Msg) {
 	if place := m.Header[headerTrace]; len(place) > 0 {
 		d.Trace, d.Stored = place[0], storedAt(m.Reply)
 	}
+	if len(m.Header[headerBundle]) > 0 {
+		// What is none goes to its handler, which refuses it.
+		d.parts, _ = partsOf(m.Data)
+		d.leases = m.Header.Get(headerLease)
+	}
 	s.inHand = append(s.inHand, d)
+	s.units += d.units()
 	s.waiting = append(s.waiting, d)
 	s.bytes += len(d.Data)
 	src.held++
@@ -284,6 +291,7 @@ func (s *session) drop(d *delivery) {
 	s.inHand[last] = nil
 	s.inHand = s.inHand[:last]
 	s.bytes -= len(d.Data)
+	s.units -= d.units()
 	d.src.held--
 }
 
@@ -299,7 +307,7 @@ func (s *session) beat() {
 	}
 	for _, d := range s.inHand {
 		d.progress(s.nc, now, s.every)
-		s.gauges[d.src.consumer.label]++
+		s.gauges[d.src.consumer.label] += d.units()
 	}
 	s.held.set(s.gauges)
 	s.checkSilence(now)

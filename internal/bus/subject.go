@@ -39,6 +39,7 @@ const (
 
 	headerLease    = "Weir-Lease"
 	headerFailures = "Weir-Failures"
+	headerBundle   = "Weir-Bundle" // with the number of its messages
 	// headerTrace is written in lower case, as other clients do: names of headers differ
 	// by case in NATS.
 	headerTrace = "traceparent"
@@ -69,9 +70,11 @@ type Message struct {
 	Body proto.Message
 	// Outlinks of a result in wire form, besides those in Body.
 	Outlinks Outlinks
-	// bundled are the results of a message that has several; see Bundle.
-	bundled []Message
-	size    int // of them, in bytes
+	// parts are the messages of a bundle, and room is what they take on the wire.
+	parts []Message
+	room  int
+	// wire is a message as it came, instead of Body.
+	wire []byte
 }
 
 // Task makes the message for a pool of fetchers.

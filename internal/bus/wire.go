@@ -190,8 +190,11 @@ func RecordSize(r *crawlv1.Record) int {
 // marshal appends the wire form of a message. Pages and records lack their body and
 // their links while it runs.
 func (m Message) marshal(b []byte) ([]byte, error) {
-	if len(m.bundled) > 0 {
-		return appendBundle(b, m.bundled, m.size)
+	switch {
+	case len(m.parts) > 0:
+		return appendBundle(b, m)
+	case m.wire != nil:
+		return append(b, m.wire...), nil
 	}
 	var body *crawlv1.Body
 	var parsed *crawlv1.ParseResult
@@ -349,8 +352,9 @@ func ReadRecord(data []byte) (*crawlv1.Record, Outlinks, error) {
 	return r, t.links, nil
 }
 
-// readResult reads a result, with the links at its end.
-func readResult(data []byte) (*crawlv1.Result, Outlinks, error) {
+// ReadResult reads a result. The links at its end are the message's memory; others are in
+// the result. The error is of kind crawl.Invalid.
+func ReadResult(data []byte) (*crawlv1.Result, Outlinks, error) {
 	rest, at := len(data), 0
 	for at < len(data) {
 		num, typ, n := protowire.ConsumeTag(data[at:])

@@ -69,7 +69,7 @@ func (s *Service) publish(ctx context.Context, ref *crawlv1.TaskRef, f *crawlv1.
 		msg = bus.Page(&crawlv1.Page{Ref: ref, Fetch: f, Body: b, Attachments: more})
 	}
 	msg.Trace = place
-	if err := s.deps.Bus.PublishAll(ctx, msg); err != nil {
+	if err := s.deps.Bus.PublishBundled(ctx, msg); err != nil {
 		return fmt.Errorf("outcome of %s: %w", ref.GetUrl(), err)
 	}
 	return nil

@@ -20,7 +20,7 @@ func (s *Service) publish(ctx context.Context, rec *crawlv1.Record, place string
 	}
 	msg := bus.Record(rec)
 	msg.Trace = place
-	return s.deps.Bus.PublishAll(ctx, msg)
+	return s.deps.Bus.PublishBundled(ctx, msg)
 }
 
 // fit makes a record fit a message: a page with thousands of links or long items

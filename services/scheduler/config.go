@@ -35,8 +35,7 @@ type Config struct {
 	// LeaseTime is after how long without a result a URL that is on no stream any
 	// more is handed out again. Default 10m.
 	LeaseTime time.Duration
-	// Batch is how many messages with results one commit takes at most, and as many times
-	// 3 KiB of them. Default 64.
+	// Batch is how many results one commit takes at most. Default 64.
 	Batch int
 	// BatchAge is how long the first result of a batch waits for others. Default 10ms.
 	BatchAge time.Duration
@@ -67,7 +66,7 @@ func (c *Config) RegisterFlags(prefix string, fs *flag.FlagSet) {
 	fs.IntVar(&c.Window, prefix+"window", c.Window, "tasks that may be with the fetchers, not yet reported; 0 to follow what they can do")
 	fs.IntVar(&c.MaxLeases, prefix+"max-leases", c.MaxLeases, "URLs that may be between dispatch and result")
 	fs.DurationVar(&c.LeaseTime, prefix+"lease-time", c.LeaseTime, "time after which a URL without a result that is on no stream is handed out again")
-	fs.IntVar(&c.Batch, prefix+"batch", c.Batch, "messages with results in one commit at most, and as many times 3 KiB")
+	fs.IntVar(&c.Batch, prefix+"batch", c.Batch, "results in one commit at most")
 	fs.DurationVar(&c.BatchAge, prefix+"batch-age", c.BatchAge, "how long the first result of a batch waits for others")
 	fs.Int64Var(&c.CacheSize, prefix+"cache-size", c.CacheSize, "cache of the store in bytes")
 }

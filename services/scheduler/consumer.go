@@ -18,13 +18,9 @@ import (
 // consumeResults applies results, and links from other partitions, in batches
 // until ctx ends.
 func (s *session) consumeResults(ctx context.Context) error {
-	opt := bus.BatchOptions{Max: s.cfg.Batch, Bytes: s.cfg.Batch * usualResult, Age: s.cfg.BatchAge}
+	opt := bus.BatchOptions{Max: s.cfg.Batch, Age: s.cfg.BatchAge}
 	return s.deps.Bus.ConsumeBatch(ctx, s.results, opt, s.takeResults)
 }
-
-// usualResult is the length of a usual page's result in bytes: a message with many
-// results counts as that many, whatever its number.
-const usualResult = 3 << 10
 
 // takeResults returns when the batch is durable, so that it may be acked.
 func (s *session) takeResults(ctx context.Context, ds []bus.Delivery) (err error) {
@@ -53,16 +49,24 @@ func (s *session) takeResults(ctx context.Context, ds []bus.Delivery) (err error
 			}
 			continue
 		}
-		err := bus.ReadResults(d.Data, func(m *crawlv1.Result, outlinks bus.Outlinks) error {
-			v, ok, err := s.readVisit(ctx, m, outlinks)
-			if ok {
-				vs = append(vs, v)
-			}
-			return err
-		})
+		m, outlinks, err := bus.ReadResult(d.Data)
 		if err != nil {
 			return err
 		}
+		if _, err := s.await(ctx, m.GetRef().GetCrawlId()); err != nil {
+			return err
+		}
+		v, ok := s.crawls.readResult(m, outlinks)
+		if !ok {
+			s.m.results.WithLabelValues("unknown").Inc()
+			continue
+		}
+		if v.movedSeed(m.GetRef()) {
+			if err := s.followSeed(ctx, &v, m, outlinks); err != nil {
+				return err
+			}
+		}
+		vs = append(vs, v)
 	}
 	if len(vs)+len(links) == 0 {
 		return nil
@@ -78,23 +82,6 @@ func (s *session) takeResults(ctx context.Context, ds []bus.Delivery) (err error
 		}
 		return l.complete(ctx, now, vs)
 	})
-}
-
-// readVisit reads a result; not ok when it is about nothing that is known.
-func (s *session) readVisit(ctx context.Context, m *crawlv1.Result, outlinks bus.Outlinks) (v visit, ok bool, err error) {
-	if _, err := s.await(ctx, m.GetRef().GetCrawlId()); err != nil {
-		return visit{}, false, err
-	}
-	if v, ok = s.crawls.readResult(m, outlinks); !ok {
-		s.m.results.WithLabelValues("unknown").Inc()
-		return visit{}, false, nil
-	}
-	if v.movedSeed(m.GetRef()) {
-		if err := s.followSeed(ctx, &v, m, outlinks); err != nil {
-			return visit{}, false, err
-		}
-	}
-	return v, true, nil
 }
 
 // resultSpans begins the spans of those results that are traced, and of their batch,

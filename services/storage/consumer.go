@@ -48,7 +48,7 @@ func (s *Service) handle(ctx context.Context, ds []bus.Delivery) (err error) {
 		results[i].Outlinks = e.links
 		results[i].Trace = e.span.Place()
 	}
-	return s.deps.Bus.PublishAll(ctx, bus.Bundle(results)...)
+	return s.deps.Bus.PublishBundles(ctx, results...)
 }
 
 // batch is what one commit is made of.

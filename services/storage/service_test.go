@@ -73,13 +73,12 @@ func setup(t *testing.T, change func(*Config)) *bundle {
 		"run":  func() error { return b.svc.Run(ctx) },
 		"results": func() error {
 			return b.bus.Consume(ctx, bus.ResultConsumer(0), bus.Options{Concurrency: 1}, func(_ context.Context, d bus.Delivery) error {
-				return bus.ReadResults(d.Data, func(r *crawlv1.Result, links bus.Outlinks) error {
-					links.Each(func(url string, depth uint32, priority int32, media bool) {
-						r.Outlinks = append(r.Outlinks, &crawlv1.Outlink{Url: url, Depth: depth, Priority: priority, Media: media})
-					})
-					b.results <- r
-					return nil
-				})
+				r := &crawlv1.Result{}
+				if err := proto.Unmarshal(d.Data, r); err != nil {
+					return err
+				}
+				b.results <- r
+				return nil
 			})
 		},
 	} {

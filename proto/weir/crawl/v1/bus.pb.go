@@ -209,6 +209,53 @@ func (ErrorClass) EnumDescriptor() ([]byte, []int) {
 	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{1}
 }
 
+// Bundle is several pages, records or results of one subject in one message, which the
+// header Weir-Bundle marks. Whoever takes it handles each as if it had come alone.
+type Bundle struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The messages as they would be alone, at most 64.
+	Messages      [][]byte `protobuf:"bytes,1,rep,name=messages,proto3" json:"messages,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Bundle) Reset() {
+	*x = Bundle{}
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Bundle) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Bundle) ProtoMessage() {}
+
+func (x *Bundle) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Bundle.ProtoReflect.Descriptor instead.
+func (*Bundle) Descriptor() ([]byte, []int) {
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *Bundle) GetMessages() [][]byte {
+	if x != nil {
+		return x.Messages
+	}
+	return nil
+}
+
 // TaskRef names one visit of one URL. It travels unchanged round the ring, so
 // that any service can say what a message is about.
 type TaskRef struct {
@@ -247,7 +294,7 @@ type TaskRef struct {
 
 func (x *TaskRef) Reset() {
 	*x = TaskRef{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[0]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -259,7 +306,7 @@ func (x *TaskRef) String() string {
 func (*TaskRef) ProtoMessage() {}
 
 func (x *TaskRef) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[0]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -272,7 +319,7 @@ func (x *TaskRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskRef.ProtoReflect.Descriptor instead.
 func (*TaskRef) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{0}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *TaskRef) GetCrawlId() string {
@@ -390,7 +437,7 @@ type FetchTask struct {
 
 func (x *FetchTask) Reset() {
 	*x = FetchTask{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[1]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -402,7 +449,7 @@ func (x *FetchTask) String() string {
 func (*FetchTask) ProtoMessage() {}
 
 func (x *FetchTask) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[1]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -415,7 +462,7 @@ func (x *FetchTask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchTask.ProtoReflect.Descriptor instead.
 func (*FetchTask) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{1}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *FetchTask) GetRef() *TaskRef {
@@ -485,7 +532,7 @@ type Cookie struct {
 
 func (x *Cookie) Reset() {
 	*x = Cookie{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[2]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -497,7 +544,7 @@ func (x *Cookie) String() string {
 func (*Cookie) ProtoMessage() {}
 
 func (x *Cookie) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[2]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -510,7 +557,7 @@ func (x *Cookie) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cookie.ProtoReflect.Descriptor instead.
 func (*Cookie) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{2}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Cookie) GetName() string {
@@ -582,7 +629,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[3]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -594,7 +641,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[3]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -607,7 +654,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{3}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Header) GetName() string {
@@ -666,7 +713,7 @@ type FetchResult struct {
 
 func (x *FetchResult) Reset() {
 	*x = FetchResult{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[4]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -678,7 +725,7 @@ func (x *FetchResult) String() string {
 func (*FetchResult) ProtoMessage() {}
 
 func (x *FetchResult) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[4]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -691,7 +738,7 @@ func (x *FetchResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchResult.ProtoReflect.Descriptor instead.
 func (*FetchResult) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{4}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *FetchResult) GetStartedAt() *timestamppb.Timestamp {
@@ -827,7 +874,7 @@ type Timings struct {
 
 func (x *Timings) Reset() {
 	*x = Timings{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[5]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -839,7 +886,7 @@ func (x *Timings) String() string {
 func (*Timings) ProtoMessage() {}
 
 func (x *Timings) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[5]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -852,7 +899,7 @@ func (x *Timings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timings.ProtoReflect.Descriptor instead.
 func (*Timings) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{5}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Timings) GetDns() *durationpb.Duration {
@@ -912,7 +959,7 @@ type Attachment struct {
 
 func (x *Attachment) Reset() {
 	*x = Attachment{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[6]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -924,7 +971,7 @@ func (x *Attachment) String() string {
 func (*Attachment) ProtoMessage() {}
 
 func (x *Attachment) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[6]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -937,7 +984,7 @@ func (x *Attachment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attachment.ProtoReflect.Descriptor instead.
 func (*Attachment) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{6}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Attachment) GetName() string {
@@ -983,7 +1030,7 @@ type Body struct {
 
 func (x *Body) Reset() {
 	*x = Body{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[7]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -995,7 +1042,7 @@ func (x *Body) String() string {
 func (*Body) ProtoMessage() {}
 
 func (x *Body) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[7]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1008,7 +1055,7 @@ func (x *Body) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Body.ProtoReflect.Descriptor instead.
 func (*Body) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{7}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Body) GetData() isBody_Data {
@@ -1096,7 +1143,7 @@ type Page struct {
 
 func (x *Page) Reset() {
 	*x = Page{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[8]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1108,7 +1155,7 @@ func (x *Page) String() string {
 func (*Page) ProtoMessage() {}
 
 func (x *Page) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[8]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1121,7 +1168,7 @@ func (x *Page) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Page.ProtoReflect.Descriptor instead.
 func (*Page) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{8}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Page) GetRef() *TaskRef {
@@ -1176,7 +1223,7 @@ type Outlink struct {
 
 func (x *Outlink) Reset() {
 	*x = Outlink{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[9]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1188,7 +1235,7 @@ func (x *Outlink) String() string {
 func (*Outlink) ProtoMessage() {}
 
 func (x *Outlink) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[9]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1201,7 +1248,7 @@ func (x *Outlink) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outlink.ProtoReflect.Descriptor instead.
 func (*Outlink) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{9}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Outlink) GetUrl() string {
@@ -1246,7 +1293,7 @@ type PackedOutlinks struct {
 
 func (x *PackedOutlinks) Reset() {
 	*x = PackedOutlinks{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[10]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1258,7 +1305,7 @@ func (x *PackedOutlinks) String() string {
 func (*PackedOutlinks) ProtoMessage() {}
 
 func (x *PackedOutlinks) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[10]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1271,7 +1318,7 @@ func (x *PackedOutlinks) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PackedOutlinks.ProtoReflect.Descriptor instead.
 func (*PackedOutlinks) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{10}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PackedOutlinks) GetCount() uint32 {
@@ -1304,7 +1351,7 @@ type Item struct {
 
 func (x *Item) Reset() {
 	*x = Item{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[11]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1363,7 @@ func (x *Item) String() string {
 func (*Item) ProtoMessage() {}
 
 func (x *Item) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[11]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1376,7 @@ func (x *Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Item.ProtoReflect.Descriptor instead.
 func (*Item) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{11}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Item) GetRule() string {
@@ -1399,7 +1446,7 @@ type ParseResult struct {
 
 func (x *ParseResult) Reset() {
 	*x = ParseResult{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[12]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1411,7 +1458,7 @@ func (x *ParseResult) String() string {
 func (*ParseResult) ProtoMessage() {}
 
 func (x *ParseResult) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[12]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1424,7 +1471,7 @@ func (x *ParseResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParseResult.ProtoReflect.Descriptor instead.
 func (*ParseResult) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{12}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ParseResult) GetTitle() string {
@@ -1546,7 +1593,7 @@ type RejectedItem struct {
 
 func (x *RejectedItem) Reset() {
 	*x = RejectedItem{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[13]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1558,7 +1605,7 @@ func (x *RejectedItem) String() string {
 func (*RejectedItem) ProtoMessage() {}
 
 func (x *RejectedItem) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[13]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1571,7 +1618,7 @@ func (x *RejectedItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectedItem.ProtoReflect.Descriptor instead.
 func (*RejectedItem) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{13}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RejectedItem) GetRule() string {
@@ -1603,7 +1650,7 @@ type TextFacts struct {
 
 func (x *TextFacts) Reset() {
 	*x = TextFacts{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[14]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1615,7 +1662,7 @@ func (x *TextFacts) String() string {
 func (*TextFacts) ProtoMessage() {}
 
 func (x *TextFacts) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[14]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1628,7 +1675,7 @@ func (x *TextFacts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TextFacts.ProtoReflect.Descriptor instead.
 func (*TextFacts) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{14}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *TextFacts) GetWords() uint32 {
@@ -1669,7 +1716,7 @@ type RuleCounts struct {
 
 func (x *RuleCounts) Reset() {
 	*x = RuleCounts{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[15]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1681,7 +1728,7 @@ func (x *RuleCounts) String() string {
 func (*RuleCounts) ProtoMessage() {}
 
 func (x *RuleCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[15]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1694,7 +1741,7 @@ func (x *RuleCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleCounts.ProtoReflect.Descriptor instead.
 func (*RuleCounts) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{15}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RuleCounts) GetRule() string {
@@ -1743,7 +1790,7 @@ type FieldCounts struct {
 
 func (x *FieldCounts) Reset() {
 	*x = FieldCounts{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[16]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1755,7 +1802,7 @@ func (x *FieldCounts) String() string {
 func (*FieldCounts) ProtoMessage() {}
 
 func (x *FieldCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[16]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1768,7 +1815,7 @@ func (x *FieldCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldCounts.ProtoReflect.Descriptor instead.
 func (*FieldCounts) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{16}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *FieldCounts) GetField() string {
@@ -1822,7 +1869,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[17]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1834,7 +1881,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[17]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1847,7 +1894,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{17}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Record) GetRef() *TaskRef {
@@ -1893,8 +1940,7 @@ func (x *Record) GetReparse() bool {
 }
 
 // Result closes the ring: what the frontier must know of an attempt, published
-// only after it was committed. Subject weir.result.<partition>, alone or with others as
-// Results.
+// only after it was committed. Subject weir.result.<partition>.
 type Result struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The visit.
@@ -1950,7 +1996,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[18]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1962,7 +2008,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[18]
+	mi := &file_weir_crawl_v1_bus_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1975,7 +2021,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{18}
+	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Result) GetRef() *TaskRef {
@@ -2137,53 +2183,6 @@ func (x *Result) GetDuplicate() bool {
 		return x.Duplicate
 	}
 	return false
-}
-
-// Results are the results of several attempts that were committed together, all of one
-// partition, in its subject. The field's number tells them from a Result.
-type Results struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// One for each attempt, at most 64.
-	Results       []*Result `protobuf:"bytes,24,rep,name=results,proto3" json:"results,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Results) Reset() {
-	*x = Results{}
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[19]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Results) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Results) ProtoMessage() {}
-
-func (x *Results) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_crawl_v1_bus_proto_msgTypes[19]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Results.ProtoReflect.Descriptor instead.
-func (*Results) Descriptor() ([]byte, []int) {
-	return file_weir_crawl_v1_bus_proto_rawDescGZIP(), []int{19}
-}
-
-func (x *Results) GetResults() []*Result {
-	if x != nil {
-		return x.Results
-	}
-	return nil
 }
 
 // Links are URLs on their way from one partition to another. Subject
@@ -2605,7 +2604,9 @@ var File_weir_crawl_v1_bus_proto protoreflect.FileDescriptor
 
 const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\n" +
-	"\x17weir/crawl/v1/bus.proto\x12\rweir.crawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe0\x02\n" +
+	"\x17weir/crawl/v1/bus.proto\x12\rweir.crawl.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"$\n" +
+	"\x06Bundle\x12\x1a\n" +
+	"\bmessages\x18\x01 \x03(\fR\bmessages\"\xe0\x02\n" +
 	"\aTaskRef\x12\x19\n" +
 	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x1c\n" +
@@ -2747,7 +2748,7 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\x04body\x18\x03 \x01(\v2\x13.weir.crawl.v1.BodyR\x04body\x122\n" +
 	"\x06parsed\x18\x04 \x01(\v2\x1a.weir.crawl.v1.ParseResultR\x06parsed\x12;\n" +
 	"\vattachments\x18\x05 \x03(\v2\x19.weir.crawl.v1.AttachmentR\vattachments\x12\x18\n" +
-	"\areparse\x18\x06 \x01(\bR\areparse\"\xf2\a\n" +
+	"\areparse\x18\x06 \x01(\bR\areparse\"\xec\a\n" +
 	"\x06Result\x12(\n" +
 	"\x03ref\x18\x01 \x01(\v2\x16.weir.crawl.v1.TaskRefR\x03ref\x125\n" +
 	"\bended_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x125\n" +
@@ -2778,9 +2779,7 @@ const file_weir_crawl_v1_bus_proto_rawDesc = "" +
 	"\tduplicate\x18\x17 \x01(\bR\tduplicate\x1a@\n" +
 	"\x12RejectedLinksEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01J\x04\b\x18\x10\x19\":\n" +
-	"\aResults\x12/\n" +
-	"\aresults\x18\x18 \x03(\v2\x15.weir.crawl.v1.ResultR\aresults\"\x97\x01\n" +
+	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\x97\x01\n" +
 	"\x05Links\x12\x19\n" +
 	"\bcrawl_id\x18\x01 \x01(\tR\acrawlId\x12\x16\n" +
 	"\x06source\x18\x02 \x01(\rR\x06source\x12\x14\n" +
@@ -2867,26 +2866,26 @@ var file_weir_crawl_v1_bus_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_weir_crawl_v1_bus_proto_goTypes = []any{
 	(TaskKind)(0),                 // 0: weir.crawl.v1.TaskKind
 	(ErrorClass)(0),               // 1: weir.crawl.v1.ErrorClass
-	(*TaskRef)(nil),               // 2: weir.crawl.v1.TaskRef
-	(*FetchTask)(nil),             // 3: weir.crawl.v1.FetchTask
-	(*Cookie)(nil),                // 4: weir.crawl.v1.Cookie
-	(*Header)(nil),                // 5: weir.crawl.v1.Header
-	(*FetchResult)(nil),           // 6: weir.crawl.v1.FetchResult
-	(*Timings)(nil),               // 7: weir.crawl.v1.Timings
-	(*Attachment)(nil),            // 8: weir.crawl.v1.Attachment
-	(*Body)(nil),                  // 9: weir.crawl.v1.Body
-	(*Page)(nil),                  // 10: weir.crawl.v1.Page
-	(*Outlink)(nil),               // 11: weir.crawl.v1.Outlink
-	(*PackedOutlinks)(nil),        // 12: weir.crawl.v1.PackedOutlinks
-	(*Item)(nil),                  // 13: weir.crawl.v1.Item
-	(*ParseResult)(nil),           // 14: weir.crawl.v1.ParseResult
-	(*RejectedItem)(nil),          // 15: weir.crawl.v1.RejectedItem
-	(*TextFacts)(nil),             // 16: weir.crawl.v1.TextFacts
-	(*RuleCounts)(nil),            // 17: weir.crawl.v1.RuleCounts
-	(*FieldCounts)(nil),           // 18: weir.crawl.v1.FieldCounts
-	(*Record)(nil),                // 19: weir.crawl.v1.Record
-	(*Result)(nil),                // 20: weir.crawl.v1.Result
-	(*Results)(nil),               // 21: weir.crawl.v1.Results
+	(*Bundle)(nil),                // 2: weir.crawl.v1.Bundle
+	(*TaskRef)(nil),               // 3: weir.crawl.v1.TaskRef
+	(*FetchTask)(nil),             // 4: weir.crawl.v1.FetchTask
+	(*Cookie)(nil),                // 5: weir.crawl.v1.Cookie
+	(*Header)(nil),                // 6: weir.crawl.v1.Header
+	(*FetchResult)(nil),           // 7: weir.crawl.v1.FetchResult
+	(*Timings)(nil),               // 8: weir.crawl.v1.Timings
+	(*Attachment)(nil),            // 9: weir.crawl.v1.Attachment
+	(*Body)(nil),                  // 10: weir.crawl.v1.Body
+	(*Page)(nil),                  // 11: weir.crawl.v1.Page
+	(*Outlink)(nil),               // 12: weir.crawl.v1.Outlink
+	(*PackedOutlinks)(nil),        // 13: weir.crawl.v1.PackedOutlinks
+	(*Item)(nil),                  // 14: weir.crawl.v1.Item
+	(*ParseResult)(nil),           // 15: weir.crawl.v1.ParseResult
+	(*RejectedItem)(nil),          // 16: weir.crawl.v1.RejectedItem
+	(*TextFacts)(nil),             // 17: weir.crawl.v1.TextFacts
+	(*RuleCounts)(nil),            // 18: weir.crawl.v1.RuleCounts
+	(*FieldCounts)(nil),           // 19: weir.crawl.v1.FieldCounts
+	(*Record)(nil),                // 20: weir.crawl.v1.Record
+	(*Result)(nil),                // 21: weir.crawl.v1.Result
 	(*Links)(nil),                 // 22: weir.crawl.v1.Links
 	(*Link)(nil),                  // 23: weir.crawl.v1.Link
 	(*FetchReport)(nil),           // 24: weir.crawl.v1.FetchReport
@@ -2898,62 +2897,61 @@ var file_weir_crawl_v1_bus_proto_goTypes = []any{
 }
 var file_weir_crawl_v1_bus_proto_depIdxs = []int32{
 	0,  // 0: weir.crawl.v1.TaskRef.kind:type_name -> weir.crawl.v1.TaskKind
-	2,  // 1: weir.crawl.v1.FetchTask.ref:type_name -> weir.crawl.v1.TaskRef
+	3,  // 1: weir.crawl.v1.FetchTask.ref:type_name -> weir.crawl.v1.TaskRef
 	28, // 2: weir.crawl.v1.FetchTask.start_before:type_name -> google.protobuf.Timestamp
-	4,  // 3: weir.crawl.v1.FetchTask.cookies:type_name -> weir.crawl.v1.Cookie
+	5,  // 3: weir.crawl.v1.FetchTask.cookies:type_name -> weir.crawl.v1.Cookie
 	28, // 4: weir.crawl.v1.Cookie.expires:type_name -> google.protobuf.Timestamp
 	28, // 5: weir.crawl.v1.Cookie.created:type_name -> google.protobuf.Timestamp
 	28, // 6: weir.crawl.v1.FetchResult.started_at:type_name -> google.protobuf.Timestamp
 	29, // 7: weir.crawl.v1.FetchResult.duration:type_name -> google.protobuf.Duration
 	1,  // 8: weir.crawl.v1.FetchResult.error:type_name -> weir.crawl.v1.ErrorClass
-	5,  // 9: weir.crawl.v1.FetchResult.request_headers:type_name -> weir.crawl.v1.Header
-	5,  // 10: weir.crawl.v1.FetchResult.response_headers:type_name -> weir.crawl.v1.Header
+	6,  // 9: weir.crawl.v1.FetchResult.request_headers:type_name -> weir.crawl.v1.Header
+	6,  // 10: weir.crawl.v1.FetchResult.response_headers:type_name -> weir.crawl.v1.Header
 	29, // 11: weir.crawl.v1.FetchResult.retry_after:type_name -> google.protobuf.Duration
-	4,  // 12: weir.crawl.v1.FetchResult.set_cookies:type_name -> weir.crawl.v1.Cookie
-	7,  // 13: weir.crawl.v1.FetchResult.timings:type_name -> weir.crawl.v1.Timings
+	5,  // 12: weir.crawl.v1.FetchResult.set_cookies:type_name -> weir.crawl.v1.Cookie
+	8,  // 13: weir.crawl.v1.FetchResult.timings:type_name -> weir.crawl.v1.Timings
 	29, // 14: weir.crawl.v1.Timings.dns:type_name -> google.protobuf.Duration
 	29, // 15: weir.crawl.v1.Timings.connect:type_name -> google.protobuf.Duration
 	29, // 16: weir.crawl.v1.Timings.tls:type_name -> google.protobuf.Duration
 	29, // 17: weir.crawl.v1.Timings.first_byte:type_name -> google.protobuf.Duration
 	29, // 18: weir.crawl.v1.Timings.body:type_name -> google.protobuf.Duration
-	2,  // 19: weir.crawl.v1.Page.ref:type_name -> weir.crawl.v1.TaskRef
-	6,  // 20: weir.crawl.v1.Page.fetch:type_name -> weir.crawl.v1.FetchResult
-	9,  // 21: weir.crawl.v1.Page.body:type_name -> weir.crawl.v1.Body
-	8,  // 22: weir.crawl.v1.Page.attachments:type_name -> weir.crawl.v1.Attachment
-	11, // 23: weir.crawl.v1.ParseResult.outlinks:type_name -> weir.crawl.v1.Outlink
+	3,  // 19: weir.crawl.v1.Page.ref:type_name -> weir.crawl.v1.TaskRef
+	7,  // 20: weir.crawl.v1.Page.fetch:type_name -> weir.crawl.v1.FetchResult
+	10, // 21: weir.crawl.v1.Page.body:type_name -> weir.crawl.v1.Body
+	9,  // 22: weir.crawl.v1.Page.attachments:type_name -> weir.crawl.v1.Attachment
+	12, // 23: weir.crawl.v1.ParseResult.outlinks:type_name -> weir.crawl.v1.Outlink
 	26, // 24: weir.crawl.v1.ParseResult.rejected_links:type_name -> weir.crawl.v1.ParseResult.RejectedLinksEntry
-	13, // 25: weir.crawl.v1.ParseResult.items:type_name -> weir.crawl.v1.Item
-	17, // 26: weir.crawl.v1.ParseResult.rules:type_name -> weir.crawl.v1.RuleCounts
-	15, // 27: weir.crawl.v1.ParseResult.rejects:type_name -> weir.crawl.v1.RejectedItem
-	16, // 28: weir.crawl.v1.ParseResult.text:type_name -> weir.crawl.v1.TextFacts
-	12, // 29: weir.crawl.v1.ParseResult.packed_outlinks:type_name -> weir.crawl.v1.PackedOutlinks
-	18, // 30: weir.crawl.v1.RuleCounts.fields:type_name -> weir.crawl.v1.FieldCounts
-	2,  // 31: weir.crawl.v1.Record.ref:type_name -> weir.crawl.v1.TaskRef
-	6,  // 32: weir.crawl.v1.Record.fetch:type_name -> weir.crawl.v1.FetchResult
-	9,  // 33: weir.crawl.v1.Record.body:type_name -> weir.crawl.v1.Body
-	14, // 34: weir.crawl.v1.Record.parsed:type_name -> weir.crawl.v1.ParseResult
-	8,  // 35: weir.crawl.v1.Record.attachments:type_name -> weir.crawl.v1.Attachment
-	2,  // 36: weir.crawl.v1.Result.ref:type_name -> weir.crawl.v1.TaskRef
+	14, // 25: weir.crawl.v1.ParseResult.items:type_name -> weir.crawl.v1.Item
+	18, // 26: weir.crawl.v1.ParseResult.rules:type_name -> weir.crawl.v1.RuleCounts
+	16, // 27: weir.crawl.v1.ParseResult.rejects:type_name -> weir.crawl.v1.RejectedItem
+	17, // 28: weir.crawl.v1.ParseResult.text:type_name -> weir.crawl.v1.TextFacts
+	13, // 29: weir.crawl.v1.ParseResult.packed_outlinks:type_name -> weir.crawl.v1.PackedOutlinks
+	19, // 30: weir.crawl.v1.RuleCounts.fields:type_name -> weir.crawl.v1.FieldCounts
+	3,  // 31: weir.crawl.v1.Record.ref:type_name -> weir.crawl.v1.TaskRef
+	7,  // 32: weir.crawl.v1.Record.fetch:type_name -> weir.crawl.v1.FetchResult
+	10, // 33: weir.crawl.v1.Record.body:type_name -> weir.crawl.v1.Body
+	15, // 34: weir.crawl.v1.Record.parsed:type_name -> weir.crawl.v1.ParseResult
+	9,  // 35: weir.crawl.v1.Record.attachments:type_name -> weir.crawl.v1.Attachment
+	3,  // 36: weir.crawl.v1.Result.ref:type_name -> weir.crawl.v1.TaskRef
 	28, // 37: weir.crawl.v1.Result.ended_at:type_name -> google.protobuf.Timestamp
 	29, // 38: weir.crawl.v1.Result.duration:type_name -> google.protobuf.Duration
 	1,  // 39: weir.crawl.v1.Result.error:type_name -> weir.crawl.v1.ErrorClass
 	29, // 40: weir.crawl.v1.Result.retry_after:type_name -> google.protobuf.Duration
-	11, // 41: weir.crawl.v1.Result.outlinks:type_name -> weir.crawl.v1.Outlink
+	12, // 41: weir.crawl.v1.Result.outlinks:type_name -> weir.crawl.v1.Outlink
 	27, // 42: weir.crawl.v1.Result.rejected_links:type_name -> weir.crawl.v1.Result.RejectedLinksEntry
-	12, // 43: weir.crawl.v1.Result.packed_outlinks:type_name -> weir.crawl.v1.PackedOutlinks
-	4,  // 44: weir.crawl.v1.Result.set_cookies:type_name -> weir.crawl.v1.Cookie
-	20, // 45: weir.crawl.v1.Results.results:type_name -> weir.crawl.v1.Result
-	23, // 46: weir.crawl.v1.Links.links:type_name -> weir.crawl.v1.Link
-	28, // 47: weir.crawl.v1.Link.not_before:type_name -> google.protobuf.Timestamp
-	1,  // 48: weir.crawl.v1.FetchReport.error:type_name -> weir.crawl.v1.ErrorClass
-	29, // 49: weir.crawl.v1.FetchReport.duration:type_name -> google.protobuf.Duration
-	29, // 50: weir.crawl.v1.FetchReport.retry_after:type_name -> google.protobuf.Duration
-	28, // 51: weir.crawl.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
-	52, // [52:52] is the sub-list for method output_type
-	52, // [52:52] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	13, // 43: weir.crawl.v1.Result.packed_outlinks:type_name -> weir.crawl.v1.PackedOutlinks
+	5,  // 44: weir.crawl.v1.Result.set_cookies:type_name -> weir.crawl.v1.Cookie
+	23, // 45: weir.crawl.v1.Links.links:type_name -> weir.crawl.v1.Link
+	28, // 46: weir.crawl.v1.Link.not_before:type_name -> google.protobuf.Timestamp
+	1,  // 47: weir.crawl.v1.FetchReport.error:type_name -> weir.crawl.v1.ErrorClass
+	29, // 48: weir.crawl.v1.FetchReport.duration:type_name -> google.protobuf.Duration
+	29, // 49: weir.crawl.v1.FetchReport.retry_after:type_name -> google.protobuf.Duration
+	28, // 50: weir.crawl.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
+	51, // [51:51] is the sub-list for method output_type
+	51, // [51:51] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_weir_crawl_v1_bus_proto_init() }
@@ -2961,7 +2959,7 @@ func file_weir_crawl_v1_bus_proto_init() {
 	if File_weir_crawl_v1_bus_proto != nil {
 		return
 	}
-	file_weir_crawl_v1_bus_proto_msgTypes[7].OneofWrappers = []any{
+	file_weir_crawl_v1_bus_proto_msgTypes[8].OneofWrappers = []any{
 		(*Body_Deflate)(nil),
 		(*Body_Ref)(nil),
 	}
