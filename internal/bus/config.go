@@ -108,6 +108,7 @@ func DefaultConfig() Config {
 		Store: ConsumerConfig{AckWait: 15 * time.Second, MaxAckPending: 2000, MaxDeliver: -1},
 		// Two full batches: one in hand and one being gathered.
 		Result:          ConsumerConfig{AckWait: 15 * time.Second, MaxAckPending: 4000, MaxDeliver: -1},
+		BundleAge:       4 * time.Millisecond,
 		PublishInFlight: 256,
 		PublishTimeout:  10 * time.Second,
 	}
@@ -123,7 +124,6 @@ func EmbeddedConfig() Config {
 	// are memory, 300 bytes for each of three a page.
 	c.PublishTimeout = 4 * time.Second
 	c.DuplicateWindow = 6 * time.Second
-	c.BundleAge = 4 * time.Millisecond
 	c.Pages.Bytes = 512 * mib // with those that are put aside
 	// Below 32 MiB the server writes blocks of 4 MiB instead of 8, of which it holds the
 	// one that it writes in memory, in a buffer of that size. A full stream has the stage
