@@ -14,8 +14,9 @@ type BatchOptions struct {
 	// Bytes ends a batch when its messages are as long together; a single message
 	// may be longer. 0 for no bound.
 	Bytes int
-	// Age ends a batch when its first message has waited so long. 0 hands over
-	// what is there whenever the handler is free.
+	// Age is the least time between the beginnings of two batches, unless the second is
+	// full. After a rest the first message waits only a twentieth of it for others: then
+	// nobody gains by a longer one. 0 hands over what is there whenever the handler is free.
 	Age time.Duration
 	// SoftStop is how long the handler may go on after ctx ended. Default 10 s.
 	SoftStop time.Duration
@@ -42,7 +43,7 @@ func (b *Bus) ConsumeBatch(ctx context.Context, set *ConsumerSet, opt BatchOptio
 	s.target = 2 * opt.Max
 	s.bytesLimit = 2 * opt.Bytes
 	s.unit = func(now time.Time, _ int) int { return s.batch(opt, now) }
-	s.wake = func() time.Time { return s.waiting[0].arrived.Add(opt.Age) }
+	s.wake = func() time.Time { return s.batchAt(opt) }
 	s.handle = func(hctx context.Context, u []*delivery) { s.many(hctx, u, h) }
 	return s.run(ctx, set)
 }
@@ -58,10 +59,19 @@ func (s *session) batch(opt BatchOptions, now time.Time) int {
 		}
 		n++
 	}
-	if units >= opt.Max || now.Sub(s.waiting[0].arrived) >= opt.Age || opt.Bytes > 0 && bytes >= opt.Bytes {
+	if units >= opt.Max || !now.Before(s.batchAt(opt)) || opt.Bytes > 0 && bytes >= opt.Bytes {
 		return n
 	}
 	return 0
+}
+
+// batchAt is when those that wait are a batch, full or not.
+func (s *session) batchAt(opt BatchOptions) time.Time {
+	soonest, next := s.waiting[0].arrived.Add(opt.Age/20), s.begun.Add(opt.Age)
+	if next.After(soonest) {
+		return next
+	}
+	return soonest
 }
 
 // many handles and settles a batch.

@@ -61,6 +61,10 @@ type Deps struct {
 	Registry prometheus.Registerer
 	// InProcess connects to an embedded server; nil dials Config.URL.
 	InProcess nats.InProcessConnProvider
+	// Transient says that the server begins and ends with this process, which calls
+	// ResetConsumers first. What that throws away is then kept in memory: the tasks, and
+	// what consumers have delivered.
+	Transient bool
 }
 
 // Bus is one connection to NATS. It is safe for concurrent use.
@@ -72,6 +76,7 @@ type Bus struct {
 	m   *metrics
 
 	taskAge    string // as a header of messages
+	transient  bool   // see Deps
 	gatherings gatherings
 	buffers    sync.Pool // of *[]byte, for marshalling
 	turns      turns
@@ -93,7 +98,7 @@ func Connect(ctx context.Context, cfg Config, deps Deps) (*Bus, error) {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
-	b := &Bus{cfg: cfg, log: deps.Log.With("component", "bus"), m: newMetrics(deps.Registry), refusals: newRefusals()}
+	b := &Bus{cfg: cfg, transient: deps.Transient, log: deps.Log.With("component", "bus"), m: newMetrics(deps.Registry), refusals: newRefusals()}
 	b.taskAge = strconv.FormatInt(int64(cfg.Tasks.Age.Seconds()), 10)
 	opts := b.options(deps)
 	if deps.InProcess == nil {

@@ -69,16 +69,22 @@ func (s *session) pullFrom(src *source, n int, maxBytes int, now time.Time) {
 	src.outstanding += n
 }
 
-// demand pulls as much as there is room for.
-func (s *session) demand(now time.Time) {
+// demand pulls as much as there is room for, and returns when a source that failed is to
+// be asked again, zero for never.
+func (s *session) demand(now time.Time) (again time.Time) {
 	if s.stopping || s.hold.Load() > 0 || !s.nc.IsConnected() || s.bytesLimit > 0 && s.bytes >= s.bytesLimit {
-		return
+		return again
 	}
 	room := s.target - (s.workers - s.mayRun()) - s.units
 	for _, src := range s.sources {
 		n := min(s.share, room) - src.outstanding
 		switch {
-		case n <= 0 || src.leaving || now.Before(src.retryAt):
+		case n <= 0 || src.leaving:
+			continue
+		case now.Before(src.retryAt):
+			if again.IsZero() || src.retryAt.Before(again) {
+				again = src.retryAt
+			}
 			continue
 		case src.outstanding > 0 && (n < s.share/4 || s.bytesLimit > 0):
 			// A pull is open: another one for a few messages more is not worth its
@@ -91,6 +97,7 @@ func (s *session) demand(now time.Time) {
 		}
 		s.pullFrom(src, n, bytes, now)
 	}
+	return again
 }
 
 // status handles a message from the server about a pull.

@@ -48,8 +48,9 @@ type session struct {
 	inHand   []*delivery
 	waiting  []*delivery
 	bytes    int
-	units    int // messages in hand, each of a bundle's counted
-	running  int // workers
+	units    int       // messages in hand, each of a bundle's counted
+	running  int       // workers
+	begun    time.Time // when the last of them was given something
 	stopping bool
 	every    time.Duration // between heart-beats
 	tick     *time.Ticker
@@ -148,9 +149,14 @@ func (s *session) loop(ctx context.Context, status <-chan nats.Status, work chan
 	for {
 		now := time.Now()
 		s.hand(now, work)
-		s.demand(now)
+		again := s.demand(now)
 		if len(s.waiting) > 0 && s.running < s.mayRun() {
-			wake.Reset(time.Until(s.wake()))
+			if at := s.wake(); again.IsZero() || at.Before(again) {
+				again = at
+			}
+		}
+		if !again.IsZero() {
+			wake.Reset(time.Until(again))
 		}
 		select {
 		case <-ctx.Done():
@@ -262,6 +268,7 @@ func (s *session) hand(now time.Time, work chan<- []*delivery) {
 		clear(s.waiting[:n])
 		s.waiting = s.waiting[n:]
 		s.running++
+		s.begun = now
 		work <- u // has room for all workers
 	}
 }

@@ -148,7 +148,8 @@ func (b *Bus) consumerConfig(c Consumer, filters []string) jetstream.ConsumerCon
 		MaxAckPending:  k.MaxAckPending,
 		FilterSubjects: filters,
 		// A pull waits open for pullExpiry, and every replica holds several.
-		MaxWaiting: 4096,
+		MaxWaiting:    4096,
+		MemoryStorage: b.transient && c.kind != kindDead,
 	}
 }
 
@@ -196,6 +197,9 @@ func (b *Bus) streams() []jetstream.StreamConfig {
 	// again drops by MaxAge even what is marked to be kept for ever (2.15).
 	tasks.AllowMsgTTL = true
 	tasks.MaxAge = 0
+	if b.transient {
+		tasks.Storage = jetstream.MemoryStorage
+	}
 	dead := queue(StreamDead, "messages that were given up", b.cfg.Dead, subjectDead+">", advisoryMaxDeliver+">")
 	dead.Retention = jetstream.LimitsPolicy
 	// The oldest dead letters make room: nothing may stop because people have not
@@ -218,7 +222,8 @@ func (b *Bus) streams() []jetstream.StreamConfig {
 //
 // Tasks go altogether: delivered again, a visit that the kill broke off would begin
 // without its host's delay. The frontier finds their leases missing and hands the
-// URLs out anew, each in its turn. Fences stay.
+// URLs out anew, each in its turn. Fences stay, save those of a server that is transient,
+// where nobody else could be fenced out.
 func (b *Bus) ResetConsumers(ctx context.Context) error {
 	for _, name := range []string{StreamTasks, StreamPages, StreamRecords, StreamResults} {
 		s, err := b.js.Stream(ctx, name)
@@ -237,7 +242,12 @@ func (b *Bus) ResetConsumers(ctx context.Context) error {
 		if err := names.Err(); err != nil {
 			return unavailable("list consumers of "+name, err)
 		}
-		if name == StreamTasks {
+		if name == StreamTasks && b.transient {
+			// It may be one of an earlier version, in files.
+			if err := b.js.DeleteStream(ctx, name); err != nil {
+				return unavailable("delete "+name, err)
+			}
+		} else if name == StreamTasks {
 			if err := s.Purge(ctx, jetstream.WithPurgeSubject(subjectTask+">")); err != nil {
 				return unavailable("purge "+name, err)
 			}

@@ -57,7 +57,7 @@ func Start(cfg Config) (*Server, error) {
 		StoreDir:           cfg.Dir,
 		SyncInterval:       cfg.SyncInterval,
 		JetStreamMaxStore:  cfg.MaxStore,
-		JetStreamMaxMemory: 64 << 20, // no stream of ours is in memory
+		JetStreamMaxMemory: 1 << 30, // a bound: only the tasks are in memory, which have their own
 		MaxPayload:         cfg.MaxPayload,
 		NoSigs:             true, // signals belong to the process
 	})

@@ -77,6 +77,8 @@ func (s *Service) handle(ctx context.Context, specs specs, d bus.Delivery) (err 
 	f := p.fetchResult(u, &res, o.sent)
 	v.complete(f)
 	published := time.Now()
+	s.handing.Add(1)
+	defer s.handing.Add(-1)
 	err = s.publish(ctx, ref, f, &res, v.attachments(), span.Place())
 	span.Child("publish", published, time.Now())
 	if err != nil && ctx.Err() != nil {

@@ -75,6 +75,7 @@ type Service struct {
 	running   atomic.Bool
 	noBrowser sync.Once    // its warning
 	active    atomic.Int64 // exchanges
+	handing   atomic.Int64 // outcomes that are on their way to the next stage
 
 	pressure *pressure
 
@@ -189,7 +190,10 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Go(func() error { return s.pressure.run(watch) })
 	g.Go(func() error {
 		defer stop()
-		opt := bus.Options{Concurrency: s.cfg.atATime(), SoftStop: s.cfg.SoftStop, Limit: s.pressure.now}
+		// Whoever waits until its outcome is stored keeps nobody else from an exchange.
+		opt := bus.Options{Concurrency: 2 * s.cfg.atATime(), SoftStop: s.cfg.SoftStop, Limit: func() int {
+			return s.pressure.now() + int(s.handing.Load())
+		}}
 		return s.deps.Bus.Consume(ctx, bus.FetchConsumer(s.cfg.Pool), opt, func(ctx context.Context, d bus.Delivery) error {
 			return s.handle(ctx, specs, d)
 		})

@@ -176,7 +176,7 @@ func (r *Ring) openBus(ctx context.Context) error {
 		return err
 	}
 	r.closers = append(r.closers, func() error { r.server.Shutdown(); return nil })
-	r.bus, err = bus.Connect(ctx, r.cfg.Bus, bus.Deps{Name: "weir", Log: r.deps.Log, Registry: r.registry, InProcess: r.server})
+	r.bus, err = bus.Connect(ctx, r.cfg.Bus, bus.Deps{Name: "weir", Log: r.deps.Log, Registry: r.registry, InProcess: r.server, Transient: true})
 	if err != nil {
 		return err
 	}
