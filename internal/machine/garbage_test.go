@@ -14,7 +14,7 @@ func TestGarbage(t *testing.T) {
 	defer debug.SetGCPercent(before)
 	t.Setenv("GOGC", "123")
 	LimitGarbage()
-	SpareSmallHeap()()
+	SpareHeap(OneService)()
 	if got := debug.SetGCPercent(123); got != 123 {
 		t.Errorf("with GOGC set it is %d", got)
 	}
@@ -23,7 +23,7 @@ func TestGarbage(t *testing.T) {
 	if got := debug.SetGCPercent(123); got != garbage {
 		t.Errorf("it is %d", got)
 	}
-	stop := SpareSmallHeap()
+	stop := SpareHeap(OneService)
 	runtime.GC()
 	if got := debug.SetGCPercent(123); got <= garbage || got == 123 {
 		t.Errorf("of a small heap it is %d", got)
@@ -41,7 +41,7 @@ func TestPercent(t *testing.T) {
 	for live, want := range map[uint64]int{
 		0: 800, mib: 800, 4 * mib: 700, 8 * mib: 300, 16 * mib: 100, 18 * mib: 77, 19 * mib: 75, 32 * mib: 75, 33 * mib: 75, 1 << 40: 75,
 	} {
-		if got := percent(live); got != want {
+		if got := percent(live, OneService); got != want {
 			t.Errorf("%d MiB in use: %d, want %d", live/mib, got, want)
 		}
 	}
@@ -50,8 +50,8 @@ func TestPercent(t *testing.T) {
 // TestPaceFollowsHeap: what the collections leave sets the pace.
 func TestPaceFollowsHeap(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(100))
-	p := &pace{sample: []metrics.Sample{{Name: liveHeap}}}
-	used := make([]byte, 2*smallHeap)
+	p := &pace{bytes: OneService, sample: []metrics.Sample{{Name: liveHeap}}}
+	used := make([]byte, 2*OneService)
 	runtime.GC()
 	p.follow()
 	if p.now != garbage {

@@ -21,6 +21,7 @@ import (
 	"github.com/weircrawl/weir/cmd/weir/internal/single"
 	"github.com/weircrawl/weir/cmd/weir/internal/summary"
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/machine"
 	"github.com/weircrawl/weir/internal/run"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 )
@@ -97,6 +98,7 @@ func (a *app) crawl(ctx context.Context, s *settings.Settings, f crawlFlags, arg
 		return err
 	}
 	view, interval := a.view(f.quiet)
+	defer machine.SpareHeap(machine.AllServices)()
 	sum, err := single.Run(ctx, single.Options{
 		Check: func(saved *crawlv1.CrawlSpec) error { return lacking(saved, s) },
 		Spec:  spec, Settings: s, Resume: f.resume, Targets: targets, View: view, Interval: interval,

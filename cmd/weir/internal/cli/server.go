@@ -13,6 +13,7 @@ import (
 	"github.com/weircrawl/weir/cmd/weir/internal/datadir"
 	"github.com/weircrawl/weir/cmd/weir/internal/settings"
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/machine"
 	"github.com/weircrawl/weir/internal/obs"
 	"github.com/weircrawl/weir/internal/run"
 )
@@ -94,6 +95,7 @@ func (a *app) up(ctx context.Context, s *settings.Settings) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
+	defer machine.SpareHeap(machine.AllServices)()
 	ring, err := allinone.Open(ctx, s, allinone.Deps{Dir: dir, Log: log, Version: a.Version})
 	if err != nil {
 		return err

@@ -130,7 +130,7 @@ func (a *app) serve(ctx context.Context, mode settings.Mode, s *settings.Setting
 		return err
 	}
 	log = log.With("component", string(mode))
-	defer machine.SpareSmallHeap()()
+	defer machine.SpareHeap(machine.OneService)()
 	p := parts{settings: s, log: log, registry: obs.NewRegistry(a.Version), version: a.Version}
 	proc := run.Process{Delay: s.ShutdownDelay, Log: log}
 	defer func() {
