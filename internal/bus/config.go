@@ -47,8 +47,8 @@ type Config struct {
 	// Fetch, Parse, Store and Result are the settings of the consumers.
 	Fetch, Parse, Store, Result ConsumerConfig
 
-	// BundleAge is how long a page or a record waits for others of its subject that go in
-	// the same message. 0 sends each alone, and each result too, which services of a version
+	// BundleAge is how long a record waits for others of its subject that go in the same
+	// message, and a page half as long. 0 sends each alone, and each result too, which services of a version
 	// that knows no bundles need.
 	BundleAge time.Duration
 	// PublishInFlight is how many messages may wait for their acks.
@@ -161,7 +161,7 @@ func (c *Config) RegisterFlags(prefix string, fs *flag.FlagSet) {
 	c.Parse.registerFlags(p+"parse", fs)
 	c.Store.registerFlags(p+"store", fs)
 	c.Result.registerFlags(p+"result", fs)
-	fs.DurationVar(&c.BundleAge, p+"bundle-age", c.BundleAge, "how long a page or a record waits for others that go in the same message; 0 sends each alone")
+	fs.DurationVar(&c.BundleAge, p+"bundle-age", c.BundleAge, "how long a record waits for others that go in the same message, and a page half as long; 0 sends each alone")
 	fs.IntVar(&c.PublishInFlight, p+"publish-in-flight", c.PublishInFlight, "messages that may wait for their acks")
 	fs.DurationVar(&c.PublishTimeout, p+"publish-timeout", c.PublishTimeout, "how long to wait for an ack")
 }

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -86,7 +87,7 @@ func (gs *gatherings) close(g *gathering, subject string) {
 
 // publish waits for others, then publishes all.
 func (g *gathering) publish(ctx context.Context, b *Bus, subject string) {
-	wait := time.NewTimer(b.cfg.BundleAge)
+	wait := time.NewTimer(bundleAge(b.cfg, subject))
 	defer wait.Stop()
 	select {
 	case <-wait.C:
@@ -99,4 +100,13 @@ func (g *gathering) publish(ctx context.Context, b *Bus, subject string) {
 	g.err = b.PublishAll(ctx, bundle(g.msgs)...)
 	g.over = g.err != nil && ctx.Err() != nil
 	close(g.done)
+}
+
+// bundleAge is how long a message waits for others. What a fetcher has not handed on when
+// it is killed is fetched again; what a parser has not is only parsed again.
+func bundleAge(cfg Config, subject string) time.Duration {
+	if strings.HasPrefix(subject, subjectPage) {
+		return cfg.BundleAge / 2
+	}
+	return cfg.BundleAge
 }
