@@ -84,7 +84,7 @@ func TestBatchLimits(t *testing.T) {
 		size int
 		want int
 	}{
-		"age":                  {bus.BatchOptions{Max: 100, Age: 200 * time.Millisecond}, 10, 6},
+		"age":                  {bus.BatchOptions{Max: 100, Age: 4 * time.Second}, 10, 6},
 		"max":                  {bus.BatchOptions{Max: 3, Age: time.Hour}, 10, 3},
 		"bytes":                {bus.BatchOptions{Max: 100, Bytes: 250_000, Age: time.Hour}, 100_000, 2},
 		"longer than the rest": {bus.BatchOptions{Max: 100, Bytes: 1000, Age: time.Hour}, 100_000, 1},
@@ -111,6 +111,37 @@ func TestBatchLimits(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestBatchesKeepTheirDistance: after a rest a message is handed over soon; those that come
+// next wait until the age is over.
+func TestBatchesKeepTheirDistance(t *testing.T) {
+	t.Parallel()
+	const age = 400 * time.Millisecond
+	_, b := start(t, bus.EmbeddedConfig())
+	batches := make(chan int, 10)
+	begun := make(chan time.Time, 10)
+	background(t, func(ctx context.Context) error {
+		return b.ConsumeBatch(ctx, bus.NewConsumerSet(bus.StoreConsumer()), bus.BatchOptions{Max: 100, Age: age}, func(_ context.Context, ds []bus.Delivery) error {
+			begun <- time.Now()
+			batches <- len(ds)
+			return nil
+		})
+	})
+	publish(t, b, record, 1, 1)
+	if n := await(t, batches, "the first batch"); n != 1 {
+		t.Errorf("a first batch of %d", n)
+	}
+	first := await(t, begun, "its time")
+	publish(t, b, record, 2, 6)
+	got := await(t, batches, "the second batch")
+	// The handler looks at the clock a little after the session has.
+	if gap := await(t, begun, "its time").Sub(first); gap < age-age/10 {
+		t.Errorf("the second batch began %v after the first", gap)
+	}
+	for got < 5 { // where publishing took longer than the age
+		got += await(t, batches, "more")
 	}
 }
 

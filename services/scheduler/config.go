@@ -37,7 +37,8 @@ type Config struct {
 	LeaseTime time.Duration
 	// Batch is how many results one commit takes at most. Default 64.
 	Batch int
-	// BatchAge is how long the first result of a batch waits for others. Default 10ms.
+	// BatchAge is the least time from the beginning of one commit to that of the next, unless
+	// it is full; after a rest the first result waits a twentieth of it. Default 10ms.
 	BatchAge time.Duration
 	// CacheSize of the store in bytes. Default 64 MiB.
 	CacheSize int64
@@ -67,7 +68,7 @@ func (c *Config) RegisterFlags(prefix string, fs *flag.FlagSet) {
 	fs.IntVar(&c.MaxLeases, prefix+"max-leases", c.MaxLeases, "URLs that may be between dispatch and result")
 	fs.DurationVar(&c.LeaseTime, prefix+"lease-time", c.LeaseTime, "time after which a URL without a result that is on no stream is handed out again")
 	fs.IntVar(&c.Batch, prefix+"batch", c.Batch, "results in one commit at most")
-	fs.DurationVar(&c.BatchAge, prefix+"batch-age", c.BatchAge, "how long the first result of a batch waits for others")
+	fs.DurationVar(&c.BatchAge, prefix+"batch-age", c.BatchAge, "least time from one commit to the next, unless it is full")
 	fs.Int64Var(&c.CacheSize, prefix+"cache-size", c.CacheSize, "cache of the store in bytes")
 }
 

@@ -29,7 +29,8 @@ type Config struct {
 	Batch int
 	// BatchBytes bounds the records of one commit, in bytes. Default 8 MiB.
 	BatchBytes int
-	// BatchAge is how long the first record of a batch waits for others. Default 50ms.
+	// BatchAge is the least time from the beginning of one commit to that of the next, unless
+	// it is full; after a rest the first record waits a twentieth of it. Default 50ms.
 	BatchAge time.Duration
 	// SegmentSize is the length in bytes after which a WARC file is finished.
 	// Default 1 GiB.
@@ -71,7 +72,7 @@ func (c *Config) RegisterFlags(prefix string, fs *flag.FlagSet) {
 	fs.StringVar(&c.Replica, prefix+"replica", c.Replica, "name of this storage among those that share a catalogue, the same after a restart; empty for one kept in the data directory")
 	fs.IntVar(&c.Batch, prefix+"batch", c.Batch, "records in one commit at most")
 	fs.IntVar(&c.BatchBytes, prefix+"batch-bytes", c.BatchBytes, "bytes of records in one commit at most")
-	fs.DurationVar(&c.BatchAge, prefix+"batch-age", c.BatchAge, "how long the first record of a batch waits for others")
+	fs.DurationVar(&c.BatchAge, prefix+"batch-age", c.BatchAge, "least time from one commit to the next, unless it is full")
 	fs.Int64Var(&c.SegmentSize, prefix+"segment-size", c.SegmentSize, "bytes after which a WARC file is finished")
 	fs.DurationVar(&c.SegmentAge, prefix+"segment-age", c.SegmentAge, "time after which a WARC file is finished")
 	fs.Int64Var(&c.MinFree, prefix+"min-free", c.MinFree, "free bytes on the disk below which nothing is committed; 0 is off")
