@@ -94,7 +94,7 @@ func (s *session) many(ctx context.Context, u []*delivery, h func(context.Contex
 		case s.stop.Err() != nil:
 			s.settle(ctx, d, release, nil) // the rest can be somebody else's
 		case len(d.parts) > 0:
-			s.bundle(ctx, d, false, alone)
+			s.handleBundle(ctx, d, false, alone)
 		default:
 			s.one(ctx, d, func(ctx context.Context) error { return alone(ctx, d.Delivery) })
 		}

@@ -175,10 +175,10 @@ func (d *delivery) each() []Delivery {
 	return out
 }
 
-// bundle calls h for every message of a bundle, atOnce for all or one after the other,
-// and settles the bundle. What is not handled is published again alone, and meets what
-// befits its failure there: a bad message costs the others nothing.
-func (s *session) bundle(ctx context.Context, d *delivery, atOnce bool, h func(context.Context, Delivery) error) {
+// handleBundle calls h for every message of a bundle, atOnce for all or one after the
+// other, and settles the bundle. What is not handled is published again alone, and meets
+// what befits its failure there: a bad message costs the others nothing.
+func (s *session) handleBundle(ctx context.Context, d *delivery, atOnce bool, h func(context.Context, Delivery) error) {
 	all := d.each()
 	what, err := s.call(ctx, d.src.consumer.label, func(ctx context.Context) error {
 		errs := make([]error, len(all))

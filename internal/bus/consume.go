@@ -83,7 +83,7 @@ func (b *Bus) Consume(ctx context.Context, c Consumer, opt Options, h func(conte
 	s.wake = time.Now
 	s.handle = func(hctx context.Context, u []*delivery) {
 		if len(u[0].parts) > 0 {
-			s.bundle(hctx, u[0], true, h)
+			s.handleBundle(hctx, u[0], true, h)
 			return
 		}
 		s.one(hctx, u[0], func(ctx context.Context) error {
