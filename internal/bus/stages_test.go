@@ -49,7 +49,7 @@ func TestStages(t *testing.T) {
 		if stages, queues, err = b.Stages(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		return stages[3].Working == 2 && stages[3].Dead == 1
+		return stages[3].Working == 2 && stages[3].Dead == 1 && queues[2].Messages == 2 // the stream is asked first
 	})
 	if stages[3].Pulls == 0 {
 		t.Error("a storage runs, and no pull is open")
