@@ -32,38 +32,53 @@ const (
 	partHead = 5 + 16
 )
 
+// pack is a bundle that is being made. The zero value is empty.
+type pack struct {
+	msgs  []Message
+	bytes int
+}
+
+// fits reports whether a message of a size goes in: the first always does.
+func (p *pack) fits(size int) bool {
+	return len(p.msgs) == 0 || len(p.msgs) < maxBundle && p.bytes+size <= maxBundleBytes
+}
+
+func (p *pack) add(m Message, size int) {
+	p.msgs = append(p.msgs, m)
+	p.bytes += size
+}
+
+// message is what is published: one that is alone goes as itself.
+func (p *pack) message() Message {
+	if len(p.msgs) == 1 {
+		return p.msgs[0]
+	}
+	return Message{
+		Subject: p.msgs[0].Subject, parts: p.msgs, room: p.bytes + partHead*len(p.msgs),
+		ID: "bundle-" + rand.Text(), // of its own: what is published again may be bundled with others
+	}
+}
+
 // bundle puts messages of the same subject into one, those of one subject in their order.
 // One that is longer than a bundle may be goes alone, and so does one that is traced,
 // since a message has one place in a trace.
 func bundle(msgs []Message) []Message {
-	type room struct{ at, bytes int }
-	out := make([]Message, 0, len(msgs))
-	open := make(map[string]room)
+	var packs []*pack
+	open := make(map[string]*pack)
 	for _, m := range msgs {
-		if m.Trace != "" {
-			out = append(out, m)
-			continue
-		}
 		size := m.size()
-		r, ok := open[m.Subject]
-		if !ok || len(out[r.at].parts) == maxBundle || r.bytes+size > maxBundleBytes {
-			r = room{at: len(out)}
-			out = append(out, Message{Subject: m.Subject})
+		p := open[m.Subject]
+		if p == nil || m.Trace != "" || !p.fits(size) {
+			p = new(pack)
+			packs = append(packs, p)
 		}
-		out[r.at].parts = append(out[r.at].parts, m)
-		out[r.at].room += size + partHead
-		r.bytes += size
-		open[m.Subject] = r
+		if p.add(m, size); m.Trace == "" {
+			open[m.Subject] = p
+		}
 	}
-	for i := range out {
-		switch len(out[i].parts) {
-		case 0:
-		case 1:
-			out[i] = out[i].parts[0]
-		default:
-			// Of its own: what is published again may be bundled with others.
-			out[i].ID = "bundle-" + rand.Text()
-		}
+	out := make([]Message, len(packs))
+	for i, p := range packs {
+		out[i] = p.message()
 	}
 	return out
 }

@@ -45,12 +45,11 @@ type gatherings struct {
 
 // gathering is a bundle on its way. Whoever came first publishes it for all.
 type gathering struct {
-	msgs  []Message
-	bytes int
-	full  chan struct{} // closed when nothing more goes in
-	done  chan struct{} // closed when it is published, or err is set
-	err   error
-	over  bool // the context of the first ended
+	pack
+	full chan struct{} // closed when nothing more goes in
+	done chan struct{} // closed when it is published, or err is set
+	err  error
+	over bool // the context of the first ended
 }
 
 // join adds a message to the bundle of its subject, and reports whether it is the first.
@@ -59,7 +58,7 @@ func (gs *gatherings) join(m Message) (g *gathering, first bool) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	g = gs.open[m.Subject]
-	if g != nil && g.bytes+size > maxBundleBytes {
+	if g != nil && !g.fits(size) {
 		gs.close(g, m.Subject)
 		g = nil
 	}
@@ -70,8 +69,7 @@ func (gs *gatherings) join(m Message) (g *gathering, first bool) {
 		}
 		gs.open[m.Subject] = g
 	}
-	g.msgs = append(g.msgs, m)
-	if g.bytes += size; g.bytes >= maxBundleBytes || len(g.msgs) == maxBundle {
+	if g.add(m, size); !g.fits(1) {
 		gs.close(g, m.Subject)
 	}
 	return g, first
@@ -97,7 +95,7 @@ func (g *gathering) publish(ctx context.Context, b *Bus, subject string) {
 	b.gatherings.mu.Lock()
 	b.gatherings.close(g, subject)
 	b.gatherings.mu.Unlock()
-	g.err = b.PublishAll(ctx, bundle(g.msgs)...)
+	g.err = b.PublishAll(ctx, g.message())
 	g.over = g.err != nil && ctx.Err() != nil
 	close(g.done)
 }
