@@ -238,7 +238,7 @@ func TestPoisonInABatch(t *testing.T) {
 			if n := got.total(); n != 9 {
 				t.Errorf("%d deliveries of the nine others", n)
 			}
-			if n := lag(t, b, "WEIR_DEAD/dead"); n != uint64(tc.burials) {
+			if n := stored(t, b, bus.StreamDead); n != uint64(tc.burials) {
 				t.Errorf("%d dead letters, want %d", n, tc.burials)
 			}
 		})

@@ -3,7 +3,6 @@ package bus_test
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -39,16 +38,6 @@ func together(t *testing.T, b *bus.Bus, msg func(uint64) bus.Message, from, to u
 	wg.Wait()
 }
 
-// waiting returns how many messages wait in a stream, and at a time of rest.
-func waiting(t *testing.T, b *bus.Bus, stream string) uint64 {
-	t.Helper()
-	_, queues, err := b.Stages(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return queues[slices.IndexFunc(queues, func(q bus.Queue) bool { return q.Name == stream })].Messages
-}
-
 // TestBundlesArrive: every result of every partition, once, in order, its lease in flight
 // until it is acked, whether it came alone or with others.
 func TestBundlesArrive(t *testing.T) {
@@ -60,7 +49,7 @@ func TestBundlesArrive(t *testing.T) {
 	if err := b.PublishAll(t.Context(), results(501, 502, 3)...); err != nil {
 		t.Fatal(err)
 	}
-	if n := waiting(t, b, bus.StreamResults); n != 11 { // three bundles of each partition, and two alone
+	if n := stored(t, b, bus.StreamResults); n != 11 { // three bundles of each partition, and two alone
 		t.Errorf("%d messages", n)
 	}
 	leases, err := b.InFlight(t.Context())
@@ -87,7 +76,7 @@ func TestBundlesArrive(t *testing.T) {
 		})
 	})
 	got.wait(t)
-	eventually(t, "all are acked", func() bool { return waiting(t, b, bus.StreamResults) == 0 })
+	eventually(t, "all are acked", func() bool { return stored(t, b, bus.StreamResults) == 0 })
 	stop()
 	if got.total() != 502 {
 		t.Errorf("%d deliveries of 502 results", got.total())
@@ -103,7 +92,7 @@ func TestPublishBundled(t *testing.T) {
 	t.Parallel()
 	_, b := start(t, bus.EmbeddedConfig())
 	together(t, b, page, 1, 200)
-	if n := waiting(t, b, bus.StreamPages); n > 50 {
+	if n := stored(t, b, bus.StreamPages); n > 50 {
 		t.Errorf("200 pages are %d messages", n)
 	}
 	together(t, b, page, 201, 201)
@@ -120,7 +109,7 @@ func TestPublishBundled(t *testing.T) {
 		})
 	})
 	got.wait(t)
-	eventually(t, "all are acked", func() bool { return waiting(t, b, bus.StreamPages) == 0 })
+	eventually(t, "all are acked", func() bool { return stored(t, b, bus.StreamPages) == 0 })
 	if got.total() != 201 {
 		t.Errorf("%d deliveries of 201 pages", got.total())
 	}
@@ -133,7 +122,7 @@ func TestPublishAlone(t *testing.T) {
 	cfg.BundleAge = 0
 	_, b := start(t, cfg)
 	together(t, b, page, 1, 20)
-	if n := waiting(t, b, bus.StreamPages); n != 20 {
+	if n := stored(t, b, bus.StreamPages); n != 20 {
 		t.Errorf("20 pages are %d messages", n)
 	}
 }
@@ -231,7 +220,7 @@ func TestPoisonInABundle(t *testing.T) {
 func checkPoison(t *testing.T, b *bus.Bus, got *seen, stream string) {
 	t.Helper()
 	got.wait(t)
-	eventually(t, "all are settled", func() bool { return waiting(t, b, stream) == 0 })
+	eventually(t, "all are settled", func() bool { return stored(t, b, stream) == 0 })
 	letters, err := b.ListDead(t.Context(), 0, 10)
 	if err != nil || len(letters) != 1 || leaseOf(t, bus.Delivery{Data: letters[0].GetData()}) != 4 || got.total() != 9 {
 		t.Errorf("%v: %d dead letters %v, %d of the 9 others", err, len(letters), letters, got.total())

@@ -242,7 +242,7 @@ func TestUnavailableHoldsTheMessage(t *testing.T) {
 	})
 	publish(t, b, page, 1, 50)
 	eventually(t, "the handler was tried often", func() bool { return tries.Load() >= 8 })
-	if n := lag(t, b, "WEIR_PAGES/parse"); n != 50 {
+	if n := stored(t, b, bus.StreamPages); n != 50 {
 		t.Errorf("%d messages left while the store is down, want 50", n)
 	}
 	down.Store(false)
@@ -354,7 +354,7 @@ func TestDrainWhileAPartIsDown(t *testing.T) {
 	if err := await(t, stopped, "Consume"); err != nil {
 		t.Error(err)
 	}
-	if n := lag(t, b, "WEIR_PAGES/parse"); n != 2 {
+	if n := stored(t, b, bus.StreamPages); n != 2 {
 		t.Errorf("%d messages left, want 2", n)
 	}
 }

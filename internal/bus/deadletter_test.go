@@ -134,7 +134,7 @@ func TestGivenBackAtStopsIsNotGivenUp(t *testing.T) {
 		await(t, entered, "the handler")
 		stop()
 	}
-	if n := lag(t, b, "WEIR_DEAD/dead"); n != 0 {
+	if n := stored(t, b, bus.StreamDead); n != 0 {
 		t.Fatalf("%d dead letters after stops", n)
 	}
 	numbers := make(chan uint64, 10)

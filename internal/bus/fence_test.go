@@ -61,8 +61,8 @@ func TestFencedPublisher(t *testing.T) {
 	publish(t, b, fencedTask(4, other), 61, 70)
 	publish(t, successor, fencedTask(3, next), 100, 110)
 	publish(t, b, task, 400, 400)
-	if n := lag(t, b, "WEIR_TASKS/fetch-http"); n != 50+10+10+11+1 {
-		t.Errorf("%d tasks, want 82", n)
+	if n := stored(t, b, bus.StreamTasks); n != 50+10+10+11+1+2 {
+		t.Errorf("%d messages, want 82 tasks and 2 fences", n)
 	}
 }
 
@@ -177,7 +177,7 @@ func TestLinks(t *testing.T) {
 	if err := b.PublishAll(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
-	if n := lag(t, b, "WEIR_RESULTS/links-2"); n != 1 {
+	if n := stored(t, b, bus.StreamResults); n != 1 {
 		t.Errorf("%d messages, want 1", n)
 	}
 	for id, want := range map[string]uint64{crawlID: 1, "other": 0} {

@@ -77,7 +77,7 @@ func TestHeldPages(t *testing.T) {
 	if n, err := b.ReleasePages(t.Context(), crawlID, 5); err != nil || n != 0 {
 		t.Errorf("released %d of nothing, %v", n, err)
 	}
-	if got := lag(t, b, "WEIR_PAGES/parse"); got != 5 {
+	if got := stored(t, b, bus.StreamPages); got != 5 {
 		t.Errorf("%d pages for the parsers, want the 5 that came back", got)
 	}
 }

@@ -3,6 +3,7 @@ package bus_test
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -140,7 +141,19 @@ func background(tb testing.TB, f func(context.Context) error) (stop func()) {
 	return stop
 }
 
-// lag returns what waits for or is in the hands of a consumer.
+// stored returns the messages of a stream: those of a work queue wait or are in the hands
+// of a consumer. It is exact as soon as the messages' acks are there.
+func stored(tb testing.TB, b *bus.Bus, stream string) uint64 {
+	tb.Helper()
+	_, queues, err := b.Stages(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return queues[slices.IndexFunc(queues, func(q bus.Queue) bool { return q.Name == stream })].Messages
+}
+
+// lag returns what waits for or is in the hands of a consumer. The server counts a moment
+// after it stores: what must be there at once is asked of stored.
 func lag(tb testing.TB, b *bus.Bus, consumer string) uint64 {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)

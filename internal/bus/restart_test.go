@@ -90,7 +90,7 @@ func TestPublishInFlightWhenTheServerDies(t *testing.T) {
 		s.Restart()
 		// Every one that was acked is there; publishing all again adds the rest.
 		publish(t, b, page, round*1000+1, round*1000+200)
-		if n := lag(t, b, "WEIR_PAGES/parse"); n != 200*(round+1) {
+		if n := stored(t, b, bus.StreamPages); n != 200*(round+1) {
 			t.Errorf("round %d: %d messages, want %d (%d had no ack)", round, n, 200*(round+1), lost)
 		}
 	}
