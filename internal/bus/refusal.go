@@ -93,7 +93,8 @@ func (b *Bus) failed(s *nats.Subscription, err error) {
 	}
 	operation, subject := strings.ToLower(m[1]), m[2]
 	b.m.refused.WithLabelValues(operation).Inc()
-	if b.refusals.add(subject, time.Now()) && !b.asking.Load() {
+	asking := b.asking.Load() // whoever asks goes on as soon as it is told
+	if b.refusals.add(subject, time.Now()) && !asking {
 		b.log.Error("NATS refuses", "operation", operation, "subject", subject, "err", errForbidden)
 	}
 }
