@@ -201,7 +201,8 @@ func (s *session) handleBundle(ctx context.Context, d *delivery, atOnce bool, h 
 		var wg sync.WaitGroup
 		for i := range all {
 			if atOnce {
-				wg.Go(func() { one(i) })
+				wg.Add(1)
+				s.helpers.Go(func() { defer wg.Done(); one(i) })
 			} else {
 				one(i)
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/crew"
 	"github.com/weircrawl/weir/internal/run"
 )
 
@@ -35,6 +36,9 @@ type session struct {
 	unit       func(now time.Time, all int) int   // how many of the waiting make a unit now
 	wake       func() time.Time                   // when unit may say more without a message coming
 	handle     func(context.Context, []*delivery) // handles and settles
+
+	// helpers handle what is in a bundle, beside the worker that has it.
+	helpers *crew.Crew
 
 	// Owned by run.
 	sources  []*source
@@ -109,6 +113,8 @@ func (s *session) run(ctx context.Context, set *ConsumerSet) error {
 	// Detached: handlers in hand outlive ctx for a while.
 	hctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(run.ErrStopping)
+	s.helpers = crew.New(s.workers)
+	defer s.helpers.Close()
 	work, done := make(chan []*delivery, s.workers), make(chan []*delivery, s.workers)
 	var wg sync.WaitGroup
 	defer wg.Wait()

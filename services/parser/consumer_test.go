@@ -56,7 +56,7 @@ func newRing(t *testing.T) *ring {
 			t.Errorf("records: %v", err)
 		}
 	})
-	t.Cleanup(func() { cancel(); wg.Wait() })
+	t.Cleanup(func() { cancel(); wg.Wait(); s.Close() })
 	return r
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/weircrawl/weir/internal/access"
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/crew"
 	"github.com/weircrawl/weir/internal/handover"
 	"github.com/weircrawl/weir/internal/trace"
 	parserv1 "github.com/weircrawl/weir/proto/weir/parser/v1"
@@ -62,6 +63,8 @@ type Service struct {
 	// slots holds a token for each page that is being read: as many as there are
 	// processors, since more at a time would only hold more memory.
 	slots chan struct{}
+	// readers are the goroutines that read a page each.
+	readers *crew.Crew
 	// pages has a part taken for each goroutine that reads a page, and all of it by
 	// join, so that none outlives Run.
 	pages    *semaphore.Weighted
@@ -87,15 +90,16 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		deps.Now = time.Now
 	}
 	s := &Service{
-		cfg:    cfg,
-		deps:   deps,
-		log:    deps.Log.With("component", "parser"),
-		m:      newMetrics(deps.Registry),
-		crawls: crawls{maxOutlinks: cfg.MaxOutlinks},
-		lanes:  sync.Pool{New: func() any { return &lane{parser: page.New()} }},
-		stored: semaphore.NewWeighted(cfg.MaxStored),
-		pages:  semaphore.NewWeighted(allPages),
-		slots:  make(chan struct{}, runtime.GOMAXPROCS(0)),
+		cfg:     cfg,
+		deps:    deps,
+		log:     deps.Log.With("component", "parser"),
+		m:       newMetrics(deps.Registry),
+		crawls:  crawls{maxOutlinks: cfg.MaxOutlinks},
+		lanes:   sync.Pool{New: func() any { return &lane{parser: page.New()} }},
+		stored:  semaphore.NewWeighted(cfg.MaxStored),
+		pages:   semaphore.NewWeighted(allPages),
+		slots:   make(chan struct{}, runtime.GOMAXPROCS(0)),
+		readers: crew.New(runtime.GOMAXPROCS(0)),
 	}
 	s.programs.log, s.programs.m, s.programs.patience = s.log, s.m, usualPatience()
 	s.programs.allow = access.OnlyThese(cfg.ExtractorAllow)
@@ -168,6 +172,9 @@ func (s *Service) Ready(context.Context) error {
 	return s.deps.Bus.Healthy()
 }
 
-// Close ends the connections to extractors. Run does so at its end; whoever calls Parse
-// without Run does it when no call is under way.
-func (s *Service) Close() { s.programs.close(0) }
+// Close ends the connections to extractors, and goroutines that wait for a page. Run does
+// so at its end; whoever calls Parse without Run does it when no call is under way.
+func (s *Service) Close() {
+	s.readers.Close()
+	s.programs.close(0)
+}

@@ -71,12 +71,12 @@ func (s *Service) read(ctx context.Context, j *job) (outcome, error) {
 	}
 	v := &visit{}
 	done := make(chan outcome, 1)
-	go func() {
+	s.readers.Go(func() {
 		defer s.pages.Release(1)
 		o := s.isolated(j, &v.stop)
 		s.end(v)
 		done <- o
-	}()
+	})
 	watchdog := time.NewTimer(s.cfg.PageTimeout)
 	defer watchdog.Stop()
 	select {

@@ -79,6 +79,7 @@ func (a *app) parse(ctx context.Context, f parseFlags, arg string) error {
 	if err != nil {
 		return err
 	}
+	defer p.Close()
 	resp, err := p.Parse(ctx, page, s, f.depth)
 	if err != nil {
 		return rpc.FromStatus(err)

@@ -46,6 +46,7 @@ func (a *app) shell(ctx context.Context, f parseFlags, arg string) error {
 	if err != nil {
 		return err
 	}
+	defer p.Close()
 	in, isFile := a.Stdin.(*os.File)
 	if !isFile || !term.IsTerminal(int(in.Fd())) {
 		return shell.New(p, page, s, a.Stdout).Run(ctx, &plainLines{bufio.NewReader(a.Stdin)})

@@ -46,6 +46,7 @@ func (a *app) specTest(ctx context.Context, files []string) error {
 	if err != nil {
 		return err
 	}
+	defer p.Close()
 	passed, failed := 0, 0
 	for _, name := range files {
 		f, err := spectest.Load(name)

@@ -93,6 +93,7 @@ func Run(ctx context.Context, opt Options) error {
 	if r.parser, err = trial.NewParser(); err != nil {
 		return err
 	}
+	defer r.parser.Close()
 	for _, u := range seeds {
 		r.push(u, 0, r.compiled.Priority(u, 0))
 	}

@@ -110,7 +110,7 @@ func Fetch(ctx context.Context, url string, s *crawlv1.Fetch, nets []netip.Prefi
 	return Page{URL: resp.GetUrl(), Status: f.GetStatus(), Headers: f.GetResponseHeaders(), Body: resp.GetBody()}, nil
 }
 
-// Parser reads pages. Make it with NewParser.
+// Parser reads pages. Make it with NewParser, and close it.
 type Parser struct{ svc *parser.Service }
 
 // NewParser returns a parser with the limits that a crawl has by default.
@@ -121,6 +121,9 @@ func NewParser() (*Parser, error) {
 	}
 	return &Parser{svc: svc}, nil
 }
+
+// Close lets go what the parser keeps between pages. Call it when no call is under way.
+func (p *Parser) Close() { p.svc.Close() }
 
 // Parse reads a page that is depth links from a seed. The error is of kind
 // crawl.Invalid when the spec or the URL is at fault.
