@@ -31,6 +31,19 @@ func (ss *sessions) enter(s *session) (leave func()) {
 	}
 }
 
+// declared tells all that consumers are there now: a pull that failed need not wait for its
+// time. In one process the services start beside the scheduler, who declares.
+func (ss *sessions) declared() {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	for s := range ss.all {
+		select {
+		case s.declared <- struct{}{}:
+		default: // it has yet to hear of the last time
+		}
+	}
+}
+
 // Alive returns an error when a loop that takes messages has hung for a minute, which
 // only a new process mends. A server that is away is no reason, nor is a slow handler.
 func (b *Bus) Alive() error {

@@ -62,6 +62,8 @@ type session struct {
 	// hold counts workers that wait for a part of ours to come back: while there
 	// is one, nothing new is pulled.
 	hold atomic.Int32
+	// declared gets a token when the topology is there.
+	declared chan struct{}
 	// stop ends when the caller's context does: workers give up waiting.
 	stop context.Context //nolint:containedctx // lives as long as run
 	// seen is when the loop last looked at what is due, in Unix nanoseconds.
@@ -98,7 +100,7 @@ func (s *session) run(ctx context.Context, set *ConsumerSet) error {
 	// the shares before and after a change of the set; and statuses.
 	s.ch = make(chan *nats.Msg, 4*s.target+16*max(usualMembers, members)+channelRoom)
 	s.bySub, s.gauges = make(map[*nats.Subscription]*source), make(map[string]int)
-	s.flushed, s.over = make(chan *source), make(chan struct{})
+	s.flushed, s.over, s.declared = make(chan *source), make(chan struct{}), make(chan struct{}, 1)
 	s.tick = time.NewTicker(s.period())
 	defer s.tick.Stop()
 	s.seen.Store(time.Now().UnixNano())
@@ -178,6 +180,10 @@ func (s *session) loop(ctx context.Context, status <-chan nats.Status, work chan
 		case <-s.set.wake:
 			if err := s.follow(); err != nil {
 				return err
+			}
+		case <-s.declared:
+			for _, src := range s.sources {
+				src.retryAt = time.Time{}
 			}
 		case src := <-s.flushed:
 			s.left(src)

@@ -25,9 +25,13 @@ func (b *Bus) EnsureBuckets(ctx context.Context) error {
 // partitions from partitions upwards are left alone. Where the user has no right to, it
 // waits until somebody else has done so or ctx ends.
 func (b *Bus) EnsureTopology(ctx context.Context, partitions uint32) error {
-	return b.declare(ctx,
+	err := b.declare(ctx,
 		func(ctx context.Context) error { return b.DeclareTopology(ctx, partitions) },
 		func(ctx context.Context) error { return b.findTopology(ctx, partitions) })
+	if err == nil {
+		b.sessions.declared()
+	}
+	return err
 }
 
 // DeclareTopology is EnsureTopology, but an error where the user has no right to.
