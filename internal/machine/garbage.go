@@ -11,7 +11,7 @@ import (
 // garbage is how much the heap may grow before it is collected, in percent of what is in
 // use; Go's own is 100. Measured with the ring in one process, 10,000 pages: 50 instead of
 // 100 holds 159 instead of 194 MiB and costs 2.5 % more processor time.
-const garbage = 75
+const garbage = 70
 
 // LimitGarbage has the collector run a little more often than Go has it, unless GOGC is
 // set.
