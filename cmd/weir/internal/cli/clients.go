@@ -214,8 +214,14 @@ func (a *app) waitCmd() *cobra.Command {
 		asJSON  bool
 	)
 	cmd := a.clientCmd("wait CRAWL", "Wait for the end of a crawl", exact("a CRAWL (id or name)"), func(ctx context.Context, c *client.Client, args []string) error {
-		cr, err := waitFor(ctx, c, args[0], timeout)
+		cr, err := c.Get(ctx, args[0]) // a server that never was there is an error at once
 		if err != nil {
+			return err
+		}
+		if cr.GetState() == crawlv1.CrawlState_CRAWL_STATE_RUNNING {
+			a.note("the crawl takes further seeds (weir add); when all is visited it waits for weir close %s", args[0])
+		}
+		if cr, err = waitFor(ctx, c, args[0], timeout); err != nil {
 			return err
 		}
 		return a.ended(cr, asJSON)
@@ -225,12 +231,9 @@ func (a *app) waitCmd() *cobra.Command {
 	return cmd
 }
 
-// waitFor waits for the end of a crawl, at most for a time; 0 is for ever. A server that
-// was there once may go away and come back; one that never was is an error at once.
+// waitFor waits for the end of a crawl, at most for a time; 0 is for ever. The server may
+// go away and come back.
 func waitFor(ctx context.Context, c *client.Client, name string, timeout time.Duration) (*crawlv1.Crawl, error) {
-	if _, err := c.Get(ctx, name); err != nil {
-		return nil, err
-	}
 	cr, err := c.Crawl(name).Wait(ctx, timeout)
 	if errors.Is(err, weirclient.ErrTimeout) {
 		return nil, fmt.Errorf("crawl %s is still %s after %s", name, summary.StateName(cr.GetState()), timeout)

@@ -130,7 +130,7 @@ func TestUp(t *testing.T) {
 		t.Errorf("add to a crawl that is over: %+v", got)
 	}
 	open := ok("", append([]string{"submit", site.seed(), "--set", "name=open"}, eager()...)...)
-	if got := call("wait", open, "--timeout", "10ms"); got.code != 1 || !strings.Contains(got.stderr, "is still running after 10ms") {
+	if got := call("wait", open, "--timeout", "10ms"); got.code != 1 || !strings.Contains(got.stderr, "is still running after 10ms") || !strings.Contains(got.stderr, "weir close "+open) {
 		t.Errorf("wait with a timeout: %+v", got)
 	}
 	ok(open+" cancelled", "cancel", open)
