@@ -202,7 +202,7 @@ func (s *session) handleBundle(ctx context.Context, d *delivery, atOnce bool, h 
 		for i := range all {
 			if atOnce {
 				wg.Add(1)
-				s.helpers.Go(func() { defer wg.Done(); one(i) })
+				s.crew.Go(func() { defer wg.Done(); one(i) })
 			} else {
 				one(i)
 			}

@@ -20,7 +20,7 @@ import (
 //	server ─pull─► waiting ─unit─► worker ─ack─► server
 //	               └── in hand: heart-beats every AckWait/3 ──┘
 //
-// One goroutine, run's, owns all state; workers only handle and settle.
+// One goroutine, run's, owns all state; workers, of a crew, only handle and settle.
 type session struct {
 	b   *Bus
 	nc  *nats.Conn
@@ -37,8 +37,8 @@ type session struct {
 	wake       func() time.Time                   // when unit may say more without a message coming
 	handle     func(context.Context, []*delivery) // handles and settles
 
-	// helpers handle what is in a bundle, beside the worker that has it.
-	helpers *crew.Crew
+	crew  *crew.Crew        // of workers, and those who handle what is in a bundle beside them
+	begin func([]*delivery) // gives a unit to a worker
 
 	// Owned by run.
 	sources  []*source
@@ -115,21 +115,11 @@ func (s *session) run(ctx context.Context, set *ConsumerSet) error {
 	// Detached: handlers in hand outlive ctx for a while.
 	hctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(run.ErrStopping)
-	s.helpers = crew.New(s.workers)
-	defer s.helpers.Close()
-	work, done := make(chan []*delivery, s.workers), make(chan []*delivery, s.workers)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer close(work)
-	for range s.workers {
-		wg.Go(func() {
-			for u := range work {
-				s.handle(hctx, u)
-				done <- u
-			}
-		})
-	}
-	err := s.loop(ctx, status, work, done)
+	s.crew = crew.New(s.workers)
+	defer s.crew.Close()
+	done := make(chan []*delivery, s.workers)
+	s.begin = func(u []*delivery) { s.crew.Go(func() { s.handle(hctx, u); done <- u }) }
+	err := s.loop(ctx, status, done)
 	s.drain(done, cancel)
 	return err
 }
@@ -151,12 +141,12 @@ func (s *session) period() time.Duration {
 }
 
 // loop is the session's life until ctx ends or the connection is closed for good.
-func (s *session) loop(ctx context.Context, status <-chan nats.Status, work chan<- []*delivery, done <-chan []*delivery) error {
+func (s *session) loop(ctx context.Context, status <-chan nats.Status, done <-chan []*delivery) error {
 	wake := time.NewTimer(0)
 	defer wake.Stop()
 	for {
 		now := time.Now()
-		s.hand(now, work)
+		s.hand(now)
 		again := s.demand(now)
 		if len(s.waiting) > 0 && s.running < s.mayRun() {
 			if at := s.wake(); again.IsZero() || at.Before(again) {
@@ -268,8 +258,8 @@ func (s *session) receiveMore(most int) {
 	}
 }
 
-// hand gives units to free workers.
-func (s *session) hand(now time.Time, work chan<- []*delivery) {
+// hand gives units to workers.
+func (s *session) hand(now time.Time) {
 	for may := s.mayRun(); s.running < may && len(s.waiting) > 0; {
 		n := s.unit(now, len(s.waiting))
 		if n == 0 {
@@ -281,7 +271,7 @@ func (s *session) hand(now time.Time, work chan<- []*delivery) {
 		s.waiting = s.waiting[n:]
 		s.running++
 		s.begun = now
-		work <- u // has room for all workers
+		s.begin(u)
 	}
 }
 

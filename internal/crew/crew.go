@@ -3,7 +3,11 @@
 // for a page that was a fortieth of all processor time. One that is kept has that stack.
 package crew
 
-import "sync"
+import (
+	"fmt"
+	"runtime/debug"
+	"sync"
+)
 
 // Crew runs functions on goroutines that it keeps. The zero value keeps none; use New.
 // It is safe for use by any number of goroutines.
@@ -32,6 +36,25 @@ func (c *Crew) Go(f func()) {
 	c.idle = c.idle[:n-1]
 	c.mu.Unlock()
 	work <- f // there is room: whoever is idle has taken what came before
+}
+
+// Do runs f like Go and returns when it has. A panic in f becomes one of the caller's,
+// with the stack of f in its text.
+func (c *Crew) Do(f func()) {
+	failed := make(chan any, 1)
+	c.Go(func() {
+		defer func() {
+			p := recover()
+			if p != nil {
+				p = fmt.Sprintf("%v\n%s", p, debug.Stack())
+			}
+			failed <- p
+		}()
+		f()
+	})
+	if p := <-failed; p != nil {
+		panic(p)
+	}
 }
 
 func (c *Crew) work(f func()) {

@@ -1,6 +1,8 @@
 package crew_test
 
 import (
+	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -79,5 +81,27 @@ func TestRaces(t *testing.T) {
 	all.Wait()
 	if ran.Load() != 1600 {
 		t.Errorf("%d of 1600 ran", ran.Load())
+	}
+}
+
+// TestDo: the caller waits, gets a panic for its own, and the goroutine goes on.
+func TestDo(t *testing.T) {
+	t.Parallel()
+	c := crew.New(1)
+	defer c.Close()
+	for range 3 {
+		ran := false
+		c.Do(func() { ran = true })
+		if !ran {
+			t.Error("it did not wait")
+		}
+		func() {
+			defer func() {
+				if p := fmt.Sprint(recover()); !strings.Contains(p, "oh") || !strings.Contains(p, "TestDo") {
+					t.Errorf("panic %q, want one with its stack", p)
+				}
+			}()
+			c.Do(func() { panic("oh") })
+		}()
 	}
 }

@@ -39,7 +39,7 @@ func TestPercent(t *testing.T) {
 	t.Parallel()
 	const mib = 1 << 20
 	for live, want := range map[uint64]int{
-		0: 800, mib: 800, 4 * mib: 700, 8 * mib: 300, 16 * mib: 100, 18 * mib: 77, 19 * mib: 75, 32 * mib: 75, 33 * mib: 75, 1 << 40: 75,
+		0: 800, mib: 800, 4 * mib: 700, 8 * mib: 300, 16 * mib: 100, 18 * mib: 77, 19 * mib: 70, 32 * mib: 70, 33 * mib: 70, 1 << 40: 70,
 	} {
 		if got := percent(live, OneService); got != want {
 			t.Errorf("%d MiB in use: %d, want %d", live/mib, got, want)

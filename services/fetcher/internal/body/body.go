@@ -16,6 +16,8 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/flate"
+
+	"github.com/weircrawl/weir/internal/crew"
 )
 
 const (
@@ -68,6 +70,10 @@ type Reader struct {
 	// Fresh is called with every short body that came whole, and its SHA-256; the bytes
 	// are valid until it returns. Nil for nobody.
 	Fresh func(sum [sha256.Size]byte, data []byte)
+	// Packers compress short bodies: that takes 16 KiB of stack and more, which whoever
+	// waits for a site most of the time would grow to, and lose again, for each page. Nil:
+	// the caller does it.
+	Packers *crew.Crew
 
 	chunks, writers, packed sync.Pool
 }
@@ -88,7 +94,7 @@ func (r *Reader) Read(src io.Reader, limit int64, grow func(int64) error) (Body,
 	}
 	if n > 0 {
 		b.set((*buf)[:n])
-		b.Segments = [][]byte{r.compress((*buf)[:n])}
+		b.Segments = [][]byte{r.pack((*buf)[:n])}
 		b.Compressed = int64(len(b.Segments[0]))
 		if r.Fresh != nil && clean(err) == nil && !b.Cut {
 			r.Fresh(b.SHA256, (*buf)[:n])
@@ -101,6 +107,15 @@ func (b *Body) set(data []byte) {
 	b.Size = int64(len(data))
 	b.SHA256 = sha256.Sum256(data)
 	b.CRC32 = crc32.ChecksumIEEE(data)
+}
+
+// pack has a chunk at most compressed.
+func (r *Reader) pack(data []byte) (out []byte) {
+	if r.Packers == nil {
+		return r.compress(data)
+	}
+	r.Packers.Do(func() { out = r.compress(data) })
+	return out
 }
 
 // compress makes a stream of data, a chunk at most, in one go. It needs no compressor
@@ -134,7 +149,7 @@ func (r *Reader) readLong(src io.Reader, limit int64, grow func(int64) error, bu
 		// The chunk is here already and is worth keeping.
 		b := Body{Cut: true}
 		b.set(buf)
-		b.Segments = [][]byte{r.compress(buf)}
+		b.Segments = [][]byte{r.pack(buf)}
 		b.Compressed = int64(len(b.Segments[0]))
 		return b, err
 	}

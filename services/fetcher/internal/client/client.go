@@ -20,11 +20,13 @@ import (
 	"net/http/httptrace"
 	"net/netip"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/crew"
 	"github.com/weircrawl/weir/internal/weburl"
 	"github.com/weircrawl/weir/services/fetcher/internal/body"
 	"github.com/weircrawl/weir/services/fetcher/internal/budget"
@@ -103,7 +105,7 @@ func New(cfg Config, g *guard.Guard, names Names) *Client {
 	if window <= 0 {
 		window = 10 * time.Second
 	}
-	return &Client{names: names, window: window, transports: newTransports(cfg, g, names), body: body.Reader{Fresh: cfg.Fresh}}
+	return &Client{names: names, window: window, transports: newTransports(cfg, g, names), body: body.Reader{Fresh: cfg.Fresh, Packers: crew.New(runtime.GOMAXPROCS(0))}}
 }
 
 // Conns returns the counters of connections.
@@ -111,6 +113,7 @@ func (c *Client) Conns() *Conns { return &c.conns }
 
 // Close ends idle connections and look-ups. Exchanges must be over.
 func (c *Client) Close() {
+	c.body.Packers.Close()
 	c.transports.closeIdle()
 	c.names.Close()
 }
