@@ -190,9 +190,9 @@ func waitAll(ctx context.Context, msgs []Message, pendings []*pending) (left []M
 	return left, err
 }
 
-// maxPooled bounds what the pool of buffers keeps: a usual page fits, and what is longer is
-// rare or, like a bundle of results, for many pages.
-const maxPooled = 64 << 10
+// maxPooled bounds what the pool of buffers keeps: a bundle fits, with what the allocator
+// rounds it up to, and what is longer is rare.
+const maxPooled = maxBundleBytes + 32<<10
 
 func (b *Bus) getBuffer() *[]byte {
 	if buf, ok := b.buffers.Get().(*[]byte); ok {
