@@ -239,7 +239,7 @@ func (s *Service) Close() error {
 			s.closed = errors.Join(s.closed, s.cat.Close())
 		}
 		if s.lock != nil {
-			s.closed = errors.Join(s.closed, s.lock.Close())
+			s.closed = errors.Join(s.closed, unlockDir(s.lock))
 		}
 	})
 	return s.closed

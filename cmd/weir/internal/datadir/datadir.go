@@ -49,7 +49,7 @@ func Open(path string) (*Dir, error) {
 
 // Close gives the lock back. The file stays: removing it would let two processes
 // lock two files of the same name.
-func (d *Dir) Close() error { return d.lock.Close() }
+func (d *Dir) Close() error { return errors.Join(unlock(d.lock), d.lock.Close()) }
 
 // Path returns the directory.
 func (d *Dir) Path() string { return d.path }
