@@ -12,7 +12,7 @@ import (
 	"github.com/weircrawl/weir/test/driver"
 )
 
-// bottleneck makes one stage slow, and gives it back as it was when the test ends.
+// bottleneck makes one stage slow, with one replica, and gives it back as it was when the test ends.
 func bottleneck(ctx context.Context, t *testing.T, component string, env, limit string) {
 	t.Helper()
 	set := func(ctx context.Context, env, limit string) error {
@@ -27,6 +27,9 @@ func bottleneck(ctx context.Context, t *testing.T, component string, env, limit 
 			return err
 		}
 		return weir.settled(ctx, component, 1)
+	}
+	if err := weir.scale(ctx, component, 1); err != nil { // the tests before leave two
+		t.Fatalf("%v\n%v", err, weir.explain(t.Context()))
 	}
 	if err := set(ctx, env, limit); err != nil {
 		t.Fatalf("%v\n%v", err, weir.explain(t.Context()))
