@@ -129,7 +129,7 @@ spec:
 			t.Error(err)
 		}
 	})
-	sub := serveAndSubmit(ctx, t, shape{pages: 600, bytes: 131072, latency: "0s"})
+	sub := serveAndSubmit(ctx, t, shape{pages: 1500, bytes: 131072, latency: "0s"})
 	begin := time.Now()
 	up, stop := context.WithTimeout(ctx, 5*time.Minute)
 	defer stop()
