@@ -78,7 +78,8 @@ type Bus struct {
 	taskAge    string // as a header of messages
 	transient  bool   // see Deps
 	gatherings gatherings
-	buffers    sync.Pool // of *[]byte, for marshalling
+	buffers    sync.Pool    // of *[]byte, for marshalling
+	spare      chan *[]byte // the same, for bundles
 	turns      turns
 	sessions   sessions
 	refusals   *refusals
@@ -98,7 +99,7 @@ func Connect(ctx context.Context, cfg Config, deps Deps) (*Bus, error) {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
-	b := &Bus{cfg: cfg, transient: deps.Transient, log: deps.Log.With("component", "bus"), m: newMetrics(deps.Registry), refusals: newRefusals()}
+	b := &Bus{cfg: cfg, transient: deps.Transient, log: deps.Log.With("component", "bus"), m: newMetrics(deps.Registry), refusals: newRefusals(), spare: make(chan *[]byte, spares)}
 	b.taskAge = strconv.FormatInt(int64(cfg.Tasks.Age.Seconds()), 10)
 	opts := b.options(deps)
 	if deps.InProcess == nil {

@@ -35,7 +35,7 @@ func (b *Bus) publish(ctx context.Context, msg Message) *pending {
 		p.err = crawl.Errorf(crawl.Invalid, "publish %q: not a subject", msg.Subject)
 		return p
 	}
-	buf := b.getBuffer()
+	buf := b.getBuffer(len(msg.parts) > 0)
 	data, err := msg.marshal((*buf)[:0])
 	if err != nil {
 		p.err = crawl.Errorf(crawl.Invalid, "marshal for %s: %w", msg.Subject, err)
@@ -70,7 +70,7 @@ func (b *Bus) publish(ctx context.Context, msg Message) *pending {
 	// switched off it never looks at the message again.
 	m.Data = nil
 	*buf = data
-	b.putBuffer(buf)
+	b.putBuffer(buf, len(msg.parts) > 0)
 	return p
 }
 
@@ -190,11 +190,27 @@ func waitAll(ctx context.Context, msgs []Message, pendings []*pending) (left []M
 	return left, err
 }
 
-// maxPooled bounds what the pool of buffers keeps: a bundle fits, with what the allocator
-// rounds it up to, and what is longer is rare.
-const maxPooled = maxBundleBytes + 32<<10
+const (
+	// maxPooled bounds what the pool of buffers keeps: a usual page fits.
+	maxPooled = 64 << 10
+	// maxSpare bounds the buffers that are kept for bundles, with what the allocator rounds
+	// them up to. What is longer is rare.
+	maxSpare = maxBundleBytes + 32<<10
+	// spares is how many those are: dozens may be in use while the connection is written to,
+	// and a pool would keep them all.
+	spares = 4
+)
 
-func (b *Bus) getBuffer() *[]byte {
+// getBuffer returns a buffer to marshal to.
+func (b *Bus) getBuffer(bundle bool) *[]byte {
+	if bundle {
+		select {
+		case buf := <-b.spare:
+			return buf
+		default:
+			return new([]byte) // grows to what it takes
+		}
+	}
 	if buf, ok := b.buffers.Get().(*[]byte); ok {
 		return buf
 	}
@@ -202,8 +218,14 @@ func (b *Bus) getBuffer() *[]byte {
 	return &buf
 }
 
-func (b *Bus) putBuffer(buf *[]byte) {
-	if cap(*buf) <= maxPooled {
+func (b *Bus) putBuffer(buf *[]byte, bundle bool) {
+	switch n := cap(*buf); {
+	case bundle && n <= maxSpare:
+		select {
+		case b.spare <- buf:
+		default:
+		}
+	case !bundle && n <= maxPooled:
 		b.buffers.Put(buf)
 	}
 }

@@ -19,8 +19,8 @@ func (b *Bus) SendReport(partition uint32, r *crawlv1.FetchReport) error {
 	if !b.nc.IsConnected() {
 		return crawl.Errorf(crawl.Unavailable, "send report: %w", nats.ErrDisconnected)
 	}
-	buf := b.getBuffer()
-	defer b.putBuffer(buf)
+	buf := b.getBuffer(false)
+	defer b.putBuffer(buf, false)
 	data, err := proto.MarshalOptions{}.MarshalAppend((*buf)[:0], r)
 	if err != nil {
 		return crawl.Errorf(crawl.Invalid, "marshal report: %w", err)
