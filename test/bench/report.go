@@ -198,7 +198,11 @@ func (r *Report) row(b *strings.Builder, w Workload, s Subject, runs []Run) {
 	}
 	fmt.Fprintf(b, "| %s | %d | %s | %s | %s | %s", s.Name(), len(runs), of(Run.rate, 0), of(Run.cpuPage, 3),
 		measure.Spread(r.Ratio(w.Name, s.Name(), bareOf(w, s)), 2), of(Run.peak, 0))
-	fmt.Fprintf(b, " | %s, %s", middle(func(r Run) float64 { return r.Mallocs }, 0), middle(func(r Run) float64 { return r.AllocBytes / 1024 }, 0))
+	if measure.Median(values(runs, func(r Run) float64 { return r.Mallocs })) > 0 {
+		fmt.Fprintf(b, " | %s, %s", middle(func(r Run) float64 { return r.Mallocs }, 0), middle(func(r Run) float64 { return r.AllocBytes / 1024 }, 0))
+	} else {
+		b.WriteString(" | ") // the runs were too short for two looks
+	}
 	fmt.Fprintf(b, " | %s, %s", middle(func(r Run) float64 { return r.Kept / 1024 }, 1), middle(func(r Run) float64 { return r.Written / 1024 }, 1))
 	fmt.Fprintf(b, " | %s", middle(func(r Run) float64 { return r.Flushes }, 0))
 	if runs[0].P50 > 0 {

@@ -26,7 +26,7 @@ const (
 
 // lookEvery is how often a ring in one process is looked at; one look costs it about a
 // millisecond.
-const lookEvery = time.Second
+const lookEvery = time.Second / 2
 
 // watcher looks at a ring in one process while it runs, for it is gone at its end.
 type watcher struct {
