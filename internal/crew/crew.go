@@ -53,7 +53,7 @@ func (c *Crew) Do(f func()) {
 		f()
 	})
 	if p := <-failed; p != nil {
-		panic(p)
+		panic(p) // f's mistake, told where its caller can recover
 	}
 }
 

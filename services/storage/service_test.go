@@ -9,11 +9,9 @@ import (
 	"hash/crc32"
 	"io"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -541,26 +539,6 @@ func TestDirectoryHasOneOwner(t *testing.T) {
 	b := setup(t, nil)
 	if _, err := New(b.svc.cfg, b.svc.deps); err == nil || !strings.Contains(err.Error(), "another process") {
 		t.Errorf("error %v", err)
-	}
-}
-
-// A program that is being started has the lock's file for a moment, and no hold on it.
-func TestLockEndsWithItsOwner(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "lock")
-	for range 2 {
-		f, err := lockDir(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		held, err := syscall.Dup(int(f.Fd()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = syscall.Close(held) }()
-		if err := unlockDir(f); err != nil {
-			t.Fatal(err)
-		}
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 // pure packages of internal: no I/O, no clock, no wire types.
 func isPure(rel string) bool {
 	switch rel {
-	case "internal/weburl", "internal/robots", "internal/crawl", "internal/warc", "internal/cookie", "internal/schema", "internal/secret":
+	case "internal/weburl", "internal/robots", "internal/crawl", "internal/warc", "internal/cookie", "internal/schema", "internal/secret", "internal/crew":
 		return true
 	}
 	return false
