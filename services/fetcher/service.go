@@ -168,7 +168,7 @@ func (s *Service) RegisterGRPC(r grpc.ServiceRegistrar) {
 // Run fetches until ctx ends, lets exchanges in hand finish for Config.SoftStop and
 // returns nil. It runs once.
 func (s *Service) Run(ctx context.Context) error {
-	defer s.client.Close()
+	defer s.Close()
 	if s.browsers != nil {
 		defer s.browsers.Close()
 	}
@@ -200,6 +200,10 @@ func (s *Service) Run(ctx context.Context) error {
 	})
 	return g.Wait()
 }
+
+// Close ends idle connections and look-ups. Run does so at its end; whoever calls Fetch
+// without Run does it when no call is under way.
+func (s *Service) Close() { s.client.Close() }
 
 // Live returns an error when the fetcher hangs.
 func (s *Service) Live(context.Context) error {

@@ -99,6 +99,7 @@ func Fetch(ctx context.Context, url string, s *crawlv1.Fetch, nets []netip.Prefi
 	if err != nil {
 		return Page{}, err
 	}
+	defer svc.Close()
 	resp, err := svc.Fetch(ctx, &fetcherv1.FetchRequest{Url: url, Options: s, Follow: min(s.GetMaxRedirects(), maxFollow)})
 	if err != nil {
 		return Page{}, err
