@@ -21,6 +21,9 @@ func TestBell(t *testing.T) {
 		t.Fatalf("%d messages wait, want the bell", n)
 	}
 	eventually(t, "the bell waits in its pool", func() bool { return lag(t, b, "WEIR_TASKS/fetch-render") == 1 })
+	if n := lag(t, b, "WEIR_TASKS/fetch-http"); n != 0 {
+		t.Errorf("%d messages wait in the other pool", n)
+	}
 	background(t, func(ctx context.Context) error {
 		return b.Consume(ctx, bus.FetchConsumer("render"), bus.Options{Concurrency: 1}, func(_ context.Context, d bus.Delivery) error {
 			t.Errorf("a handler got %s", d.Subject)

@@ -64,6 +64,7 @@ func TestFencedPublisher(t *testing.T) {
 	if n := stored(t, b, bus.StreamTasks); n != 50+10+10+11+1+2 {
 		t.Errorf("%d messages, want 82 tasks and 2 fences", n)
 	}
+	eventually(t, "the tasks wait for fetchers, and no fence does", func() bool { return lag(t, b, "WEIR_TASKS/fetch-http") == 82 })
 }
 
 func TestFenceThatWasNeverSetRefuses(t *testing.T) {
@@ -180,6 +181,7 @@ func TestLinks(t *testing.T) {
 	if n := stored(t, b, bus.StreamResults); n != 1 {
 		t.Errorf("%d messages, want 1", n)
 	}
+	eventually(t, "it waits for its consumer", func() bool { return lag(t, b, "WEIR_RESULTS/links-2") == 1 })
 	for id, want := range map[string]uint64{crawlID: 1, "other": 0} {
 		if n, err := b.LinksUnderWay(t.Context(), id); n != want || err != nil {
 			t.Errorf("%d messages of %s under way, %v, want %d", n, id, err, want)

@@ -80,6 +80,7 @@ func TestHeldPages(t *testing.T) {
 	if got := stored(t, b, bus.StreamPages); got != 5 {
 		t.Errorf("%d pages for the parsers, want the 5 that came back", got)
 	}
+	eventually(t, "they wait for parsers", func() bool { return lag(t, b, "WEIR_PAGES/parse") == 5 })
 }
 
 // TestHeldPagesLeaveRoom: what is put aside never takes the room of other crawls' pages.

@@ -133,6 +133,7 @@ func TestPurgeCrawl(t *testing.T) {
 	if n := stored(t, b, bus.StreamTasks); n != 1 {
 		t.Errorf("%d tasks left, want 1", n)
 	}
+	eventually(t, "it waits for fetchers", func() bool { return lag(t, b, "WEIR_TASKS/fetch-http") == 1 })
 }
 
 func TestConnectNamesURLAndRemedy(t *testing.T) {
