@@ -26,7 +26,7 @@ func resultOf(partition uint32) func(uint64) bus.Message {
 type collector struct {
 	tb      testing.TB
 	entered chan []uint64
-	gate    chan struct{} // one receive a batch; closed for no gate
+	gate    chan struct{} // handlers wait until it is closed
 
 	mu    sync.Mutex
 	count map[uint64]int
@@ -117,7 +117,8 @@ func TestRemoveWaitsForWhatIsInHand(t *testing.T) {
 	background(t, func(ctx context.Context) error {
 		return b.ConsumeBatch(ctx, set, bus.BatchOptions{Max: 10}, c.handle)
 	})
-	defer close(c.gate)
+	open := sync.OnceFunc(func() { close(c.gate) })
+	defer open()
 	publish(t, b, resultOf(0), 1, 10)
 	await(t, c.entered, "a batch of partition 0")
 	publish(t, b, resultOf(0), 11, 15) // behind it
@@ -150,13 +151,8 @@ func TestRemoveWaitsForWhatIsInHand(t *testing.T) {
 	}
 	removed := make(chan error, 1)
 	go func() { removed <- set.Remove(t.Context(), bus.ResultConsumer(0)) }()
-	for n, _ := c.handled(101, 105); n < 5; n, _ = c.handled(101, 105) {
-		select {
-		case c.gate <- struct{}{}:
-		case <-time.After(deadline):
-			t.Fatal("partition 1 was disturbed")
-		}
-	}
+	open()
+	eventually(t, "partition 1 goes on", func() bool { n, _ := c.handled(101, 105); return n == 5 })
 	if err := await(t, removed, "the removal"); err != nil {
 		t.Error(err)
 	}

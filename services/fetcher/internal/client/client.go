@@ -46,6 +46,9 @@ const (
 	codedSlack = 1 << 20
 	// maxDrain is read after a decoded body, so that its connection is kept.
 	maxDrain = 4 << 10
+	// maxEarly is how often an exchange may begin again because of what its connection
+	// held before the question.
+	maxEarly = 2
 )
 
 // errDeadline is the cause of a context that ended by the exchange's own deadline.
@@ -207,7 +210,11 @@ func (c *Client) Do(ctx context.Context, u weburl.URL, opts *Options, acc *budge
 	defer cancel()
 	ex.Context, ex.cancel = bounded, cancel
 	ex.choose()
-	if resp, err := c.roundTrip(ex); err != nil {
+	resp, err := c.roundTrip(ex)
+	for n := 0; n < maxEarly && err != nil && ex.mayBeginAgain(err); n++ {
+		resp, err = c.roundTrip(ex)
+	}
+	if err != nil {
 		ex.fail(ex.classify(err))
 	} else {
 		header := time.Now()

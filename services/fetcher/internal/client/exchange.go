@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"crypto/tls"
+	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
 	"time"
@@ -88,6 +89,12 @@ func (ex *exchange) gotFirstByte() {
 	}
 }
 
+// mayBeginAgain reports whether another connection would give another answer: this one had
+// said more than its last. Whoever posts may have been heard, and does not ask twice.
+func (ex *exchange) mayBeginAgain(err error) bool {
+	return ex.early.Load() && ex.opts.Method != http.MethodPost && ex.Err() == nil && !isHTTP2(err.Error())
+}
+
 // timings turns the marks into the result's.
 func (ex *exchange) timings() {
 	t := &ex.res.Timings
@@ -106,6 +113,7 @@ func (ex *exchange) gotConn(info httptrace.GotConnInfo) {
 	ex.tm.request.Store(ex.since())
 	ex.reused.Store(info.Reused)
 	ex.early.Store(false)
+	ex.tm.firstByte.Store(0)
 	if info.Reused {
 		ex.conns.Reused.Add(1)
 	} else {
