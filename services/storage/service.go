@@ -20,6 +20,7 @@ import (
 	"github.com/weircrawl/weir/internal/blob"
 	"github.com/weircrawl/weir/internal/bus"
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/disk"
 	"github.com/weircrawl/weir/internal/trace"
 	"github.com/weircrawl/weir/internal/warc"
 	storagev1 "github.com/weircrawl/weir/proto/weir/storage/v1"
@@ -55,7 +56,7 @@ type Service struct {
 	m     *metrics
 	space *space
 
-	lock    *os.File
+	lock    *disk.Lock
 	owner   string // name of this storage among those of the catalogue
 	cat     catalogue.Store
 	crawls  *bus.Crawls
@@ -104,7 +105,9 @@ func (s *Service) open() (err error) {
 	if err := os.MkdirAll(s.cfg.Dir, 0o755); err != nil {
 		return err
 	}
-	if s.lock, err = lockDir(filepath.Join(s.cfg.Dir, "storage.lock")); err != nil {
+	if s.lock, err = disk.TakeLock(filepath.Join(s.cfg.Dir, "storage.lock")); errors.Is(err, disk.ErrLocked) {
+		return crawl.Errorf(crawl.Precondition, "another process has %s open: stop that one or use another directory (storage.dir)", s.cfg.Dir)
+	} else if err != nil {
 		return err
 	}
 	ctx := context.Background() // opening is not interrupted: it is short
@@ -239,7 +242,7 @@ func (s *Service) Close() error {
 			s.closed = errors.Join(s.closed, s.cat.Close())
 		}
 		if s.lock != nil {
-			s.closed = errors.Join(s.closed, unlockDir(s.lock))
+			s.closed = errors.Join(s.closed, s.lock.Close())
 		}
 	})
 	return s.closed

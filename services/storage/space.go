@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/disk"
 	"github.com/weircrawl/weir/services/storage/internal/archive"
 )
 
@@ -53,7 +54,7 @@ func (s *space) check() error {
 	if s.min == 0 {
 		return nil
 	}
-	free, err := freeBytes(s.dir)
+	free, err := disk.Free(s.dir)
 	if err != nil {
 		return crawl.Errorf(crawl.Unavailable, "read the free space of %s: %w", s.dir, err)
 	}

@@ -1,6 +1,10 @@
 package storage
 
-import "context"
+import (
+	"context"
+
+	"github.com/weircrawl/weir/internal/disk"
+)
 
 // State is what a storage does at a moment, for people.
 type State struct {
@@ -22,7 +26,7 @@ func (s *Service) State(context.Context) any {
 	out := State{
 		Paused: s.space.why(), MinFree: s.cfg.MinFree, Exports: len(s.exports), SharedCatalogue: s.cfg.Catalogue != "", Objects: s.objects != nil,
 	}
-	if free, err := freeBytes(s.cfg.Dir); err == nil {
+	if free, err := disk.Free(s.cfg.Dir); err == nil {
 		out.FreeBytes = free
 	}
 	return out

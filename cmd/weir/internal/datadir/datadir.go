@@ -22,12 +22,13 @@ import (
 
 	"github.com/weircrawl/weir/cmd/weir/internal/output"
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/disk"
 )
 
 // Dir is a data directory that this process holds the lock of.
 type Dir struct {
 	path string
-	lock *os.File
+	lock *disk.Lock
 }
 
 // Open makes the directory if need be and locks it. It fails at once with
@@ -36,20 +37,18 @@ func Open(path string) (*Dir, error) {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(path, "weir.lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	lock, err := disk.TakeLock(filepath.Join(path, "weir.lock"))
+	if errors.Is(err, disk.ErrLocked) {
+		return nil, crawl.Errorf(crawl.Precondition, "data directory %s is in use by another weir: stop that one, or choose another with --data", path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("lock the data directory: %w", err)
 	}
-	if err := lock(f); err != nil {
-		_ = f.Close() // nothing was written to it
-		return nil, crawl.Errorf(crawl.Precondition, "data directory %s is in use by another weir: stop that one, or choose another with --data", path)
-	}
-	return &Dir{path: path, lock: f}, nil
+	return &Dir{path: path, lock: lock}, nil
 }
 
-// Close gives the lock back. The file stays: removing it would let two processes
-// lock two files of the same name.
-func (d *Dir) Close() error { return errors.Join(unlock(d.lock), d.lock.Close()) }
+// Close gives the lock back.
+func (d *Dir) Close() error { return d.lock.Close() }
 
 // Path returns the directory.
 func (d *Dir) Path() string { return d.path }

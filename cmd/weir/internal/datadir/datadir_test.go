@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -34,11 +33,6 @@ func TestLock(t *testing.T) {
 	if _, err := Open(path); crawl.KindOf(err) != crawl.Precondition || !strings.Contains(err.Error(), path) {
 		t.Errorf("second lock: %v", err)
 	}
-	held, err := syscall.Dup(int(d.lock.Fd())) // as a program has it that is being started
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = syscall.Close(held) }()
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/weircrawl/weir/cmd/weir/internal/summary"
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/disk"
 )
 
 // fullDisk is the free space below which a disk counts as full whatever the
@@ -21,7 +22,7 @@ func Enough(minFree int64) uint64 {
 // CheckSpace fails with crawl.Unavailable when the directory's disk has less than
 // least bytes free.
 func (d *Dir) CheckSpace(least uint64) error {
-	free, err := freeBytes(d.path)
+	free, err := disk.Free(d.path)
 	if err != nil {
 		return err
 	}
