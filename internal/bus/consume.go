@@ -38,6 +38,9 @@ type Options struct {
 	// Limit says how many handlers may run at the moment, at most Concurrency; asked
 	// often, from one goroutine. What runs goes on when it falls. Nil: Concurrency.
 	Limit func() int
+	// Raised gets a value when Limit has risen, for what waits to begin at once and not
+	// with the next message that comes or goes. Nil: it can wait.
+	Raised <-chan struct{}
 }
 
 // prefetch returns the number that Prefetch stands for.
@@ -75,7 +78,7 @@ func (b *Bus) Consume(ctx context.Context, c Consumer, opt Options, h func(conte
 		return crawl.Errorf(crawl.Internal, "consume %s: concurrency is %d", c, opt.Concurrency)
 	}
 	s := b.newSession()
-	s.workers, s.limit = opt.Concurrency, opt.Limit
+	s.workers, s.limit, s.raised = opt.Concurrency, opt.Limit, opt.Raised
 	s.softStop = opt.SoftStop
 	s.target = opt.Concurrency + opt.prefetch()
 	s.bytesLimit = opt.MaxBytes

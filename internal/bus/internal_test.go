@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -215,4 +216,35 @@ func TestMessageInHandIsNotTakenTwice(t *testing.T) {
 	if got := receive(3, 7); got != 3 {
 		t.Errorf("after a nak: %d in hand, want 3", got)
 	}
+}
+
+// TestRaisedLimitIsHeard: what waits for a free worker begins when there is one more, and
+// not with the next message or look at what is due.
+func TestRaisedLimitIsHeard(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		limit, begun, raised := atomic.Int64{}, atomic.Int64{}, make(chan struct{}, 1)
+		s := &session{
+			set: NewConsumerSet(), workers: 2, running: 1, waiting: []*delivery{{}}, tick: time.NewTicker(time.Hour), stopping: true,
+			limit: func() int { return int(limit.Load()) }, raised: raised,
+			unit: func(time.Time, int) int { return 1 }, wake: time.Now, begin: func([]*delivery) { begun.Add(1) },
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		over := make(chan error, 1)
+		go func() { over <- s.loop(ctx, nil, nil) }()
+		synctest.Wait()
+		if begun.Load() != 0 {
+			t.Error("begun beyond the limit")
+		}
+		limit.Store(2)
+		raised <- struct{}{}
+		synctest.Wait()
+		if begun.Load() != 1 {
+			t.Error("what waits has not begun")
+		}
+		cancel()
+		if err := <-over; err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -29,7 +29,8 @@ type session struct {
 	// Set before run.
 	set        *ConsumerSet
 	workers    int
-	limit      func() int // of workers that may run now; nil: all
+	limit      func() int      // of workers that may run now; nil: all
+	raised     <-chan struct{} // there is more of it; nil: not told
 	softStop   time.Duration
 	target     int                                // messages in hand at most, save what a batch of sources overshoots
 	bytesLimit int                                // of messages in hand, 0 for none
@@ -165,6 +166,7 @@ func (s *session) loop(ctx context.Context, status <-chan nats.Status, done <-ch
 		case u := <-done:
 			s.finished(u)
 		case <-wake.C:
+		case <-s.raised:
 		case <-s.tick.C:
 			s.beat()
 		case <-s.set.wake:

@@ -77,14 +77,23 @@ func (s *Service) handle(ctx context.Context, specs specs, d bus.Delivery) (err 
 	f := p.fetchResult(u, &res, o.sent)
 	v.complete(f)
 	published := time.Now()
-	s.handing.Add(1)
-	defer s.handing.Add(-1)
+	defer s.handOn()()
 	err = s.publish(ctx, ref, f, &res, v.attachments(), span.Place())
 	span.Child("publish", published, time.Now())
 	if err != nil && ctx.Err() != nil {
 		return s.giveBack(ref)
 	}
 	return err
+}
+
+// handOn makes room for another exchange while the outcome of one is being stored.
+func (s *Service) handOn() (done func()) {
+	s.handing.Add(1)
+	select {
+	case s.freed <- struct{}{}:
+	default: // told, and not yet heard
+	}
+	return func() { s.handing.Add(-1) }
 }
 
 // fetch does the exchange of a task, and returns with its outcome the request that was

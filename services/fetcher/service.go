@@ -73,9 +73,10 @@ type Service struct {
 	budget    *budget.Budget
 	calls     *semaphore.Weighted
 	running   atomic.Bool
-	noBrowser sync.Once    // its warning
-	active    atomic.Int64 // exchanges
-	handing   atomic.Int64 // outcomes that are on their way to the next stage
+	noBrowser sync.Once     // its warning
+	active    atomic.Int64  // exchanges
+	handing   atomic.Int64  // outcomes that are on their way to the next stage
+	freed     chan struct{} // capacity 1: there is one more of them
 
 	pressure *pressure
 
@@ -139,6 +140,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		budget: budget.New(cfg.Memory),
 		calls:  semaphore.NewWeighted(maxCalls),
 		crawls: make(map[string]*prepared),
+		freed:  make(chan struct{}, 1),
 	}
 	s.pressure = newPressure(cfg.atATime(), func() int { return int(s.active.Load()) }, s.log)
 	if s.deps.Registry != nil {
@@ -191,7 +193,7 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Go(func() error {
 		defer stop()
 		// Whoever waits until its outcome is stored keeps nobody else from an exchange.
-		opt := bus.Options{Concurrency: 2 * s.cfg.atATime(), SoftStop: s.cfg.SoftStop, Limit: func() int {
+		opt := bus.Options{Concurrency: 2 * s.cfg.atATime(), SoftStop: s.cfg.SoftStop, Raised: s.freed, Limit: func() int {
 			return s.pressure.now() + int(s.handing.Load())
 		}}
 		return s.deps.Bus.Consume(ctx, bus.FetchConsumer(s.cfg.Pool), opt, func(ctx context.Context, d bus.Delivery) error {
