@@ -99,10 +99,13 @@ func (l *lab) job(s Subject) driver.Job {
 
 func (l *lab) embedded(ctx context.Context, s Subject, dir string) (crawled, error) {
 	job := l.job(s)
-	var err error
-	if job.Admin, err = driver.FreeAddr(); err != nil {
+	var ports driver.Ports
+	defer func() { _ = ports.Close() }() // nobody waits for them
+	admin, err := ports.Take(1)
+	if err != nil {
 		return crawled{}, err
 	}
+	job.Admin = admin[0]
 	r, err := driver.NewRun(l.bin, dir, job)
 	if err != nil {
 		return crawled{}, err

@@ -33,6 +33,7 @@ type Cluster struct {
 	settings []string          // arguments of every service
 	users    Users             // of NATS, empty without security
 	more     map[string][]string
+	ports    Ports
 }
 
 // natsLimits let streams have their bounds whatever the disk has free: they hold next to
@@ -74,12 +75,25 @@ type ClusterConfig struct {
 
 // StartCluster starts all processes and waits until they are ready.
 func StartCluster(ctx context.Context, b Binaries, dir string, cfg ClusterConfig) (*Cluster, error) {
-	c := &Cluster{
+	c := newCluster(b, dir, cfg)
+	if err := c.start(ctx, cfg); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+func newCluster(b Binaries, dir string, cfg ClusterConfig) *Cluster {
+	return &Cluster{
 		Client: Client{Dir: dir, bin: b}, wrap: cfg.Wrap,
 		commands: map[string]Command{}, admin: map[string]string{}, procs: map[string]*Proc{},
 		database: cfg.Store, shelf: cfg.Catalogue, dns: cfg.DNS, settings: cfg.Settings, servers: map[string]string{},
 		users: cfg.Secure, more: cfg.More,
 	}
+}
+
+// start lays the cluster out and starts it.
+func (c *Cluster) start(ctx context.Context, cfg ClusterConfig) error {
+	dir, b := c.Dir, c.bin
 	schedulers := []string{"scheduler"}
 	if cfg.Store != "" {
 		schedulers = numbered("scheduler", cfg.Schedulers)
@@ -88,9 +102,9 @@ func StartCluster(ctx context.Context, b Binaries, dir string, cfg ClusterConfig
 	if cfg.Catalogue != "" {
 		storages = numbered("storage", cfg.Storages)
 	}
-	addrs, err := freeAddrs(2 + len(schedulers) + len(storages))
+	addrs, err := c.ports.Take(2 + len(schedulers) + len(storages))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	c.nats, c.monitor = addrs[0], addrs[len(addrs)-1]
 	for i, name := range slices.Concat(storages, schedulers) {
@@ -100,20 +114,20 @@ func StartCluster(ctx context.Context, b Binaries, dir string, cfg ClusterConfig
 	c.Ask(schedulers[0])
 	host, port, err := net.SplitHostPort(c.nats)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	_, monitor, err := net.SplitHostPort(c.monitor)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	limits := filepath.Join(dir, "nats.conf")
 	if err := os.WriteFile(limits, []byte(natsLimits), 0o644); err != nil {
-		return nil, fmt.Errorf("write the limits of NATS: %w", err)
+		return fmt.Errorf("write the limits of NATS: %w", err)
 	}
 	nats := Command{Name: "nats", Path: b.NATS, Args: []string{"-c", limits, "-a", host, "-p", port, "-m", monitor, "-sd", filepath.Join(dir, "nats")}}
 	if c.users != "" {
 		if nats.Args, nats.Env, err = c.secure(ctx); err != nil {
-			return nil, err
+			return err
 		}
 		c.extra = c.secureEnv()
 	}
@@ -122,30 +136,35 @@ func StartCluster(ctx context.Context, b Binaries, dir string, cfg ClusterConfig
 	if cfg.Browsers > 0 {
 		names = append(names, numbered("render", cfg.Browsers)...)
 	}
-	admins, err := freeAddrs(len(names))
+	admins, err := c.ports.Take(len(names))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for i, name := range names {
 		c.admin[name] = admins[i]
 		c.add(Command{Name: name, Path: b.Weir, Args: c.serviceArgs(name), Env: cfg.Env})
 	}
+	return c.startAll(ctx)
+}
+
+// startAll starts all processes and waits until they are ready.
+func (c *Cluster) startAll(ctx context.Context) error {
 	for _, name := range c.order {
 		if err := c.Start(name); err != nil {
-			return nil, errors.Join(err, c.Close())
+			return err
 		}
 	}
 	for i, name := range c.order {
 		if err := c.Ready(ctx, name); err != nil {
-			return nil, errors.Join(err, c.Close())
+			return err
 		}
 		if i == 0 && c.users != "" { // the services wait for it
 			if err := c.Topology(ctx); err != nil {
-				return nil, errors.Join(err, c.Close())
+				return err
 			}
 		}
 	}
-	return c, nil
+	return nil
 }
 
 // numbered are the names of n processes, of one at least.
@@ -305,31 +324,7 @@ func (c *Cluster) Close() error {
 			errs = append(errs, p.Stop(20*time.Second))
 		}
 	}
-	return errors.Join(errs...)
-}
-
-// FreeAddr is an address of this machine that nobody listens on.
-func FreeAddr() (string, error) {
-	addrs, err := freeAddrs(1)
-	if err != nil {
-		return "", err
-	}
-	return addrs[0], nil
-}
-
-// freeAddrs finds addresses that nobody listens on. Another process may take one
-// before it is used, which shows as a service that cannot start.
-func freeAddrs(n int) ([]string, error) {
-	var out []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		defer l.Close()
-		out = append(out, l.Addr().String())
-	}
-	return out, nil
+	return errors.Join(append(errs, c.ports.Close())...)
 }
 
 func dials(ctx context.Context, addr string) bool {

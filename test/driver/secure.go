@@ -158,10 +158,11 @@ func get(ctx context.Context, url string) (string, error) {
 // Console starts a console with its own certificate, toward the services and toward
 // browsers, and returns its URL once it listens. The cluster's end ends it.
 func (c *Cluster) Console(ctx context.Context) (string, error) {
-	addr, err := FreeAddr()
+	addrs, err := c.ports.Take(1)
 	if err != nil {
 		return "", err
 	}
+	addr := addrs[0]
 	own := filepath.Join(c.PKI(), "console")
 	c.add(Command{Name: "console", Path: c.bin.Weir, Args: []string{
 		"console", "--console-listen", addr, "--console.tls-cert", own + "/tls.crt", "--console.tls-key", own + "/tls.key",

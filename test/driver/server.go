@@ -17,19 +17,24 @@ type Server struct {
 	admin   string
 	page    string
 	proc    *Proc
+	ports   Ports
 }
 
 // StartServer starts a server with its data and logs in dir, and waits until it is
 // ready; more are further arguments.
 func StartServer(ctx context.Context, b Binaries, dir string, more ...string) (*Server, error) {
-	addrs, err := freeAddrs(3)
+	s := &Server{Client: Client{Dir: dir, bin: b}}
+	addrs, err := s.ports.Take(3)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, s.ports.Close())
 	}
-	s := &Server{Client: Client{Dir: dir, bin: b, server: addrs[0], storage: addrs[0]}, admin: addrs[1], page: addrs[2]}
+	s.server, s.storage, s.admin, s.page = addrs[0], addrs[0], addrs[1], addrs[2]
 	args := []string{"up", "--data", filepath.Join(dir, "data"), "--listen", s.server, "--admin-listen", s.admin, "--allow-net", Loopback}
 	s.command = Command{Name: "up", Path: b.Weir, Args: append(args, more...), Dir: dir, Logs: dir}
-	return s, s.Start(ctx)
+	if err := s.Start(ctx); err != nil {
+		return nil, errors.Join(err, s.ports.Close())
+	}
+	return s, nil
 }
 
 // Use has the server and its commands be another program from the next start on.
@@ -74,4 +79,4 @@ func (s *Server) Metric(ctx context.Context, metric, with string) (float64, erro
 }
 
 // Close kills the server.
-func (s *Server) Close() error { return s.proc.Kill() }
+func (s *Server) Close() error { return errors.Join(s.proc.Kill(), s.ports.Close()) }

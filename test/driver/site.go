@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/weircrawl/weir/internal/testkit/site"
 )
@@ -46,7 +45,7 @@ func startSite(ctx context.Context, c Command) (*Site, error) {
 		return nil, err
 	}
 	s := &Site{proc: p, stdin: w}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	err = Await(ctx, "the site", func() (bool, error) {
 		if !p.Running() {

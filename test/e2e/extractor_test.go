@@ -76,8 +76,9 @@ func accepts(ctx context.Context, args []string) bool {
 }
 
 // extractorSite is a site whose pages the examples read: 60 in a chain of spans that no
-// link leads through, one of them poison.
-func extractorSite(t *testing.T) (*driver.Site, []string) {
+// link leads through, one of them poison. Its latency keeps the crawl going long enough to
+// be met in the middle.
+func extractorSite(t *testing.T) (*driver.Site, site.Behaviour, []string) {
 	t.Helper()
 	const n, poison = 60, 30
 	s := startSite(t)
@@ -102,10 +103,11 @@ func extractorSite(t *testing.T) (*driver.Site, []string) {
 		_, err := fmt.Sscanf(u[strings.LastIndexByte(u, '/')+1:], "%d", &i)
 		return err == nil && i > poison && i%3 == poison%3
 	})
-	if err := s.Set(t.Context(), site.Behaviour{Routes: routes}); err != nil {
+	b := site.Behaviour{Latency: 300 * time.Millisecond, Routes: routes}
+	if err := s.Set(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
-	return s, want
+	return s, b, want
 }
 
 // TestExampleExtractors: both examples read a site, in both modes. One is killed in the
@@ -124,13 +126,18 @@ func TestExampleExtractors(t *testing.T) {
 
 // crawlWithExample crawls a site with an example that is killed in the middle.
 func crawlWithExample(t *testing.T, mode driver.Mode, command func(addr string) driver.Command) {
-	s, want := extractorSite(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	s, behaviour, want := extractorSite(t)
+	var ports driver.Ports // also while the example is dead
+	t.Cleanup(func() {
+		if err := ports.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	addrs, err := ports.Take(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	_ = l.Close() // the example takes it over
+	addr := addrs[0]
 	e := &example{command: command(addr)}
 	e.command.Name, e.command.Dir, e.command.Logs = "extractor", t.TempDir(), t.TempDir()
 	e.start(t)
@@ -139,7 +146,6 @@ func crawlWithExample(t *testing.T, mode driver.Mode, command func(addr string) 
 			t.Error(err)
 		}
 	}()
-	// A page at a time, so that the kill comes in the middle.
 	spec := "name: test\nseeds: {urls: [" + want[0] + "]}\npoliteness: {delay: 20ms, concurrency_per_host: 2}\n" +
 		"extractor: {address: '" + addr + "', timeout: 20s}\n"
 	done := make(chan driver.Result, 1)
@@ -170,6 +176,10 @@ func crawlWithExample(t *testing.T, mode driver.Mode, command func(addr string) 
 	case <-done:
 		t.Fatal("the crawl ended without its extractor")
 	case <-time.After(2 * time.Second): // long enough to open the breaker
+	}
+	behaviour.Latency = 0 // the rest need not take its time
+	if err := s.Set(t.Context(), behaviour); err != nil {
+		t.Fatal(err)
 	}
 	e.start(t)
 	res, ok := <-done
