@@ -103,7 +103,8 @@ func TestHostileSite(t *testing.T) {
 	inBothModes(t, func(t *testing.T, mode driver.Mode) {
 		s := startHostile(t)
 		res, peaks := crawlHostile(t, mode, driver.Job{
-			Spec: hostileSpec([]string{s.Root()}, "fetch: {timeout: 1s, retries: 0, max_body: 1MiB, min_speed: 0, allow_nets: ["+hostile.Net+"]}"),
+			// A good page has no other try: its time must outlast a pause of the machine.
+			Spec: hostileSpec([]string{s.Root()}, "fetch: {timeout: 6s, retries: 0, max_body: 1MiB, min_speed: 0, allow_nets: ["+hostile.Net+"]}"),
 			Sets: []string{"politeness.obey_robots=false"}, // a host that stalls would be waited for
 			DNS:  names.Addr(),
 		})

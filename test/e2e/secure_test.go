@@ -18,6 +18,7 @@ import (
 	"github.com/weircrawl/weir/internal/access"
 	"github.com/weircrawl/weir/internal/testkit/pgtest"
 	"github.com/weircrawl/weir/internal/testkit/s3test"
+	"github.com/weircrawl/weir/internal/testkit/site"
 	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
 	"github.com/weircrawl/weir/test/driver"
 )
@@ -46,7 +47,7 @@ func newTokens(t *testing.T) (tokens, string) {
 // startSecure starts a cluster with everything on.
 func startSecure(t *testing.T, cfg driver.ClusterConfig) *driver.Cluster {
 	t.Helper()
-	c, err := driver.StartCluster(driver.Limit(t, 2*time.Minute), *bin, t.TempDir(), cfg)
+	c, err := driver.StartCluster(driver.Limit(t, 5*time.Minute), *bin, t.TempDir(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +128,8 @@ func withToken(t *testing.T, c *driver.Cluster, scheduler, token string, call fu
 func TestSecureCluster(t *testing.T) {
 	t.Parallel()
 	all, file := newTokens(t)
-	s := startSite(t, "-hosts", "4", "-pages", "60", "-links", "20", "-page-bytes", "400000", "-cross-every", "4")
+	// The latency has the crawl last for a minute, so that it does not end among the steps.
+	s := startSite(t, "-hosts", "4", "-pages", "60", "-links", "20", "-page-bytes", "400000", "-cross-every", "4", "-latency", "1s")
 	c := startSecure(t, driver.ClusterConfig{
 		Secure: driver.ByCertificate, Fetchers: 2,
 		// Storage takes no tokens, so that callers without a certificate do not get in.
@@ -172,6 +174,9 @@ func TestSecureCluster(t *testing.T) {
 	}
 	if n := done(); n >= 240 {
 		t.Errorf("all %d pages were done before the last step: the crawl is too fast for this test", n)
+	}
+	if err := s.Set(ctx, site.Behaviour{}); err != nil { // the rest need not take its time
+		t.Fatal(err)
 	}
 	res, err := c.Finish(ctx, id)
 	if err != nil {
@@ -273,7 +278,7 @@ func TestSecureClusterWithPasswords(t *testing.T) {
 			"AWS_ACCESS_KEY_ID=s3cret-id", "AWS_SECRET_ACCESS_KEY=s3cret-key", "WEIR_SECRET_LOGIN=s3cret-login",
 		},
 	})
-	ctx := driver.Limit(t, 2*time.Minute)
+	ctx := driver.Limit(t, 5*time.Minute)
 	spec := specFor(s, fast, "fetch: {headers: {x-login: \"{WEIR_SECRET_LOGIN}\"}}")
 	id, err := c.Open(ctx, driver.Job{Spec: spec})
 	if err != nil {
@@ -300,7 +305,7 @@ func TestSecureClusterWithPasswords(t *testing.T) {
 // their parts are gone. It ends the cluster.
 func nothingShows(t *testing.T, c *driver.Cluster, s *driver.Site, id string, all tokens, socket string, objects *s3test.Server) {
 	t.Helper()
-	ctx := driver.Limit(t, time.Minute)
+	ctx := driver.Limit(t, 5*time.Minute)
 	var told []string
 	tell := func(text string, err error) {
 		_, said, _ := strings.Cut(fmt.Sprint(err), "\n") // after the command itself

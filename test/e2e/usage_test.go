@@ -93,10 +93,11 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// slowSite answers slowly enough that a crawl can be met in the middle.
+// slowSite answers slowly enough that a crawl can be met in the middle, for some twenty
+// seconds, by a test that waits for its turn.
 func slowSite(t *testing.T) *driver.Site {
 	t.Helper()
-	return startSite(t, "-hosts", "2", "-pages", "100", "-links", "20", "-latency", "20ms")
+	return startSite(t, "-hosts", "2", "-pages", "100", "-links", "20", "-latency", "200ms")
 }
 
 // reached waits until the site has been asked for n pages.
@@ -185,6 +186,9 @@ func TestUnfinishedData(t *testing.T) {
 // at most refetch pages were fetched twice.
 func finishResumed(ctx context.Context, t *testing.T, s *driver.Site, r *driver.Run, refetch int) {
 	t.Helper()
+	if err := s.Set(ctx, site.Behaviour{}); err != nil { // the rest need not take its time
+		t.Fatal(err)
+	}
 	p := startRun(t, r, "--resume")
 	res, err := r.Finish(ctx, p)
 	if err != nil {
