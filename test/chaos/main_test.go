@@ -44,8 +44,13 @@ const hostConcurrency = 4
 
 func newSubject(t *testing.T) subject {
 	t.Helper()
-	// The latency keeps the short form going long enough to be met in the middle.
-	sub := newSite(t, 4, perHost(), "-links", "40", "-page-bytes", "16384", "-cross-every", "4", "-latency", "10ms")
+	// The latency keeps the short form going long enough to be met in the middle: after
+	// the last moment for two seconds at least.
+	latency := "80ms"
+	if *long {
+		latency = "10ms"
+	}
+	sub := newSite(t, 4, perHost(), "-links", "40", "-page-bytes", "16384", "-cross-every", "4", "-latency", latency)
 	sub.job.Spec += fmt.Sprintf("politeness: {delay: 0s, concurrency_per_host: %d}\n", hostConcurrency)
 	return sub
 }
