@@ -28,6 +28,9 @@ const (
 // patience bounds a wait for the page; far above what it takes.
 const patience = 60 * time.Second
 
+// visit bounds all of a visit.
+const visit = 9 * time.Minute
+
 // browser is a tab of a Chromium, and what it did.
 type browser struct {
 	ctx  context.Context
@@ -41,8 +44,8 @@ type browser struct {
 // open starts a browser that ends with the test.
 func open(t *testing.T, base string) *browser {
 	t.Helper()
-	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox)
-	actx, stopBrowser := chromedp.NewExecAllocator(driver.Limit(t, 4*time.Minute), opts...)
+	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.WSURLReadTimeout(2*patience))
+	actx, stopBrowser := chromedp.NewExecAllocator(driver.Limit(t, visit), opts...)
 	ctx, closeTab := chromedp.NewContext(actx)
 	b := &browser{ctx: ctx, base: base}
 	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {

@@ -5,7 +5,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -33,7 +32,7 @@ extract:
 // TestConsole is one visit to the console of a ring that crawls: the parts build on each
 // other, and one browser serves them all.
 func TestConsole(t *testing.T) {
-	ctx := driver.Limit(t, 4*time.Minute)
+	ctx := driver.Limit(t, visit)
 	site, err := driver.StartSite(ctx, *bin, t.TempDir(), "-hosts", "6", "-pages", "3000", "-latency", "20ms", "-latency-max", "200ms", "-cross-every", "3", "-extra", "/missing,/gone")
 	if err != nil {
 		t.Fatal(err)
