@@ -31,7 +31,7 @@ const (
 	// superuser of the cluster, who has no password.
 	superuser = "weir"
 	// startTime bounds a start, stopTime a stop, after which the server is killed.
-	startTime, stopTime = 60 * time.Second, 20 * time.Second
+	startTime, stopTime = 60 * time.Second, 60 * time.Second
 )
 
 // Options of a cluster.
