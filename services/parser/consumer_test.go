@@ -86,7 +86,7 @@ func (r *ring) publish(t *testing.T, pages ...*crawlv1.Page) {
 // wait waits for n records.
 func (r *ring) wait(t *testing.T, n int) {
 	t.Helper()
-	timeout := time.After(30 * time.Second)
+	timeout := time.After(2 * time.Minute)
 	for range n {
 		select {
 		case <-r.came:

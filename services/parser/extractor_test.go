@@ -50,7 +50,7 @@ func TestItemsOfRulesAndProgram(t *testing.T) {
 	}
 	structured := &extractorv1.ExtractResponse{Found: &extractorv1.ExtractResponse_Item{Item: &extractorv1.ExtractedItem{Fields: fields}}}
 	p, _ := answering(itemOf("link", `{"z":1, "a":2}`), structured, itemOf("link", `{"href":"x"}`), itemOf("link", `{"href":7}`), itemOf("other", `{}`))
-	addr, _ := p.serve(t, "")
+	addr, _ := p.serve(t)
 	c := crawlWith(addr)
 	c.Spec.Extract = []*crawlv1.ExtractRule{{
 		Name: "link", Each: "css:a", Fields: map[string]*crawlv1.FieldRule{"href": {Css: "a", Attr: "href"}},
@@ -89,7 +89,7 @@ func TestItemsOfRulesAndProgram(t *testing.T) {
 func TestNoDefaultItem(t *testing.T) {
 	t.Parallel()
 	p, _ := answering(item(`{"a":1}`))
-	addr, _ := p.serve(t, "")
+	addr, _ := p.serve(t)
 	c := crawlWith(addr)
 	c.Spec.Extractor.Match = "*/p/*"
 	s := newService(t, nil)
@@ -117,7 +117,7 @@ func TestRequestsAreJudged(t *testing.T) {
 		asked(&extractorv1.ExtractedRequest{Url: "/linked", Priority: proto.Int32(7)}),
 		itemOf("", `{"image":"https://cdn.example/i.png"}`, "https://cdn.example/i.png", "i2.png"),
 	)
-	addr, _ := p.serve(t, "")
+	addr, _ := p.serve(t)
 	c := crawlWith(addr)
 	c.Spec.Scope = &crawlv1.Scope{MaxDepth: proto.Uint32(2), Rules: []*crawlv1.ScopeRule{{Action: &crawlv1.ScopeRule_Reject{Reject: "*/deep"}}}}
 	r, err := recordOf(t, newService(t, nil), c, newPage(t, "https://site.example/p", `<a href="/linked">x</a>`))
@@ -163,7 +163,7 @@ func TestWhatAProgramGets(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			p, got := answering()
-			addr, _ := p.serve(t, "")
+			addr, _ := p.serve(t)
 			spec := crawlWith(addr)
 			if c.maxBody > 0 {
 				spec.Spec.Extractor.MaxBody = &c.maxBody
@@ -193,7 +193,7 @@ func TestWhatAProgramGets(t *testing.T) {
 func TestSitemapsAreNotGiven(t *testing.T) {
 	t.Parallel()
 	p, _ := answering(item(`{}`))
-	addr, _ := p.serve(t, "")
+	addr, _ := p.serve(t)
 	page := newPage(t, "https://site.example/sitemap.xml", `<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"><url><loc>https://site.example/a</loc></url></urlset>`)
 	page.Fetch.ResponseHeaders[0].Value = []byte("application/xml")
 	r, err := recordOf(t, newService(t, nil), crawlWith(addr), page)
@@ -206,7 +206,7 @@ func TestSitemapsAreNotGiven(t *testing.T) {
 func TestParseCallsTheProgram(t *testing.T) {
 	t.Parallel()
 	p, _ := answering(item(`{"a":1}`), toVisit("/more"))
-	addr, stop := p.serve(t, "")
+	addr, stop := p.serve(t)
 	s := newService(t, nil)
 	req := &parserv1.ParseRequest{Url: "https://site.example/p", ContentType: "text/html", Body: []byte(html), Spec: crawlWith(addr).GetSpec()}
 	resp, err := s.Parse(t.Context(), req)

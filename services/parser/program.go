@@ -134,13 +134,13 @@ func (ps *programs) sweep(now time.Time, idle time.Duration) {
 	}
 }
 
-// dial makes a program; it connects when the first page comes.
-func dial(t target, patience breaker.Config) (*program, error) {
+// dial makes a program; it connects when the first page comes. Tests have more options.
+func dial(t target, patience breaker.Config, more ...grpc.DialOption) (*program, error) {
 	creds := insecure.NewCredentials()
 	if t.tls {
 		creds = credentials.NewTLS(nil)
 	}
-	conn, err := grpc.NewClient(t.address,
+	conn, err := grpc.NewClient(t.address, append([]grpc.DialOption{
 		grpc.WithTransportCredentials(creds),
 		grpc.WithDisableServiceConfig(), // a DNS server does not say how often is tried
 		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig": [{"round_robin": {}}]}`),
@@ -150,7 +150,7 @@ func dial(t target, patience breaker.Config) (*program, error) {
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff: backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second}, MinConnectTimeout: 5 * time.Second,
 		}),
-	)
+	}, more...)...)
 	if err != nil {
 		return nil, crawl.Errorf(crawl.Invalid, "extractor %s: %w", t.address, err)
 	}

@@ -8,11 +8,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -34,23 +36,25 @@ func (p *theProgram) Extract(r *extractorv1.ExtractRequest, s grpc.ServerStreami
 	return p.do(r, s)
 }
 
-// serve runs a program at an address, empty for any, until stop or the test's end.
-func (p *theProgram) serve(tb testing.TB, address string) (addr string, stop func()) {
+// serve runs a program until stop or the test's end.
+func (p *theProgram) serve(tb testing.TB) (addr string, stop func()) {
 	tb.Helper()
-	if address == "" {
-		address = "127.0.0.1:0"
-	}
-	l, err := net.Listen("tcp", address)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return l.Addr().String(), p.serveOn(tb, l)
+}
+
+// serveOn runs a program on a listener.
+func (p *theProgram) serveOn(tb testing.TB, l net.Listener) (stop func()) {
 	srv := grpc.NewServer()
 	extractorv1.RegisterExtractorServiceServer(srv, p)
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Serve(l) }()
 	stop = sync.OnceFunc(func() { srv.Stop(); <-ended })
 	tb.Cleanup(stop)
-	return l.Addr().String(), stop
+	return stop
 }
 
 // item and toVisit are answers of a program.
@@ -62,10 +66,11 @@ func toVisit(url string) *extractorv1.ExtractResponse {
 	return &extractorv1.ExtractResponse{Found: &extractorv1.ExtractResponse_Request{Request: &extractorv1.ExtractedRequest{Url: url}}}
 }
 
-// crawlWith is a crawl whose pages go to a program.
+// crawlWith is a crawl whose pages go to a program, which has more time than the slowest
+// machine takes: the first try has half of it.
 func crawlWith(address string) *crawlv1.Crawl {
 	c := testCrawl()
-	c.Spec.Extractor = &crawlv1.Extractor{Address: address, Timeout: durationpb.New(20 * time.Second)}
+	c.Spec.Extractor = &crawlv1.Extractor{Address: address, Timeout: durationpb.New(2 * time.Minute)}
 	return c
 }
 
@@ -92,7 +97,7 @@ func TestTriesCountForNothing(t *testing.T) {
 				}
 				return nil
 			}
-			addr, _ := p.serve(t, "")
+			addr, _ := p.serve(t)
 			r, err := recordOf(t, newService(t, nil), crawlWith(addr), newPage(t, "https://site.example/p", html))
 			if err != nil || len(r.GetItems()) != 1 || !strings.HasPrefix(string(r.GetItems()[0].GetJson()), `{"try":3,`) {
 				t.Errorf("%v, %v; want the item of the third try alone", r.GetItems(), err)
@@ -143,7 +148,7 @@ func TestRefusedPages(t *testing.T) {
 				}
 				return c.err
 			}}
-			addr, _ := p.serve(t, "")
+			addr, _ := p.serve(t)
 			_, err := recordOf(t, newService(t, nil), crawlWith(addr), newPage(t, "https://site.example/p", html))
 			if crawl.KindOf(err) != crawl.Invalid || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "extractor "+addr) {
 				t.Errorf("%v; want an invalid page with %q and the address", err, c.want)
@@ -159,32 +164,45 @@ func TestRefusedPages(t *testing.T) {
 // tried again, and is not put aside while others may be read.
 func TestHangingProgram(t *testing.T) {
 	t.Parallel()
-	p := &theProgram{do: func(_ *extractorv1.ExtractRequest, s grpc.ServerStreamingServer[extractorv1.ExtractResponse]) error {
-		<-s.Context().Done()
-		return s.Context().Err()
-	}}
-	addr, _ := p.serve(t, "")
-	c := crawlWith(addr)
-	c.Spec.Extractor.Timeout = durationpb.New(3 * time.Second)
-	c.Spec.Extractor.Retries = proto.Uint32(1)
-	s := newService(t, nil)
-	_, err := recordOf(t, s, c, newPage(t, "https://site.example/p", html))
-	if crawl.KindOf(err) != crawl.Internal || !strings.Contains(err.Error(), "after 2 tries") {
-		t.Errorf("%v; want a failure after two tries", err)
+	synctest.Test(t, func(t *testing.T) {
+		p := &theProgram{do: func(_ *extractorv1.ExtractRequest, s grpc.ServerStreamingServer[extractorv1.ExtractResponse]) error {
+			<-s.Context().Done()
+			return s.Context().Err()
+		}}
+		s := newService(t, nil)
+		at := p.serveInside(t, s)
+		c := crawlWith(at.address)
+		c.Spec.Extractor.Timeout = durationpb.New(3 * time.Second)
+		c.Spec.Extractor.Retries = proto.Uint32(1)
+		began := time.Now()
+		_, err := recordOf(t, s, c, newPage(t, "https://site.example/p", html))
+		if crawl.KindOf(err) != crawl.Internal || !strings.Contains(err.Error(), "after 2 tries") {
+			t.Errorf("%v; want a failure after two tries", err)
+		}
+		if took := time.Since(began); took != 3*time.Second || p.calls.Load() != 2 {
+			t.Errorf("%v and %d calls, want 3s and 2", took, p.calls.Load())
+		}
+	})
+}
+
+// serveInside runs a program within a test's bubble, and has a parser know it.
+func (p *theProgram) serveInside(t *testing.T, s *Service) target {
+	t.Helper()
+	l := bufconn.Listen(1 << 16)
+	p.serveOn(t, l)
+	at := target{address: "127.0.0.1:1"} // where nobody looks
+	inside, err := dial(at, usualPatience(), grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }))
+	if err != nil {
+		t.Fatal(err)
 	}
+	s.programs.known = map[target]*program{at: inside}
+	return at
 }
 
 // TestBreakerOpens: a program that nobody answers for costs no page its tries.
 func TestBreakerOpens(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	addr := nobody(t).addr
 	s := newService(t, nil)
 	for range 4 {
 		_, err := recordOf(t, s, crawlWith(addr), newPage(t, "https://site.example/p", html))
@@ -202,13 +220,14 @@ func TestConcurrencyBound(t *testing.T) {
 	t.Parallel()
 	var now, most atomic.Int32
 	three := make(chan struct{})
+	full := sync.OnceFunc(func() { close(three) }) // three may be there again later
 	p := &theProgram{do: func(_ *extractorv1.ExtractRequest, s grpc.ServerStreamingServer[extractorv1.ExtractResponse]) error {
 		n := now.Add(1)
 		defer now.Add(-1)
 		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 		}
 		if n == 3 {
-			close(three)
+			full()
 		}
 		select {
 		case <-three:
@@ -216,7 +235,7 @@ func TestConcurrencyBound(t *testing.T) {
 		}
 		return nil
 	}}
-	addr, _ := p.serve(t, "")
+	addr, _ := p.serve(t)
 	c := crawlWith(addr)
 	c.Spec.Extractor.Concurrency = proto.Uint32(3)
 	s := newService(t, nil)
@@ -245,7 +264,7 @@ func TestStopCancelsCalls(t *testing.T) {
 		<-s.Context().Done()
 		return s.Context().Err()
 	}}
-	addr, _ := p.serve(t, "")
+	addr, _ := p.serve(t)
 	s := newService(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	specs := specsOf(t, crawlWith(addr))

@@ -24,10 +24,12 @@ import (
 
 const crawlID = "06g2r5fvt9s40mk0000000000a"
 
-// newService makes a parser without a bus.
+// newService makes a parser without a bus. Pages have as long as the slowest machine
+// takes, unless change has it otherwise.
 func newService(tb testing.TB, change func(*Config, *Deps)) *Service {
 	tb.Helper()
 	cfg, deps := DefaultConfig(), Deps{Now: func() time.Time { return time.Unix(1_700_000_000, 0) }}
+	cfg.PageTimeout = 2 * time.Minute
 	if change != nil {
 		change(&cfg, &deps)
 	}
