@@ -181,11 +181,18 @@ func TestHostileFrames(t *testing.T) {
 			addr := h2Server(t, secure.TLS.Certificates, tt.settings, tt.serve)
 			b := setup(t, trust, local, "127.0.0.0/8")
 			opts := options()
-			opts.Timeout = short
 			if tt.post {
 				opts.Method, opts.Body = http.MethodPost, []byte("a=1")
 			}
-			got := b.do(t, "https://"+addr+"/", opts)
+			endless := slices.Contains(tt.classes, crawl.ClassTimeoutHeaders) || slices.Contains(tt.classes, crawl.ClassTimeoutBody)
+			var got client.Result
+			if endless {
+				got = b.doLate(t, "https://"+addr+"/", opts, func(got client.Result) bool {
+					return slices.Contains(tt.classes, got.Class) && want{class: got.Class, status: tt.status, body: tt.body}.reached(got)
+				})
+			} else {
+				got = b.do(t, "https://"+addr+"/", opts)
+			}
 			if !slices.Contains(tt.classes, got.Class) || got.Status != tt.status || strings.ContainsAny(got.Detail, "\r\n") {
 				t.Errorf("%s %d %q, want one of %v %d", got.Class, got.Status, got.Detail, tt.classes, tt.status)
 			}
@@ -241,19 +248,25 @@ func TestHTTP2SharesOneConnection(t *testing.T) {
 	<-release
 }
 
-// TestFewConnections: a host never has more connections than exchanges at a time.
+// TestFewConnections: a host has no more connections than exchanges at a time. Each of
+// the first exchanges is held until all have their connection: one that became free while
+// another is being made would be taken, and the other be left over.
 func TestFewConnections(t *testing.T) {
 	t.Parallel()
-	var open, most atomic.Int32
-	addr := rawServer(t, func(c net.Conn, _ <-chan struct{}) {
-		n := open.Add(1)
-		defer open.Add(-1)
-		for {
-			if old := most.Load(); n <= old || most.CompareAndSwap(old, n) {
-				break
-			}
-		}
+	const workers, each = 4, 25
+	var made, asked atomic.Int32
+	all := make(chan struct{})
+	addr := rawServer(t, func(c net.Conn, stop <-chan struct{}) {
+		made.Add(1)
 		for strings.HasSuffix(readRequest(c), "\r\n\r\n") {
+			if asked.Add(1) == workers {
+				close(all)
+			}
+			select {
+			case <-all:
+			case <-stop:
+				return
+			}
 			if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"); err != nil {
 				return
 			}
@@ -261,18 +274,16 @@ func TestFewConnections(t *testing.T) {
 	})
 	b := setup(t, nil, local, "127.0.0.0/8")
 	var wg sync.WaitGroup
-	for range 4 {
+	for range workers {
 		wg.Go(func() {
-			for range 25 {
+			for range each {
 				check(t, b.do(t, "http://"+addr+"/", options()), want{status: 200, body: "hello"})
 			}
 		})
 	}
 	wg.Wait()
-	if n := most.Load(); n > 8 { // a dial may be overtaken by a connection that becomes free
-		t.Errorf("%d connections at a time for 4 exchanges at a time", n)
-	}
-	if fresh := b.client.Conns().Fresh.Load(); fresh > 8 {
-		t.Errorf("%d connections for 100 exchanges", fresh)
+	// A few more, which the transport let go of: see kept.
+	if n, fresh := made.Load(), b.client.Conns().Fresh.Load(); n < workers || n > 2*workers || fresh > 2*workers {
+		t.Errorf("%d connections made, %d used for %d exchanges at a time, %d in all", n, fresh, workers, workers*each)
 	}
 }

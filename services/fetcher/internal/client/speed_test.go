@@ -54,7 +54,8 @@ func TestMinSpeed(t *testing.T) {
 			opts.MinSpeed = tt.speed
 			opts.Timeout = time.Minute
 			if tt.speed == 0 {
-				opts.Timeout = short
+				check(t, b.doLate(t, "http://"+addr+"/", opts, tt.want.reached), tt.want)
+				return
 			}
 			check(t, b.do(t, "http://"+addr+"/", opts), tt.want)
 		})
@@ -104,7 +105,7 @@ func TestTimings(t *testing.T) {
 	if sum := tm.DNS + tm.Connect + tm.TLS + tm.FirstByte; sum > first.Duration {
 		t.Errorf("steps of %s in %s", sum, first.Duration)
 	}
-	tm = b.do(t, named(secure, "example.com"), options()).Timings
+	b.kept(func() { tm = b.do(t, named(secure, "example.com"), options()).Timings })
 	if !tm.Reused || tm.DNS != 0 || tm.Connect != 0 || tm.TLS != 0 || tm.FirstByte <= 0 || tm.Body <= 0 {
 		t.Errorf("reused: %+v", tm)
 	}
