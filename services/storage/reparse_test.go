@@ -72,8 +72,8 @@ func (b *bundle) parse(t *testing.T, first func(*crawlv1.Page)) (seen func() map
 	}
 }
 
-// reparse calls Reparse to its end and returns the last progress.
-func (b *bundle) reparse(t *testing.T, req *storagev1.ReparseRequest) (*storagev1.ReparseResponse, error) {
+// reparse calls Reparse to its end and returns the last progress; each is told first.
+func (b *bundle) reparse(t *testing.T, req *storagev1.ReparseRequest, told ...func(*storagev1.ReparseResponse)) (*storagev1.ReparseResponse, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
@@ -92,6 +92,9 @@ func (b *bundle) reparse(t *testing.T, req *storagev1.ReparseRequest) (*storagev
 			return last, err
 		}
 		last = m
+		for _, tell := range told {
+			tell(m)
+		}
 	}
 }
 
@@ -232,12 +235,17 @@ func TestReparseGoesOn(t *testing.T) {
 	b.revise(t, 2)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	read := 0
+	// The parser waits from then on, or it may have read all before the second call looks.
+	const before = 49
+	read, again := 0, make(chan struct{})
+	goOn := sync.OnceFunc(func() { close(again) })
 	seen := b.parse(t, func(*crawlv1.Page) {
-		if read++; read == 50 {
+		if read++; read == before+1 {
 			cancel()
+			<-again
 		}
 	})
+	t.Cleanup(goOn) // before that of the parser
 	stream, err := b.client.Reparse(ctx, &storagev1.ReparseRequest{CrawlId: crawlID})
 	for err == nil {
 		_, err = stream.Recv()
@@ -245,8 +253,12 @@ func TestReparseGoesOn(t *testing.T) {
 	if ctx.Err() == nil {
 		t.Fatalf("it ended by itself: %v", err)
 	}
-	got, err := b.reparse(t, &storagev1.ReparseRequest{})
-	if err != nil || got.GetDone() != got.GetSent() || got.GetDone() < 100 || got.GetItems() != n {
+	got, err := b.reparse(t, &storagev1.ReparseRequest{}, func(m *storagev1.ReparseResponse) {
+		if m.GetSent() > 0 {
+			goOn()
+		}
+	})
+	if err != nil || got.GetDone() != got.GetSent() || got.GetDone() < n-before || got.GetItems() != n {
 		t.Errorf("the second call: %v, %v", got, err)
 	}
 	if pages := seen(); len(pages) != n {
