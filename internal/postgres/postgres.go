@@ -119,15 +119,24 @@ func Passing(err error) bool {
 }
 
 // Retry calls try until it succeeds, fails with an error that is not passing, or
-// patience or ctx ends; then it returns try's last error.
+// patience or ctx ends; then it returns try's last error, that of the one before where
+// the last try says no more than that patience ended.
 func Retry(ctx context.Context, patience time.Duration, passing func(error) bool, try func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	var last error
 	for pause := FirstPause; ; pause = min(2*pause, MaxPause) {
 		err := try(ctx)
-		if err == nil || !passing(err) || ctx.Err() != nil {
+		if err == nil || !passing(err) {
 			return err
 		}
+		if ctx.Err() != nil {
+			if last != nil && errors.Is(err, context.DeadlineExceeded) {
+				return last
+			}
+			return err
+		}
+		last = err
 		select {
 		case <-ctx.Done():
 			return err

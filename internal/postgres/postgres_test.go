@@ -89,6 +89,24 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// TestRetrySaysWhy: a try that patience cuts off has nothing to tell.
+func TestRetrySaysWhy(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		refused, tries := errors.New("refused"), 0
+		err := postgres.Retry(t.Context(), time.Second, func(error) bool { return true }, func(ctx context.Context) error {
+			if tries++; tries == 1 {
+				return refused
+			}
+			<-ctx.Done()
+			return fmt.Errorf("connect: %w", ctx.Err())
+		})
+		if !errors.Is(err, refused) || tries != 2 {
+			t.Errorf("%v after %d tries", err, tries)
+		}
+	})
+}
+
 // TestMigrate: several processes bring one database to the newest version; one that
 // knows only an older version uses the tables if they are made so, and otherwise says
 // that it cannot.

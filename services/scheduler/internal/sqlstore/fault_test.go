@@ -58,7 +58,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"too many partitions", Config{DSN: dsn, Partitions: 1 << 20}, crawl.Invalid, "more than"},
 		{"not an address", Config{DSN: "postgres://%%"}, crawl.Invalid, "postgres://user:password@host/database"},
 		{"no such database", Config{DSN: missing.String()}, crawl.Unavailable, "create the database"},
-		{"no server", Config{DSN: down.String(), Patience: 100 * time.Millisecond}, crawl.Unavailable, "is the server running"},
+		{"no server", Config{DSN: down.String(), Patience: time.Second}, crawl.Unavailable, "is the server running"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Open(t.Context(), c.cfg)
