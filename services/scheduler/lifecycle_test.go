@@ -18,11 +18,14 @@ func TestPauseResumeCancel(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	site := graph(200)
-	ten := make(chan struct{})
-	var n atomic.Int64
+	ten, paused := make(chan struct{}), make(chan struct{})
+	var visits atomic.Int64
 	w := newWorld(t, b.bus, func(ref *crawlv1.TaskRef) *crawlv1.Result {
-		if n.Add(1) == 10 {
+		switch n := visits.Add(1); {
+		case n == 10:
 			close(ten)
+		case n > 100:
+			<-paused // lest the crawl be over before
 		}
 		return site(ref)
 	})
@@ -30,6 +33,7 @@ func TestPauseResumeCancel(t *testing.T) {
 	id := b.create(t, testSpec("pause", pageURL(0)), true).GetId()
 	<-ten
 	p, err := b.client.PauseCrawl(t.Context(), &schedulerv1.PauseCrawlRequest{Crawl: id})
+	close(paused)
 	if err != nil || p.GetCrawl().GetState() != crawlv1.CrawlState_CRAWL_STATE_PAUSED {
 		t.Fatalf("pause: %v %v", p.GetCrawl().GetState(), err)
 	}
@@ -178,6 +182,8 @@ func TestDrainWaitsForWhatIsInHand(t *testing.T) {
 	<-started
 	drained := make(chan error, 1)
 	go func() { drained <- b.svc.Drain(context.Background()) }()
+	// The link would be handed out before.
+	await(t, "the drain", func() bool { return b.svc.State(t.Context()).(State).Draining })
 	close(release)
 	if err := <-drained; err != nil {
 		t.Fatal(err)

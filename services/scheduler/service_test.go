@@ -88,18 +88,23 @@ func TestLeave(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	var visits atomic.Int64
-	reached := make(chan struct{}, 1)
+	reached, left := make(chan struct{}, 1), make(chan struct{})
 	site := graph(400)
 	w := newWorld(t, b.bus, func(ref *crawlv1.TaskRef) *crawlv1.Result {
-		if visits.Add(1) == 60 {
+		switch n := visits.Add(1); {
+		case n == 60:
 			reached <- struct{}{}
+		case n > 200:
+			<-left // lest the crawl be over before anybody has left
 		}
 		return site(ref)
 	})
 	w.run(8)
 	id := b.create(t, testSpec("graph", pageURL(0)), true).GetId()
 	<-reached
-	if err := b.svc.Leave(t.Context()); err != nil {
+	err := b.svc.Leave(t.Context())
+	close(left)
+	if err != nil {
 		t.Fatal(err)
 	}
 	done := func() uint64 {

@@ -45,10 +45,25 @@ func TestStateAndLife(t *testing.T) {
 	if err := b.svc.Live(t.Context()); err != nil {
 		t.Errorf("a scheduler that works: %v", err)
 	}
-	b.svc.session.Load().loop.turned.Store(time.Now().Add(-2 * hangs).UnixNano())
+	ses := b.svc.session.Load()
+	stands, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- ses.read(t.Context(), func(l *loop, _ time.Time) error {
+			l.turned.Store(time.Now().Add(-2 * hangs).UnixNano())
+			stands <- struct{}{}
+			<-stands
+			return nil
+		})
+	}()
+	<-stands
 	if err := b.svc.Live(t.Context()); err == nil || !strings.Contains(err.Error(), "has hung for 10m") {
 		t.Errorf("a loop that stands still: %v", err)
 	}
+	stands <- struct{}{}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	await(t, "the next turn", func() bool { return b.svc.Live(t.Context()) == nil })
 }
 
 // TestSetCensus: the ledger of all crawls as metrics adds up.
