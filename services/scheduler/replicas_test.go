@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +32,8 @@ type cluster struct {
 	nats *natstest.Server
 	dsn  string
 	bus  *bus.Bus // of the rest of the ring
+	// life is that of a lease without its holder.
+	life time.Duration
 
 	replicas []*replica
 }
@@ -45,18 +48,26 @@ type replica struct {
 	stop func() error
 }
 
-// busConfig has leases that run out fast.
-func busConfig() bus.Config {
+// connect has leases that live as long as the cluster's.
+func (c *cluster) connect() *bus.Bus {
 	cfg := bus.EmbeddedConfig()
-	cfg.LeaseTTL = 2 * time.Second
-	return cfg
+	cfg.LeaseTTL = c.life
+	return c.nats.Connect(cfg)
 }
 
-// newCluster starts n replicas and waits until the partitions are shared out.
+// newCluster starts n replicas and waits until the partitions are shared out. Their
+// leases outlive the pauses of a busy machine: a replica that loses one begins anew, and
+// answers no call meanwhile.
 func newCluster(tb testing.TB, n int) *cluster {
 	tb.Helper()
-	c := &cluster{tb: tb, nats: natstest.Start(tb), dsn: pgtest.Database(tb)}
-	c.bus = c.nats.Connect(busConfig())
+	return newClusterWith(tb, n, 2*bus.DefaultConfig().LeaseTTL)
+}
+
+// newClusterWith is newCluster with leases of another life.
+func newClusterWith(tb testing.TB, n int, life time.Duration) *cluster {
+	tb.Helper()
+	c := &cluster{tb: tb, nats: natstest.Start(tb), dsn: pgtest.Database(tb), life: life}
+	c.bus = c.connect()
 	for range n {
 		c.start()
 	}
@@ -68,7 +79,7 @@ func newCluster(tb testing.TB, n int) *cluster {
 func (c *cluster) start() *replica {
 	tb := c.tb
 	tb.Helper()
-	r := &replica{name: fmt.Sprintf("r%d", len(c.replicas)), bus: c.nats.Connect(busConfig())}
+	r := &replica{name: fmt.Sprintf("r%d", len(c.replicas)), bus: c.connect()}
 	log := slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})).With("replica", r.name)
 	sc := rpc.DefaultConfig()
 	sc.Listen, sc.SoftStop = "127.0.0.1:0", 100*time.Millisecond
@@ -310,9 +321,19 @@ func TestReplicaStopsAndStarts(t *testing.T) {
 // leases have run out.
 func TestReplicaDies(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 3)
+	// Calls wait for the new owner for longer than this.
+	c := newClusterWith(t, 3, bus.DefaultConfig().LeaseTTL)
 	s := sites{hosts: 24, pages: 30}
-	w := newWorld(t, c.bus, s.answer)
+	var visits atomic.Int64
+	paused := make(chan struct{})
+	goOn := sync.OnceFunc(func() { close(paused) })
+	defer goOn()
+	w := newWorld(t, c.bus, func(ref *crawlv1.TaskRef) *crawlv1.Result {
+		if visits.Add(1) > 300 {
+			<-paused // lest the crawl be over before
+		}
+		return s.answer(ref)
+	})
 	w.run(4)
 	id := c.replicas[0].create(t, s.spec("orphaned"), true)
 	c.eventually("a part is done", func() bool { return len(w.visited()) > 100 })
@@ -323,6 +344,7 @@ func TestReplicaDies(t *testing.T) {
 	if _, err := c.replicas[0].client.PauseCrawl(t.Context(), &schedulerv1.PauseCrawlRequest{Crawl: id}); err != nil {
 		t.Errorf("pause: %v", err)
 	}
+	goOn()
 	if _, err := c.replicas[1].client.ResumeCrawl(t.Context(), &schedulerv1.ResumeCrawlRequest{Crawl: id}); err != nil {
 		t.Errorf("resume: %v", err)
 	}
