@@ -176,12 +176,12 @@ func (c *cluster) settle() {
 	})
 }
 
-// eventually waits for something that takes seconds at most.
+// eventually waits for something that takes seconds.
 func (c *cluster) eventually(what string, ok func() bool) {
 	c.tb.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	late := time.After(time.Minute)
+	late := time.After(patience)
 	for !ok() {
 		select {
 		case <-tick.C:
@@ -246,7 +246,7 @@ func (r *replica) get(tb testing.TB, id string) *crawlv1.Crawl {
 
 func (r *replica) wait(tb testing.TB, id string) *crawlv1.Crawl {
 	tb.Helper()
-	resp, err := r.client.WaitCrawl(tb.Context(), &schedulerv1.WaitCrawlRequest{Crawl: id, Timeout: durationpb.New(time.Minute)})
+	resp, err := r.client.WaitCrawl(tb.Context(), &schedulerv1.WaitCrawlRequest{Crawl: id, Timeout: durationpb.New(patience)})
 	if err != nil {
 		tb.Fatalf("%s: wait: %v", r.name, err)
 	}

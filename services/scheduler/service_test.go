@@ -186,7 +186,7 @@ func TestServerLosesItsDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The streams are there again before the crawls are shared, so work may end first.
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()

@@ -114,7 +114,7 @@ func ringing(t *testing.T, b *bus.Bus) {
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	late := time.After(time.Minute)
+	late := time.After(patience)
 	for {
 		lag, err := b.Lag(t.Context())
 		if err == nil && lag["WEIR_TASKS/fetch-render"] == 1 {

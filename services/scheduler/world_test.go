@@ -223,10 +223,13 @@ func (b *bundle) create(tb testing.TB, s *crawlv1.CrawlSpec, closed bool) *crawl
 	return r.GetCrawl()
 }
 
+// patience is for what takes seconds, on a machine that may have much else to do.
+const patience = 5 * time.Minute
+
 // wait waits for the end of a crawl.
 func (b *bundle) wait(tb testing.TB, id string) *crawlv1.Crawl {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	r, err := b.client.WaitCrawl(ctx, &schedulerv1.WaitCrawlRequest{Crawl: id})
 	if err != nil {
