@@ -5,7 +5,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
-	"sync/atomic"
+	"sync"
 )
 
 // garbage is how much the heap may grow before it is collected, in percent of what is in
@@ -46,14 +46,23 @@ func SpareHeap(bytes uint64) (stop func()) {
 	if os.Getenv("GOGC") != "" {
 		return func() {}
 	}
-	over := new(atomic.Bool)
-	p := &pace{bytes: bytes, sample: []metrics.Sample{{Name: liveHeap}}, over: over}
+	end := new(ending)
+	p := &pace{bytes: bytes, sample: []metrics.Sample{{Name: liveHeap}}, end: end}
 	p.set(percent(0, bytes))
 	runtime.SetFinalizer(p, (*pace).collected)
 	return func() {
-		over.Store(true)
+		end.mu.Lock()
+		defer end.mu.Unlock()
+		end.over = true
 		debug.SetGCPercent(garbage)
 	}
+}
+
+// ending says that the pace is to be left alone. A collection may follow the heap just
+// when stop is called.
+type ending struct {
+	mu   sync.Mutex
+	over bool
 }
 
 // pace is referred to by nothing, so that every collection finds it and it can set the
@@ -61,12 +70,14 @@ func SpareHeap(bytes uint64) (stop func()) {
 type pace struct {
 	bytes  uint64
 	sample []metrics.Sample
-	over   *atomic.Bool
+	end    *ending
 	now    int // percent
 }
 
 func (p *pace) collected() {
-	if p.over.Load() {
+	p.end.mu.Lock()
+	defer p.end.mu.Unlock()
+	if p.end.over {
 		return
 	}
 	p.follow()
