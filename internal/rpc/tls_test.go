@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -147,8 +148,9 @@ func TestRotationWhileCallsGoOn(t *testing.T) {
 	defer func() { _ = long.Close() }()
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
-	calls := make(chan struct{}, 1000)
-	for range 4 {
+	var rounds [4]atomic.Int64 // of each caller
+	round := make(chan struct{}, 1)
+	for i := range rounds {
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				if got, err := ask(t, addr, creds); err != nil || got != "parser true" {
@@ -157,19 +159,21 @@ func TestRotationWhileCallsGoOn(t *testing.T) {
 				if got, err := call(t.Context(), long, "x"); err != nil || got != "parser true" {
 					t.Errorf("a call over an old connection: %q, %v", got, err)
 				}
+				rounds[i].Add(1)
 				select {
-				case calls <- struct{}{}:
+				case round <- struct{}{}:
 				default:
 				}
 			}
 		})
 	}
+	// Each caller has begun and ended some calls: none is in the middle of a handshake with
+	// what it read two steps ago.
 	some := func() {
-		for len(calls) > 0 {
-			<-calls
-		}
-		for range 10 {
-			<-calls
+		for i := range rounds {
+			for last := rounds[i].Load() + 3; rounds[i].Load() < last; {
+				<-round
+			}
 		}
 	}
 	for _, step := range []func() error{
