@@ -202,9 +202,6 @@ func TestCollectorAway(t *testing.T) {
 	for lease := range uint64(3 * queueSpans) {
 		tr.Begin("crawl", lease, "schedule", begin).End(nil)
 	}
-	if took := time.Since(begin); took > 5*time.Second {
-		t.Errorf("%d spans took %s while the collector is away", 3*queueSpans, took)
-	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	_ = e.Shutdown(ctx) // what it says depends on which time is over first
