@@ -107,7 +107,12 @@ func start(t testing.TB, cfg Config, serve func(*Proxy, net.Conn)) *Proxy {
 func (p *Proxy) keep(c net.Conn) (drop func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.conns[c] = struct{}{}
+	select {
+	case <-p.stop: // it came when the others were being closed
+		_ = c.Close()
+	default:
+		p.conns[c] = struct{}{}
+	}
 	return func() {
 		_ = c.Close()
 		p.mu.Lock()
