@@ -3,6 +3,7 @@ package bus_test
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"testing"
@@ -18,17 +19,9 @@ func cluster(tb testing.TB, cfg bus.Config) *bus.Bus {
 	tb.Helper()
 	// Each must know the others before it starts, so the ports are chosen before.
 	var routes []*url.URL
-	var ports []int
-	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			tb.Fatal(err)
-		}
-		routes = append(routes, &url.URL{Scheme: "nats", Host: l.Addr().String()})
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-		if err := l.Close(); err != nil {
-			tb.Fatal(err)
-		}
+	ports := freePorts(tb, 3)
+	for _, port := range ports {
+		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", port)})
 	}
 	var servers []*server.Server
 	for i, port := range ports {
@@ -76,11 +69,27 @@ func cluster(tb testing.TB, cfg bus.Config) *bus.Bus {
 	return b
 }
 
+// freePorts finds ports below those that systems give to whoever asks for any: another
+// process of the machine would take one of them before it is used.
+func freePorts(tb testing.TB, n int) (ports []int) {
+	tb.Helper()
+	for len(ports) < n {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		if err != nil {
+			continue
+		}
+		defer func() { _ = l.Close() }()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports
+}
+
 // A stream with replicas takes no two messages with the same fence at once: many in
 // flight must come through all the same, and none be called stale.
 func TestFencesWithReplicas(t *testing.T) {
 	t.Parallel()
 	cfg := bus.DefaultConfig()
+	cfg.LeaseTTL = time.Hour
 	cfg.TasksPerCrawl = 10_000
 	b := cluster(t, cfg)
 	var fences [4]uint64
