@@ -84,7 +84,7 @@ func TestFenceStays(t *testing.T) {
 	s, b := start(t, cfg)
 	seq := fence(t, b, 0)
 	publish(t, b, fencedTask(0, seq), 1, 5)
-	eventually(t, "the tasks are too old", func() bool { return lag(t, b, "WEIR_TASKS/fetch-http") == 0 })
+	eventually(t, "the tasks are too old", func() bool { return stored(t, b, bus.StreamTasks) == 1 }) // the fence
 	publish(t, b, fencedTask(0, seq), 6, 10)
 	if err := b.PurgeCrawl(t.Context(), crawlID); err != nil {
 		t.Fatal(err)
