@@ -90,7 +90,9 @@ func TestBundlesArrive(t *testing.T) {
 // which is handled, and a single one goes as itself.
 func TestPublishBundled(t *testing.T) {
 	t.Parallel()
-	_, b := start(t, bus.EmbeddedConfig())
+	cfg := bus.EmbeddedConfig()
+	cfg.BundleAge = time.Second // all have come by then
+	_, b := start(t, cfg)
 	together(t, b, page, 1, 200)
 	if n := stored(t, b, bus.StreamPages); n > 50 {
 		t.Errorf("200 pages are %d messages", n)
@@ -190,7 +192,7 @@ func TestPoisonInABundle(t *testing.T) {
 		}
 		t.Run("alone/"+name, func(t *testing.T) {
 			t.Parallel()
-			_, b := start(t, quick())
+			_, b := start(t, bus.EmbeddedConfig())
 			together(t, b, page, 1, 10)
 			got := newSeen(9)
 			background(t, func(ctx context.Context) error {
@@ -202,7 +204,7 @@ func TestPoisonInABundle(t *testing.T) {
 		})
 		t.Run("batch/"+name, func(t *testing.T) {
 			t.Parallel()
-			cfg := quick()
+			cfg := bus.EmbeddedConfig()
 			cfg.Store.MaxDeliver = 3
 			_, b := start(t, cfg)
 			together(t, b, record, 1, 10)

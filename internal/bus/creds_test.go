@@ -68,7 +68,7 @@ func TestCredentialsFiles(t *testing.T) {
 		t.Fatal("the server did not start")
 	}
 	connect := func(name string) *bus.Bus {
-		cfg := quick()
+		cfg := bus.EmbeddedConfig()
 		cfg.URL, cfg.CredsFile = ns.ClientURL(), filepath.Join(dir, name)
 		b, err := bus.Connect(t.Context(), cfg, bus.Deps{Name: name})
 		must(t, err)

@@ -25,7 +25,7 @@ func heldPages(tb testing.TB, b *bus.Bus) map[string]uint64 {
 // and come when they are released, also within the duplicate window and again.
 func TestHeldPages(t *testing.T) {
 	t.Parallel()
-	_, b := start(t, quick())
+	_, b := start(t, bus.EmbeddedConfig())
 	for round := range 3 {
 		all := newSeen(20)
 		if round == 0 {
@@ -86,7 +86,7 @@ func TestHeldPages(t *testing.T) {
 // TestHeldPagesLeaveRoom: what is put aside never takes the room of other crawls' pages.
 func TestHeldPagesLeaveRoom(t *testing.T) {
 	t.Parallel()
-	cfg := quick()
+	cfg := bus.EmbeddedConfig()
 	cfg.Pages.Bytes = 64 << 10
 	_, b := start(t, cfg)
 	var err error

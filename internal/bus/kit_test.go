@@ -17,8 +17,9 @@ import (
 
 const crawlID = "06fooooooooooooooooooooo01"
 
-// deadline bounds what a test waits for; far above what it takes.
-const deadline = 60 * time.Second
+// deadline bounds what a test waits for; far above what it takes, also beside many others
+// on few processors.
+const deadline = 3 * time.Minute
 
 func ref(n uint64) *crawlv1.TaskRef {
 	key := binary.BigEndian.AppendUint64(make([]byte, 4, 12), n)
@@ -111,16 +112,59 @@ func await[T any](tb testing.TB, ch <-chan T, what string) T {
 // eventually waits until f holds, looking again and again.
 func eventually(tb testing.TB, what string, f func() bool) {
 	tb.Helper()
+	settles(tb, what, func() string {
+		if f() {
+			return ""
+		}
+		return "not yet"
+	})
+}
+
+// settles waits until f finds nothing missing any more.
+func settles(tb testing.TB, what string, f func() (missing string)) {
+	tb.Helper()
 	end := time.After(deadline)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for !f() {
+	for missing := f(); missing != ""; missing = f() {
 		select {
 		case <-tick.C:
 		case <-end:
-			tb.Fatalf("timed out waiting until %s", what)
+			tb.Fatalf("timed out waiting until %s: %s", what, missing)
 		}
 	}
+}
+
+// crowd counts who is somewhere at the moment, and how many there were at most.
+type crowd struct {
+	mu        sync.Mutex
+	now, most int
+}
+
+func (c *crowd) add(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now += n
+	c.most = max(c.most, c.now)
+}
+
+func (c *crowd) size() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// forget begins anew with who is there.
+func (c *crowd) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.most = c.now
+}
+
+func (c *crowd) peak() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.most
 }
 
 // background runs f until stop is called or the test ends, and fails the test
@@ -165,12 +209,10 @@ func lag(tb testing.TB, b *bus.Bus, consumer string) uint64 {
 	return l[consumer]
 }
 
-// quick is a configuration whose consumers lose patience soon.
-func quick() bus.Config {
+// patient is a configuration whose leases outlast every test.
+func patient() bus.Config {
 	c := bus.EmbeddedConfig()
-	for _, k := range []*bus.ConsumerConfig{&c.Fetch, &c.Parse, &c.Store, &c.Result} {
-		k.AckWait = 400 * time.Millisecond
-	}
+	c.LeaseTTL = time.Hour
 	return c
 }
 

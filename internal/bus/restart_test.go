@@ -25,7 +25,7 @@ func TestNothingIsLostWhenTheServerGoesAway(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cfg := bus.EmbeddedConfig()
-			cfg.Parse.AckWait, cfg.Store.AckWait, cfg.Result.AckWait = time.Second, time.Second, time.Second
+			cfg.Parse.AckWait, cfg.Store.AckWait, cfg.Result.AckWait = 3*time.Second, 3*time.Second, 3*time.Second
 			cfg.Parse.MaxDeliver = -1 // every restart uses up a delivery
 			s, b := start(t, cfg)
 			const messages = 3000
@@ -74,7 +74,10 @@ func TestNothingIsLostWhenTheServerGoesAway(t *testing.T) {
 
 func TestPublishInFlightWhenTheServerDies(t *testing.T) {
 	t.Parallel()
-	s, b := start(t, bus.EmbeddedConfig())
+	cfg := bus.EmbeddedConfig()
+	cfg.PublishTimeout = time.Second
+	cfg.DuplicateWindow = deadline // longer than the server is away, and then some
+	s, b := start(t, cfg)
 	for round := range uint64(3) {
 		var pendings []bus.Pending
 		for i := range uint64(200) {
