@@ -31,10 +31,12 @@ func cluster(tb testing.TB, cfg bus.Config) *bus.Bus {
 			Port:       server.RANDOM_PORT,
 			JetStream:  true,
 			StoreDir:   tb.TempDir(),
-			Cluster:    server.ClusterOpts{Name: "weir", Host: "127.0.0.1", Port: port},
-			Routes:     routes,
-			NoSigs:     true,
-			NoLog:      true,
+			// Whatever room the disk has: the bounds of the streams are not its business here.
+			JetStreamMaxStore: 1 << 40,
+			Cluster:           server.ClusterOpts{Name: "weir", Host: "127.0.0.1", Port: port},
+			Routes:            routes,
+			NoSigs:            true,
+			NoLog:             true,
 		})
 		if err != nil {
 			tb.Fatal(err)
@@ -62,9 +64,11 @@ func cluster(tb testing.TB, cfg bus.Config) *bus.Bus {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(b.Close)
-	eventually(tb, "the topology is in place", func() bool {
-		err = b.EnsureTopology(tb.Context(), 4)
-		return err == nil
+	settles(tb, "the topology is in place", func() string {
+		if err := b.EnsureTopology(tb.Context(), 4); err != nil {
+			return err.Error()
+		}
+		return ""
 	})
 	return b
 }
