@@ -98,7 +98,7 @@ up: build ## run the whole ring as a server, all in one process
 .PHONY: test
 test: postgresql chromium interop-tools example-tools promtool ## all tests of all modules, import rules and a short end-to-end run in both modes
 	$(GO) test -timeout 10m $(TESTFLAGS) $$($(GO) list $(PACKAGES) | grep -v '^$(MODULE)/test/')
-	$(GO) test -count=1 -timeout 10m -p 1 $(TESTFLAGS) $(MODULE)/test/...
+	$(GO) test -count=1 -timeout 20m -p 1 $(TESTFLAGS) $(MODULE)/test/...
 	GOWORK=off $(GO) -C tools test -count=1 $(TESTFLAGS) ./image
 
 # The tests start servers of their own; they need the programs.

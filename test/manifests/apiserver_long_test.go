@@ -63,24 +63,42 @@ func (a *apiServer) installCRDs(t *testing.T) {
 		if got := a.apply(t, o, false); got.code != http.StatusCreated {
 			t.Fatalf("%s: %s", o.Name, got)
 		}
-		await(t.Context(), t, o.Name, func() bool {
-			var crd struct {
-				Status struct {
-					Conditions []struct{ Type, Status string }
-				}
-			}
-			got := a.do(t.Context(), http.MethodGet, a.path(t, o), "", nil)
-			if err := json.Unmarshal(got.body, &crd); err != nil {
-				return false
-			}
-			for _, c := range crd.Status.Conditions {
-				if c.Type == "Established" && c.Status == "True" {
-					return true
-				}
-			}
-			return false
-		})
+		await(t.Context(), t, o.Name, func() bool { return a.serves(t, o) })
 	}
+}
+
+// serves reports whether the API has the objects that a definition defines, and says so
+// in its lists of kinds, which come a moment after the definition is established.
+func (a *apiServer) serves(t *testing.T, definition object) bool {
+	t.Helper()
+	var crd struct {
+		Spec struct {
+			Group    string
+			Names    struct{ Plural string }
+			Versions []struct {
+				Name   string
+				Served bool
+			}
+		}
+		Status struct {
+			Conditions []struct{ Type, Status string }
+		}
+	}
+	got := a.do(t.Context(), http.MethodGet, a.path(t, definition), "", nil)
+	if err := json.Unmarshal(got.body, &crd); err != nil {
+		return false
+	}
+	established := false
+	for _, c := range crd.Status.Conditions {
+		established = established || c.Type == "Established" && c.Status == "True"
+	}
+	for _, v := range crd.Spec.Versions {
+		list := a.do(t.Context(), http.MethodGet, "/apis/"+crd.Spec.Group+"/"+v.Name, "", nil)
+		if v.Served && !bytes.Contains(list.body, []byte(`"name":"`+crd.Spec.Names.Plural+`"`)) {
+			return false
+		}
+	}
+	return established
 }
 
 // applyAll applies all objects, first without effect where that is possible, and
