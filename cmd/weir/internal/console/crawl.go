@@ -124,7 +124,7 @@ func (s *Server) crawl(w http.ResponseWriter, r *http.Request) error {
 
 // extras asks the other services, and does without those that do not answer.
 func (s *Server) extras(ctx context.Context, id string, p *crawlPage) {
-	ctx, cancel := context.WithTimeout(ctx, extraTime)
+	ctx, cancel := context.WithTimeout(ctx, s.extraTime)
 	defer cancel()
 	var err error
 	if p.Stored, err = s.deps.Client.Storage.GetStats(ctx, &storagev1.GetStatsRequest{CrawlId: id}); err != nil {

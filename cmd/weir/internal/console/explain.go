@@ -73,7 +73,7 @@ func (s *Server) explained(ctx context.Context, p *explainPage) error {
 	if p.Found.GetState() == schedulerv1.URLState_URL_STATE_UNSPECIFIED {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, extraTime)
+	ctx, cancel := context.WithTimeout(ctx, s.extraTime)
 	defer cancel()
 	p.Attempts, err = s.newestPages(ctx, &storagev1.ListPagesRequest{CrawlId: c.GetId(), Url: p.Found.GetCanonicalUrl(), Limit: attemptsShown})
 	if err != nil {

@@ -371,6 +371,7 @@ func setup(t testing.TB, s *services, change ...func(*Config)) *bundle {
 	if err != nil {
 		t.Fatal(err)
 	}
+	console.extraTime = time.Minute // a slow machine's pages have all that they ask for
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = listener.Serve(ctx) })

@@ -61,6 +61,7 @@ type Server struct {
 	lender    lender
 	m         *metrics
 	trouble   trouble // why the charts stand still
+	extraTime time.Duration
 
 	closing chan struct{} // closed when streams are to end
 	close   sync.Once
@@ -83,6 +84,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	s := &Server{
 		cfg: cfg, deps: deps, log: deps.Log.With("component", "console"),
 		history: history.New(int(window/cfg.Interval) + 1), events: newEvents(cfg.Streams), m: newMetrics(deps.Registry), closing: make(chan struct{}),
+		extraTime: extraTime,
 	}
 	if cfg.Listen == "" {
 		return s, nil
