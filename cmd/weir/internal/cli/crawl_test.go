@@ -125,7 +125,9 @@ func TestSpecWithFiles(t *testing.T) {
 // is fetched twice.
 func TestInterrupt(t *testing.T) {
 	t.Parallel()
-	site, dir := newSite(t, 60), t.TempDir()
+	// So many that the crawl is not over before whoever waits for the interrupt runs.
+	const pages = 300
+	site, dir := newSite(t, pages), t.TempDir()
 	items := filepath.Join(dir, "items.jsonl")
 	ctx, interrupt := interruptible(t)
 	site.each = func(total int) {
@@ -136,7 +138,7 @@ func TestInterrupt(t *testing.T) {
 	args := crawlArgs(dir, append(eager(), site.seed(), "-o", items, "--json")...)
 	got := weirWith(t, ctx, "", args...)
 	s := parse(t, got)
-	if got.code != 130 || s.State != "interrupted" || !balanced(s.Ledger) || s.Ledger.Leased != 0 || s.Pages >= 60 {
+	if got.code != 130 || s.State != "interrupted" || !balanced(s.Ledger) || s.Ledger.Leased != 0 || s.Pages >= pages {
 		t.Errorf("exit code %d, %+v", got.code, s)
 	}
 	if want := "weir: interrupted: go on with: weir crawl --resume --data " + s.DataDir + " --allow-net 127.0.0.0/8\n"; got.stderr != want {
@@ -154,7 +156,7 @@ func TestInterrupt(t *testing.T) {
 		t.Errorf("without --allow-net: exit code %d, %s", denied.code, denied.stderr)
 	}
 	rest := weir(t, crawlArgs(dir, "--resume", "-o", items, "--json")...)
-	if s := parse(t, rest); rest.code != 0 || s.Pages != 60 || s.State != "finished" || len(lines(t, items)) != 60 {
+	if s := parse(t, rest); rest.code != 0 || s.Pages != pages || s.State != "finished" || len(lines(t, items)) != pages {
 		t.Errorf("resumed: exit code %d, %+v", rest.code, s)
 	}
 	if n := site.again(); n != 0 {
