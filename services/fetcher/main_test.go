@@ -100,10 +100,39 @@ func setup(t *testing.T, handler http.HandlerFunc, change func(*fetcher.Config))
 			t.Errorf("run: %v", err)
 		}
 	})
-	background(t, func(ctx context.Context) {
-		_ = b.bus.Reports(ctx, bus.NewPartitionSet(0), func(r *crawlv1.FetchReport) { b.reports <- r })
-	})
+	b.listen(t)
 	return b
+}
+
+// listen takes reports, and returns when it does: those that nobody takes are lost.
+func (b *testBundle) listen(t *testing.T) {
+	t.Helper()
+	const trial = "a report of no crawl"
+	came := make(chan struct{})
+	first := sync.OnceFunc(func() { close(came) })
+	background(t, func(ctx context.Context) {
+		_ = b.bus.Reports(ctx, bus.NewPartitionSet(0), func(r *crawlv1.FetchReport) {
+			if r.GetCrawlId() == trial {
+				first()
+				return
+			}
+			b.reports <- r
+		})
+	})
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if err := b.bus.SendReport(0, &crawlv1.FetchReport{CrawlId: trial}); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-came:
+			return
+		case <-tick.C:
+		case <-t.Context().Done():
+			return
+		}
+	}
 }
 
 func config() fetcher.Config {
@@ -263,7 +292,7 @@ func (s *storage) serve(t *testing.T) storagev1.StorageServiceClient {
 // what it is for has gone on.
 func (b *testBundle) noneLeft(t *testing.T) {
 	t.Helper()
-	limit, tick := time.NewTimer(10*time.Second), time.NewTicker(5*time.Millisecond)
+	limit, tick := time.NewTimer(time.Minute), time.NewTicker(5*time.Millisecond)
 	defer limit.Stop()
 	defer tick.Stop()
 	for {

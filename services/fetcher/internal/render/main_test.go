@@ -115,7 +115,7 @@ func pageOf(s *site, path, body string, change func(*Page)) *Page {
 	p := &Page{
 		URL: s.URL + path, Status: 200, Header: []Header{{"Content-Type", "text/html; charset=utf-8"}}, Body: []byte(body),
 		UserAgent: "Weir/test", AcceptLanguage: "en", Dial: plain, MaxRequests: 50, MaxBytes: 16 << 20, MaxHTML: 4 << 20,
-		Width: 1280, Height: 800, WaitTimeout: 20 * time.Second,
+		Width: 1280, Height: 800, WaitTimeout: 2 * time.Minute, // far beyond what a page takes on a busy machine
 	}
 	if change != nil {
 		change(p)
@@ -126,7 +126,7 @@ func pageOf(s *site, path, body string, change func(*Page)) *Page {
 // show shows a page that must be shown.
 func show(t testing.TB, p *Pool, page *Page) *Shown {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	out, err := p.Show(ctx, page)
 	if err != nil {

@@ -53,7 +53,8 @@ func TestWait(t *testing.T) {
 		addEventListener("load", () => document.body.append("loaded"))
 		document.addEventListener("DOMContentLoaded", () => document.body.append("tree"))
 	</script>`
-	never := func(p *Page) { p.WaitTimeout = 1200 * time.Millisecond }
+	// Enough for the scripts to begin, on a busy machine too.
+	never := func(p *Page) { p.WaitTimeout = 4 * time.Second }
 	tests := []struct {
 		name, body string
 		change     func(*Page)
@@ -129,7 +130,7 @@ func TestSteps(t *testing.T) {
 			page := pageOf(s, "/", tt.body, func(p *Page) {
 				p.Steps = tt.steps
 				if tt.err != "" || strings.Contains(tt.name, "optional") {
-					p.WaitTimeout = 2 * time.Second
+					p.WaitTimeout = 5 * time.Second
 				}
 			})
 			out, err := p.Show(t.Context(), page)
@@ -323,10 +324,10 @@ func TestOwnHeaders(t *testing.T) {
 func TestWorkers(t *testing.T) {
 	t.Parallel()
 	s := serve(t, map[string]string{"/worker.js": `fetch("/data.json").then(r => r.json()).then(x => postMessage(x))`, "/data.json": `"by a worker"`})
-	out := show(t, shared(t), pageOf(s, "/", `<body><script>new Worker("/worker.js").onmessage = e => document.body.append(e.data)</script>`, func(p *Page) {
-		p.Wait, p.Steps = WaitLoad, []Step{{Pause: 2 * time.Second}}
+	out := show(t, shared(t), pageOf(s, "/", `<body><script>new Worker("/worker.js").onmessage = e => { document.body.innerHTML = "<b>" + e.data + "</b>" }</script>`, func(p *Page) {
+		p.Wait, p.Steps = WaitLoad, []Step{{For: "b"}}
 	}))
-	if !strings.Contains(string(out.HTML), "by a worker</body>") || s.header("/data.json").Get("User-Agent") != "Weir/test" {
+	if !strings.Contains(string(out.HTML), "<b>by a worker</b></body>") || s.header("/data.json").Get("User-Agent") != "Weir/test" {
 		t.Errorf("user agent %q, document:\n%s", s.header("/data.json").Get("User-Agent"), out.HTML)
 	}
 }
