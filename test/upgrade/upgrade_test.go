@@ -206,11 +206,12 @@ type subject struct {
 
 func newSubject(t *testing.T) subject {
 	t.Helper()
-	perHost := 200
+	// The latency keeps the short form going long enough to be met in the middle.
+	perHost, latency := 200, "50ms"
 	if *long {
-		perHost = 2000
+		perHost, latency = 2000, "10ms"
 	}
-	s, err := driver.StartSite(t.Context(), *bin, t.TempDir(), "-hosts", "4", "-pages", fmt.Sprint(perHost), "-links", "20", "-page-bytes", "8192", "-cross-every", "4", "-latency", "10ms")
+	s, err := driver.StartSite(t.Context(), *bin, t.TempDir(), "-hosts", "4", "-pages", fmt.Sprint(perHost), "-links", "20", "-page-bytes", "8192", "-cross-every", "4", "-latency", latency)
 	if err != nil {
 		t.Fatal(err)
 	}
