@@ -36,7 +36,9 @@ type request struct {
 	// run works on the frontier; an error is the request's answer and leaves the
 	// frontier as it was.
 	run func(l *loop, now time.Time) error
-	// read says that nothing is changed, so the answer need not wait for the disk.
+	// read says that nothing is changed, so the answer need not wait for the disk; but
+	// for the write of what was changed before it in its turn, lest the store be asked
+	// next and know less.
 	read bool
 	// done takes the answer; its capacity is 1.
 	done chan error
@@ -76,6 +78,7 @@ type loop struct {
 	reaping   bool
 	leases    []frontier.Lease // made in this turn, not yet handed over
 	answered  []*request
+	reads     []*request         // those that are answered when the turn has written
 	touched   []frontier.CrawlNo // crawls that a request changed
 	lookups   []string           // names that names has no room for
 	scratch   scratch
@@ -178,11 +181,15 @@ func (l *loop) turn(ctx context.Context, now time.Time, reports []*crawlv1.Fetch
 	}
 	l.m.reports.Add(float64(len(reports)))
 	for _, r := range requests {
-		if err := r.run(l, now); err != nil || r.read {
+		err := r.run(l, now)
+		switch {
+		case err != nil:
 			r.done <- err
-			continue
+		case r.read:
+			l.reads = append(l.reads, r)
+		default:
+			l.answered = append(l.answered, r)
 		}
-		l.answered = append(l.answered, r)
 	}
 	if l.failed != nil { // a request wrote, and was refused
 		return l.failed
@@ -195,6 +202,10 @@ func (l *loop) turn(ctx context.Context, now time.Time, reports []*crawlv1.Fetch
 	if err := l.write(ctx); err != nil {
 		return err
 	}
+	for _, r := range l.reads {
+		r.done <- nil
+	}
+	l.reads = l.reads[:0]
 	if err := l.unpark(ctx, now); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
+	schedulerv1 "github.com/weircrawl/weir/proto/weir/scheduler/v1"
 	"github.com/weircrawl/weir/services/scheduler/internal/frontier"
 )
 
@@ -46,24 +48,85 @@ func TestStateAndLife(t *testing.T) {
 		t.Errorf("a scheduler that works: %v", err)
 	}
 	ses := b.svc.session.Load()
-	stands, done := make(chan struct{}), make(chan error, 1)
+	goOn := stand(t, ses)
+	ses.loop.turned.Store(time.Now().Add(-2 * hangs).UnixNano())
+	if err := b.svc.Live(t.Context()); err == nil || !strings.Contains(err.Error(), "has hung for 10m") {
+		t.Errorf("a loop that stands still: %v", err)
+	}
+	goOn()
+	await(t, "the next turn", func() bool { return b.svc.Live(t.Context()) == nil })
+}
+
+// stand has the loop stand still in the middle of a turn, until goOn is called.
+func stand(t *testing.T, ses *session) (goOn func()) {
+	t.Helper()
+	stands, on, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
-		done <- ses.read(t.Context(), func(l *loop, _ time.Time) error {
-			l.turned.Store(time.Now().Add(-2 * hangs).UnixNano())
-			stands <- struct{}{}
-			<-stands
+		done <- ses.read(t.Context(), func(*loop, time.Time) error {
+			close(stands)
+			<-on
 			return nil
 		})
 	}()
 	<-stands
-	if err := b.svc.Live(t.Context()); err == nil || !strings.Contains(err.Error(), "has hung for 10m") {
-		t.Errorf("a loop that stands still: %v", err)
+	return func() {
+		t.Helper()
+		close(on)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	}
-	stands <- struct{}{}
-	if err := <-done; err != nil {
-		t.Error(err)
+}
+
+// watchedStore calls a function before each batch that it writes.
+type watchedStore struct {
+	frontier.Store
+	before func()
+}
+
+func (s watchedStore) Apply(b *frontier.Batch) (frontier.Commit, error) {
+	s.before()
+	return s.Store.Apply(b)
+}
+
+// TestAnswersAreInTheStore: whoever learns of a change, such as the end of a crawl, and
+// then asks for what is read of the store finds it there.
+func TestAnswersAreInTheStore(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	if err := b.stop(); err != nil {
+		t.Fatal(err)
 	}
-	await(t, "the next turn", func() bool { return b.svc.Live(t.Context()) == nil })
+	answer := make(chan error, 1)
+	var early, seen atomic.Bool
+	b.watch = func() {
+		if len(answer) > 0 {
+			early.Store(true)
+		}
+	}
+	b.start(t)
+	ses := b.svc.session.Load()
+	goOn := stand(t, ses)
+	made := make(chan error, 1)
+	go func() {
+		_, err := b.svc.CreateCrawl(t.Context(), &schedulerv1.CreateCrawlRequest{Spec: testSpec("new", pageURL(0))})
+		made <- err
+	}()
+	await(t, "the request", func() bool { return len(ses.loop.requests) > 0 })
+	ses.loop.requests <- &request{read: true, done: answer, run: func(l *loop, _ time.Time) error {
+		seen.Store(len(l.f.Crawls()) > 0)
+		return nil
+	}}
+	goOn()
+	if err := <-made; err != nil {
+		t.Fatal(err)
+	}
+	if err := <-answer; err != nil {
+		t.Fatal(err)
+	}
+	if !seen.Load() || early.Load() {
+		t.Errorf("the crawl was seen: %v, and told of before it was written: %v", seen.Load(), early.Load())
+	}
 }
 
 // TestSetCensus: the ledger of all crawls as metrics adds up.

@@ -137,6 +137,7 @@ type bundle struct {
 	cfg    Config
 	svc    *Service
 	lookup resolve.Lookup
+	watch  func() // called before each batch that is written; nil for none
 	client schedulerv1.CrawlServiceClient
 	// stop ends the scheduler as a terminated process would and returns what Run did.
 	stop func() error
@@ -167,6 +168,9 @@ func (b *bundle) start(tb testing.TB) {
 	svc, err := New(b.cfg, Deps{Bus: b.bus, Log: log, Registry: prometheus.NewRegistry(), Lookup: b.lookup})
 	if err != nil {
 		tb.Fatalf("new scheduler: %v", err)
+	}
+	if b.watch != nil {
+		svc.store = watchedStore{svc.store, b.watch}
 	}
 	server := rpc.NewInProcess(rpc.Deps{Log: log})
 	svc.RegisterGRPC(server)
