@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
@@ -82,6 +83,45 @@ func TestBeginsAgain(t *testing.T) {
 			}
 			if got.Class == crawl.ClassNone && got.Body.Size != 4 {
 				t.Errorf("%d bytes, want those of the good answer", got.Body.Size)
+			}
+		})
+	}
+}
+
+// greeter is a transport whose connection is greeted by the server, and closed for that.
+type greeter struct{ err error }
+
+// RoundTrip implements http.RoundTripper.
+func (g greeter) RoundTrip(r *http.Request) (*http.Response, error) {
+	c := &conn{}
+	c.tail.Store('\n')
+	httptrace.ContextClientTrace(r.Context()).GotConn(httptrace.GotConnInfo{Conn: c})
+	return nil, g.err
+}
+
+// TestSpokeFirst: whichever way the transport stumbles over it.
+func TestSpokeFirst(t *testing.T) {
+	t.Parallel()
+	for name, err := range map[string]error{
+		"reading": errors.New("readLoopPeekFailLocked: %!w(<nil>)"), "writing": &net.OpError{Op: "write", Net: "tcp", Err: net.ErrClosed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := New(Config{}, guard.New(nil), resolve.New(resolve.DefaultConfig(), nil))
+			t.Cleanup(c.Close)
+			c.transports.usual.RegisterProtocol("http", greeter{err})
+			opts := &Options{Header: http.Header{}, Timeout: time.Minute, MaxBody: 1 << 20, Canon: weburl.New(weburl.Options{})}
+			u, err := opts.Canon.Parse("http://site.test/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			acc, err := budget.New(64<<20).Open(t.Context(), BaseWeight)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer acc.Close()
+			if got, err := c.Do(t.Context(), u, opts, acc); err != nil || got.Class != crawl.ClassBadResponse || got.Detail != "the server spoke before it was asked" {
+				t.Errorf("%s (%s), %v", got.Class, got.Detail, err)
 			}
 		})
 	}

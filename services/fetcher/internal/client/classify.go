@@ -130,6 +130,10 @@ func (ex *exchange) responseClass(err error) (crawl.Class, string) {
 		return crawl.ClassTimeoutHeaders, "no response headers in time"
 	case isAlert(err):
 		return crawl.ClassTLS, tlsDetail(err)
+	case !ex.reused.Load() && ex.got.Load().spokeFirst() && !strings.Contains(text, "malformed"):
+		// The transport closes the connection then, and which of its goroutines trips
+		// over that first is chance.
+		return crawl.ClassBadResponse, "the server spoke before it was asked"
 	case isBroken(err), ex.cutHeader(text):
 		return crawl.ClassReset, "the connection broke before the response headers"
 	case isHTTP2(text), strings.Contains(text, "idle connection"):

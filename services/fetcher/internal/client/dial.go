@@ -101,6 +101,10 @@ func (c *conn) cutLine() bool {
 	return t&ended != 0 && byte(t) != '\n'
 }
 
+// spokeFirst reports whether the far end said something, and none of it after a word of
+// ours.
+func (c *conn) spokeFirst() bool { return c.tail.Load()&^ended != 0 && !c.heard.Load() }
+
 func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	host, service, err := net.SplitHostPort(address)
 	if err != nil {
