@@ -168,6 +168,7 @@ func (s *session) loop(ctx context.Context, status <-chan nats.Status, done <-ch
 		case <-wake.C:
 		case <-s.raised:
 		case <-s.tick.C:
+			s.receiveMore(len(s.ch)) // after a pause of the process the server only seems to be silent
 			s.beat()
 		case <-s.set.wake:
 			if err := s.follow(); err != nil {
