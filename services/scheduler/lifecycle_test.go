@@ -59,6 +59,7 @@ func TestPauseResumeCancel(t *testing.T) {
 	}
 }
 
+// A resume that comes while the cancel still clears the bus loses no task.
 func TestResumeRightAfterCancel(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -425,18 +425,29 @@ func TestAddURLs(t *testing.T) {
 	}
 }
 
-// A resume that comes while the cancel still clears the bus loses no task.
 // A caller who goes away while a crawl is made finds it whole or not at all: one
 // without its seeds would end at once, with nothing.
 func TestCreateIsWholeWhenItsCallerGoesAway(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
+	ses := b.svc.session.Load()
+	goOn := stand(t, ses)
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	for range 30 { // each either reaches the loop or does not
-		_, _ = b.svc.CreateCrawl(ctx, &schedulerv1.CreateCrawlRequest{Spec: testSpec("gone", pageURL(0)), Close: true})
+	ended := make(chan error, 1)
+	go func() {
+		_, err := b.svc.CreateCrawl(ctx, &schedulerv1.CreateCrawlRequest{Spec: testSpec("gone", pageURL(0)), Close: true})
+		ended <- err
+	}()
+	await(t, "the request", func() bool { return len(ses.loop.requests) > 0 })
+	cancel() // when the loop has it, and has not done it
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the call ended with %v", err)
 	}
+	goOn()
 	err := b.svc.read(t.Context(), func(l *loop, _ time.Time) error {
+		if n := len(l.f.Crawls()); n != 1 {
+			t.Errorf("%d crawls, want the one that the loop had", n)
+		}
 		for _, no := range l.f.Crawls() {
 			if c, stats, _ := l.f.Crawl(no); stats.Discovered != 1 || c.State != frontier.Closing || l.crawls.number(no) == nil {
 				t.Errorf("crawl %d is %s with %d URLs", no, c.State, stats.Discovered)
