@@ -72,32 +72,70 @@ func SURT(raw string) string {
 			return raw
 		}
 	}
-	u, err := url.Parse(strings.ToLower(raw[:len(raw)-len(rest)] + withoutWWW(rest)))
-	if err != nil || u.Host == "" {
-		return raw
+	scheme, rest := raw[:len(raw)-len(rest)], strings.ToLower(withoutWWW(rest))
+	host, port, path, query, ok := split(rest)
+	if !ok {
+		u, err := url.Parse(scheme + rest)
+		if err != nil || u.Host == "" {
+			return raw
+		}
+		host, port, path, query = u.Hostname(), u.Port(), u.EscapedPath(), u.RawQuery
 	}
-	host := u.Hostname()
-	if _, err := netip.ParseAddr(host); err != nil {
-		labels := strings.Split(host, ".")
-		slices.Reverse(labels)
-		host = strings.Join(labels, ",")
+	if port == "80" && scheme == "http://" || port == "443" && scheme == "https://" {
+		port = ""
 	}
-	var b strings.Builder
-	b.WriteString(host)
-	if port := u.Port(); port != "" && (u.Scheme != "http" || port != "80") && (u.Scheme != "https" || port != "443") {
-		b.WriteString(":" + port)
+	b := make([]byte, 0, 128)
+	if _, err := netip.ParseAddr(host); err == nil {
+		b = append(b, host...)
+	} else {
+		for labels := host; labels != ""; {
+			n := strings.LastIndexByte(labels, '.')
+			b = append(b, labels[n+1:]...)
+			if n >= 0 {
+				b = append(b, ',')
+			}
+			labels = labels[:max(0, n)]
+		}
 	}
-	b.WriteByte(')')
-	if u.EscapedPath() == "" {
-		b.WriteByte('/')
+	if port != "" {
+		b = append(append(b, ':'), port...)
 	}
-	b.WriteString(u.EscapedPath())
-	if u.RawQuery != "" {
-		args := strings.Split(u.RawQuery, "&")
+	b = append(b, ')')
+	if path == "" {
+		b = append(b, '/')
+	}
+	b = append(b, path...)
+	if strings.Contains(query, "&") {
+		args := strings.Split(query, "&")
 		slices.Sort(args)
-		b.WriteString("?" + strings.Join(args, "&"))
+		query = strings.Join(args, "&")
 	}
-	return b.String()
+	if query != "" {
+		b = append(append(b, '?'), query...)
+	}
+	return string(b)
+}
+
+// split takes apart what is behind the scheme of a URL that nothing is odd about, which
+// is nearly every one; others are net/url's.
+func split(s string) (host, port, path, query string, ok bool) {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', strings.IndexByte("-._~/?&=:", c) >= 0:
+		default:
+			return "", "", "", "", false
+		}
+	}
+	n := strings.IndexAny(s, "/?")
+	if n < 0 {
+		n = len(s)
+	}
+	host, port, colon := strings.Cut(s[:n], ":")
+	if host == "" || colon && strings.Trim(port, "0123456789") != "" {
+		return "", "", "", "", false
+	}
+	path, query, _ = strings.Cut(s[n:], "?")
+	return host, port, path, query, true
 }
 
 // withoutWWW takes www., www1. and so on away from the front of a host.

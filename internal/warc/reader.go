@@ -96,7 +96,6 @@ type Reader struct {
 	// Of Skim, which uses them again for every record.
 	head  Head
 	block []byte
-	lines *bufio.Reader
 }
 
 // NewReader returns a reader of r, which it reads ahead of.
@@ -129,7 +128,7 @@ func (r *Reader) next() (*Entry, error) {
 		}
 	}
 	e := &Entry{Fields: make([]Field, 0, usualFields)}
-	if err := e.readHeader(r.data); err != nil {
+	if err := e.readHeader(lineReader{r.data}); err != nil {
 		return nil, err
 	}
 	e.Offset, e.rd, e.left = r.offset, r, e.Length
@@ -202,8 +201,8 @@ func (r *Reader) position() int64 { return r.read.n - int64(r.src.Buffered()) }
 
 // readHeader reads a record's header, the empty line included, into an entry without
 // fields.
-func (e *Entry) readHeader(b *bufio.Reader) error {
-	first, err := readLine(b)
+func (e *Entry) readHeader(b interface{ readLine() (string, error) }) error {
+	first, err := b.readLine()
 	if err != nil {
 		return err
 	}
@@ -213,7 +212,7 @@ func (e *Entry) readHeader(b *bufio.Reader) error {
 	}
 	e.Version, e.Length = version, -1
 	for total := len(first); ; {
-		line, err := readLine(b)
+		line, err := b.readLine()
 		if err != nil {
 			return err
 		}
@@ -255,8 +254,13 @@ func (e *Entry) addLine(line string) error {
 	return nil
 }
 
-// readLine reads up to a line end; CR LF is the rule, LF alone is understood.
-func readLine(b *bufio.Reader) (string, error) {
+// lineReader reads lines; CR LF is the rule at their ends, LF alone is understood.
+type lineReader struct{ *bufio.Reader }
+
+// errLongLine is about a line of a header.
+var errLongLine = fmt.Errorf("%w: header line over %d bytes", ErrFormat, maxLine)
+
+func (b lineReader) readLine() (string, error) {
 	var line []byte
 	for {
 		part, err := b.ReadSlice('\n')
@@ -269,7 +273,7 @@ func readLine(b *bufio.Reader) (string, error) {
 			break
 		}
 		if len(line) > maxLine {
-			return "", fmt.Errorf("%w: header line over %d bytes", ErrFormat, maxLine)
+			return "", errLongLine
 		}
 		if !errors.Is(err, bufio.ErrBufferFull) {
 			return "", corrupt(err)
@@ -330,7 +334,7 @@ func SkipHTTPHead(b *bufio.Reader) error {
 func HTTPHead(b *bufio.Reader) ([]string, error) {
 	var lines []string
 	for total := 0; ; {
-		line, err := readLine(b)
+		line, err := lineReader{b}.readLine()
 		if err != nil {
 			return nil, err
 		}

@@ -1,12 +1,12 @@
 package warc
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // headSize is how much of a block Skim returns at most: the HTTP headers of nearly
@@ -87,18 +87,18 @@ func (r *Reader) skip() (*Head, error) {
 	if err != nil {
 		return nil, corrupt(err)
 	}
-	lines := bytes.NewReader(b[before:])
-	if r.lines == nil {
-		r.lines = bufio.NewReaderSize(lines, 4<<10)
-	} else {
-		r.lines.Reset(lines)
+	b = b[before:]
+	end := len(b)
+	if n := bytes.Index(b, headerEnd); n >= 0 { // as it should be
+		end = n + len(headerEnd)
 	}
+	lines := textLines{rest: string(b[:end])}
 	h := &r.head
 	*h = Head{Entry: Entry{Fields: h.Fields[:0], Offset: r.offset}, Packed: packed}
-	if err := h.readHeader(r.lines); err != nil {
+	if err := h.readHeader(&lines); err != nil {
 		return nil, err
 	}
-	at := len(b) - lines.Len() - r.lines.Buffered() // where the block begins
+	at := end - len(lines.rest) // where the block begins
 	h.Block = append(r.block[:0], b[at:min(len(b), at+headSize)]...)
 	h.Block = h.Block[:min(int64(len(h.Block)), h.Length)]
 	r.block = h.Block[:0]
@@ -110,4 +110,22 @@ func (r *Reader) skip() (*Head, error) {
 	}
 	r.end = r.position()
 	return h, nil
+}
+
+// headerEnd is the empty line behind a header.
+var headerEnd = []byte("\r\n\r\n")
+
+// textLines are the lines of a text, which share its memory.
+type textLines struct{ rest string }
+
+func (t *textLines) readLine() (string, error) {
+	line, rest, ok := strings.Cut(t.rest, "\n")
+	switch {
+	case len(line) > maxLine:
+		return "", errLongLine
+	case !ok:
+		return "", corrupt(io.EOF)
+	}
+	t.rest = rest
+	return strings.TrimSuffix(line, "\r"), nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -213,4 +214,24 @@ func TestCDXJ(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)
 		}
 	}
+}
+
+// FuzzSplit: what split takes apart itself, it takes apart as net/url does.
+func FuzzSplit(f *testing.F) {
+	for _, s := range []string{"example.com/a/b?b=2&a=1", "h:8080", "h:/?", "a..b.", "h:1:2/", "/x", "h?q?r", "h//a:b=~/../_-"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		host, port, path, query, ok := split(s)
+		if !ok {
+			return
+		}
+		u, err := url.Parse("http://" + s)
+		if err != nil {
+			t.Fatalf("%q: %v", s, err)
+		}
+		if u.Hostname() != host || u.Port() != port || u.EscapedPath() != path || u.RawQuery != query {
+			t.Errorf("%q: %q %q %q %q, want %q %q %q %q", s, host, port, path, query, u.Hostname(), u.Port(), u.EscapedPath(), u.RawQuery)
+		}
+	})
 }

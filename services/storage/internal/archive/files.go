@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -184,8 +185,10 @@ func (s *files) put(_ context.Context, name string, r io.Reader, _ int64) error 
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(f, r)
-	if err := errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+	// An index comes line by line.
+	w := bufio.NewWriterSize(f, 64<<10)
+	_, err = io.Copy(w, r)
+	if err := errors.Join(err, w.Flush(), f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
 	if err := os.Rename(f.Name(), path); err != nil {
