@@ -149,10 +149,15 @@ func (s *session) loop(ctx context.Context, status <-chan nats.Status, done <-ch
 		now := time.Now()
 		s.hand(now)
 		again := s.demand(now)
-		if len(s.waiting) > 0 && s.running < s.mayRun() {
+		var raised <-chan struct{}
+		switch {
+		case len(s.waiting) == 0:
+		case s.running < s.mayRun():
 			if at := s.wake(); again.IsZero() || at.Before(again) {
 				again = at
 			}
+		default:
+			raised = s.raised // it would be of use
 		}
 		if !again.IsZero() {
 			wake.Reset(time.Until(again))
@@ -166,7 +171,7 @@ func (s *session) loop(ctx context.Context, status <-chan nats.Status, done <-ch
 		case u := <-done:
 			s.finished(u)
 		case <-wake.C:
-		case <-s.raised:
+		case <-raised:
 		case <-s.tick.C:
 			s.receiveMore(len(s.ch)) // after a pause of the process the server only seems to be silent
 			s.beat()

@@ -346,7 +346,7 @@ func (r *Ring) state(ctx context.Context) any {
 
 // WaitReady waits for Ready until ctx ends, and then says what was not.
 func (r *Ring) WaitReady(ctx context.Context) error {
-	tick := time.NewTicker(5 * time.Millisecond)
+	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for {
 		err := r.Ready(ctx)

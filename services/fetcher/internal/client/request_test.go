@@ -91,7 +91,7 @@ func TestRedirectsOfRequests(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer acc.Close()
-			got, err := b.client.Do(t.Context(), u, options(), acc)
+			got, err := b.client.Do(t.Context(), u, options(), acc, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
