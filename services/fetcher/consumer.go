@@ -63,29 +63,21 @@ func (s *Service) handle(ctx context.Context, specs specs, d bus.Delivery) (err 
 		// What scripts make of a page changes while the page does not.
 		task.Etag, task.LastModified = "", ""
 	}
-	var handedOn func()
-	res, o, err := s.fetch(ctx, p, &task, u, acc, func(r *client.Result) {
-		if salvage(r, ref, p.retries); s.browsers == nil {
-			s.report(ref, r)
-			handedOn = s.handOn()
-		}
-	})
+	res, o, err := s.fetch(ctx, p, &task, u, acc)
 	if err != nil {
 		return s.giveBack(ref) // cut off by the end of a soft stop
 	}
+	salvage(&res, ref, p.retries)
 	v, err := s.show(ctx, p, &task, u, o, &res, acc)
 	if err != nil {
 		return s.giveBack(ref)
 	}
-	if handedOn == nil {
-		s.report(ref, &res)
-		handedOn = s.handOn()
-	}
-	defer handedOn()
+	s.report(ref, &res)
 	describeExchange(span, &res)
 	f := p.fetchResult(u, &res, o.sent)
 	v.complete(f)
 	published := time.Now()
+	defer s.handOn()()
 	err = s.publish(ctx, ref, f, &res, v.attachments(), span.Place())
 	span.Child("publish", published, time.Now())
 	if err != nil && ctx.Err() != nil {
@@ -94,7 +86,7 @@ func (s *Service) handle(ctx context.Context, specs specs, d bus.Delivery) (err 
 	return err
 }
 
-// handOn makes room for another exchange while the outcome of one is compressed and stored.
+// handOn makes room for another exchange while the outcome of one is being stored.
 func (s *Service) handOn() (done func()) {
 	s.handing.Add(1)
 	select {
@@ -105,9 +97,8 @@ func (s *Service) handOn() (done func()) {
 }
 
 // fetch does the exchange of a task, and returns with its outcome the request that was
-// made. Without a secret that it needs there is no request, which is an outcome too. over is
-// that of client.Client.Do.
-func (s *Service) fetch(ctx context.Context, p *prepared, task *crawlv1.FetchTask, u weburl.URL, acc *budget.Account, over func(*client.Result)) (client.Result, outgoing, error) {
+// made. Without a secret that it needs there is no request, which is an outcome too.
+func (s *Service) fetch(ctx context.Context, p *prepared, task *crawlv1.FetchTask, u weburl.URL, acc *budget.Account) (client.Result, outgoing, error) {
 	now := time.Now()
 	o, err := p.outgoing(task, u, now)
 	if err != nil {
@@ -115,7 +106,7 @@ func (s *Service) fetch(ctx context.Context, p *prepared, task *crawlv1.FetchTas
 		s.m.observe(&res)
 		return res, o, nil
 	}
-	res, err := s.exchange(ctx, u, o.opts, acc, over)
+	res, err := s.exchange(ctx, u, o.opts, acc)
 	return res, o, err
 }
 

@@ -141,7 +141,7 @@ func (c *call) exchange(ctx context.Context, u weburl.URL, kind crawlv1.TaskKind
 	defer acc.Close()
 	now := time.Now()
 	task := &crawlv1.FetchTask{Ref: &crawlv1.TaskRef{Kind: kind}, Cookies: bus.CookieMessages(c.jar.Cookies(now))}
-	res, o, err := c.s.fetch(ctx, c.p, task, u, acc, nil)
+	res, o, err := c.s.fetch(ctx, c.p, task, u, acc)
 	if err != nil {
 		return nil, crawl.Errorf(crawl.Unavailable, "%w", err)
 	}

@@ -228,7 +228,7 @@ func (s *Service) Ready(context.Context) error {
 
 // exchange does one exchange. A panic (a decoder that a site has found a hole in)
 // costs that page and nothing else.
-func (s *Service) exchange(ctx context.Context, u weburl.URL, opts *client.Options, acc *budget.Account, over func(*client.Result)) (res client.Result, err error) {
+func (s *Service) exchange(ctx context.Context, u weburl.URL, opts *client.Options, acc *budget.Account) (res client.Result, err error) {
 	s.m.inFlight.Inc()
 	defer s.m.inFlight.Dec()
 	s.active.Add(1)
@@ -243,7 +243,7 @@ func (s *Service) exchange(ctx context.Context, u weburl.URL, opts *client.Optio
 			s.m.observe(&res)
 		}
 	}()
-	return s.client.Do(ctx, u, opts, acc, over)
+	return s.client.Do(ctx, u, opts, acc)
 }
 
 // prepare returns what a crawl asks of its exchanges, made once for each revision.

@@ -108,7 +108,7 @@ func fetch(url string, size, workers int) (do func(int) error, closeAll func()) 
 			return err
 		}
 		defer acc.Close()
-		res, err := c.Do(context.Background(), u, opts, acc, nil)
+		res, err := c.Do(context.Background(), u, opts, acc)
 		if err == nil && (res.Class != crawl.ClassNone || res.Body.Size != int64(size)) {
 			err = fmt.Errorf("%s: %s, %d bytes", res.Class, res.Detail, res.Body.Size)
 		}

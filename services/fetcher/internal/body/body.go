@@ -82,58 +82,25 @@ type Reader struct {
 // what it got, also with an error of src or of grow. It asks grow before it takes
 // memory beyond BaseWeight.
 func (r *Reader) Read(src io.Reader, limit int64, grow func(int64) error) (Body, error) {
-	p, err := r.Take(src, limit, grow)
-	return p.Pack(), err
-}
-
-// Pending is a body that was read. The zero value is the empty body.
-type Pending struct {
-	body  Body
-	r     *Reader
-	buf   *[]byte // what is to be compressed; nil for nothing
-	fresh bool
-}
-
-// Take reads as Read does, and leaves to Pack what can be done when the site is not needed
-// any more: of a short body everything but its size.
-func (r *Reader) Take(src io.Reader, limit int64, grow func(int64) error) (Pending, error) {
 	buf := r.chunk()
+	defer r.chunks.Put(buf)
 	n, err := fill(src, (*buf)[:min(chunk, limit)])
 	if err == nil && int64(n) < limit {
-		b, err := r.readLong(src, limit, grow, *buf)
-		r.chunks.Put(buf)
-		return Pending{body: b}, err
+		return r.readLong(src, limit, grow, *buf)
 	}
-	p := Pending{r: r, buf: buf}
+	var b Body
 	if err == nil {
-		p.body.Cut, err = more(src)
+		b.Cut, err = more(src)
 	}
-	p.body.Size = int64(n)
-	p.fresh = clean(err) == nil && !p.body.Cut
-	return p, clean(err)
-}
-
-// Size is the length of the body.
-func (p *Pending) Size() int64 { return p.body.Size }
-
-// Cut says that there was more than was asked for.
-func (p *Pending) Cut() bool { return p.body.Cut }
-
-// Pack compresses the body. Call it once.
-func (p *Pending) Pack() Body {
-	if p.buf == nil {
-		return p.body
-	}
-	if data := (*p.buf)[:p.body.Size]; len(data) > 0 {
-		p.body.set(data)
-		p.body.Segments = [][]byte{p.r.pack(data)}
-		p.body.Compressed = int64(len(p.body.Segments[0]))
-		if p.r.Fresh != nil && p.fresh {
-			p.r.Fresh(p.body.SHA256, data)
+	if n > 0 {
+		b.set((*buf)[:n])
+		b.Segments = [][]byte{r.pack((*buf)[:n])}
+		b.Compressed = int64(len(b.Segments[0]))
+		if r.Fresh != nil && clean(err) == nil && !b.Cut {
+			r.Fresh(b.SHA256, (*buf)[:n])
 		}
 	}
-	p.r.chunks.Put(p.buf)
-	return p.body
+	return b, clean(err)
 }
 
 func (b *Body) set(data []byte) {

@@ -77,7 +77,7 @@ func TestBeginsAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer acc.Close()
-			got, err := c.Do(t.Context(), u, opts, acc, nil)
+			got, err := c.Do(t.Context(), u, opts, acc)
 			if err != nil || got.Class != tc.class || tc.conns.asked != tc.asked {
 				t.Errorf("asked %d times: %s (%s), %v; want %d times and %s", tc.conns.asked, got.Class, got.Detail, err, tc.asked, tc.class)
 			}
@@ -120,7 +120,7 @@ func TestSpokeFirst(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer acc.Close()
-			if got, err := c.Do(t.Context(), u, opts, acc, nil); err != nil || got.Class != crawl.ClassBadResponse || got.Detail != "the server spoke before it was asked" {
+			if got, err := c.Do(t.Context(), u, opts, acc); err != nil || got.Class != crawl.ClassBadResponse || got.Detail != "the server spoke before it was asked" {
 				t.Errorf("%s (%s), %v", got.Class, got.Detail, err)
 			}
 		})

@@ -68,7 +68,7 @@ func BenchmarkExchange(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		res, err := s.client.Do(b.Context(), u, opts, acc, nil)
+		res, err := s.client.Do(b.Context(), u, opts, acc)
 		acc.Close()
 		if err != nil || res.Body.Size != 16<<10 {
 			b.Fatalf("%v %+v", err, res)

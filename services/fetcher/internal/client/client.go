@@ -203,11 +203,7 @@ type Timings struct {
 // Do does the exchange and never takes longer than opts.Timeout. What the site
 // does wrong is in the result; the error is that ctx ended. The account is the
 // caller's to close, after it has done with the body.
-//
-// When the site is done, and before its body is compressed, over is called with the result,
-// of whose body there is only the size. It is not called when there is an error; nil for
-// nobody.
-func (c *Client) Do(ctx context.Context, u weburl.URL, opts *Options, acc *budget.Account, over func(*Result)) (Result, error) {
+func (c *Client) Do(ctx context.Context, u weburl.URL, opts *Options, acc *budget.Account) (Result, error) {
 	ex := &exchange{url: u, opts: opts, acc: acc, conns: &c.conns}
 	ex.res.Start = time.Now()
 	bounded, cancel := context.WithTimeoutCause(ctx, opts.Timeout, errDeadline)
@@ -218,12 +214,11 @@ func (c *Client) Do(ctx context.Context, u weburl.URL, opts *Options, acc *budge
 	for n := 0; n < maxEarly && err != nil && ex.mayBeginAgain(err); n++ {
 		resp, err = c.roundTrip(ex)
 	}
-	var b body.Pending
 	if err != nil {
 		ex.fail(ex.classify(err))
 	} else {
 		header := time.Now()
-		b = c.receive(ex, resp)
+		c.receive(ex, resp)
 		ex.res.Timings.Body = time.Since(header)
 	}
 	ex.res.Duration = time.Since(ex.res.Start)
@@ -232,10 +227,6 @@ func (c *Client) Do(ctx context.Context, u weburl.URL, opts *Options, acc *budge
 	}
 	ex.res.RemoteAddr = ex.remote()
 	ex.timings()
-	if over != nil {
-		over(&ex.res)
-	}
-	ex.res.Body = b.Pack()
 	return ex.res, nil
 }
 

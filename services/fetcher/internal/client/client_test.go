@@ -276,7 +276,7 @@ func TestCancelled(t *testing.T) {
 	}
 	defer acc.Close()
 	u, _ := options().Canon.Parse("http://" + addr + "/")
-	if _, err := b.client.Do(ctx, u, options(), acc, nil); !errors.Is(err, stopping) {
+	if _, err := b.client.Do(ctx, u, options(), acc); !errors.Is(err, stopping) {
 		t.Errorf("cancelled exchange: %v", err)
 	}
 }

@@ -80,7 +80,7 @@ func (b *bench) do(t testing.TB, url string, opts *client.Options) client.Result
 		t.Fatal(err)
 	}
 	defer acc.Close()
-	res, err := b.client.Do(t.Context(), u, opts, acc, nil)
+	res, err := b.client.Do(t.Context(), u, opts, acc)
 	if err != nil {
 		t.Fatalf("fetch %s: %v", url, err)
 	}

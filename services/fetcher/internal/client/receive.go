@@ -10,29 +10,27 @@ import (
 	"time"
 
 	"github.com/weircrawl/weir/internal/crawl"
-	"github.com/weircrawl/weir/services/fetcher/internal/body"
 	"github.com/weircrawl/weir/services/fetcher/internal/inflate"
 )
 
 // maxRetryAfter bounds what a site may ask for.
 const maxRetryAfter = 24 * time.Hour
 
-// receive reads a response into the result, but for its body, which is still to be packed.
-func (c *Client) receive(ex *exchange, resp *http.Response) (b body.Pending) {
+// receive reads a response into the result.
+func (c *Client) receive(ex *exchange, resp *http.Response) {
 	ex.res.Status = resp.StatusCode
 	ex.res.Protocol = oneLine(resp.Proto)
 	ex.res.Header = headerList(resp)
 	if resp.StatusCode < 200 || resp.StatusCode > 599 {
 		_ = resp.Body.Close()
 		ex.fail(crawl.ClassBadResponse, fmt.Sprintf("status %d is not a final status of HTTP", resp.StatusCode))
-		return b
+		return
 	}
-	b = c.readBody(ex, resp)
+	c.readBody(ex, resp)
 	ex.judge(resp)
-	return b
 }
 
-func (c *Client) readBody(ex *exchange, resp *http.Response) (b body.Pending) {
+func (c *Client) readBody(ex *exchange, resp *http.Response) {
 	// Closing before the end drops the connection, which is what a cut body needs.
 	defer resp.Body.Close()
 	m := &ex.meter
@@ -48,22 +46,21 @@ func (c *Client) readBody(ex *exchange, resp *http.Response) (b body.Pending) {
 	src, err := c.inflate.NewReader(m, resp.Header["Content-Encoding"], lim)
 	if err != nil {
 		ex.bodyTrouble(err)
-		return b
+		return
 	}
 	defer src.Close()
-	b, err = c.body.Take(src, ex.opts.MaxBody, ex.grow)
-	ex.res.Body.Size = b.Size()
+	b, err := c.body.Read(src, ex.opts.MaxBody, ex.grow)
+	ex.res.Body = b
 	switch {
 	case err != nil:
 		ex.bodyTrouble(err)
-	case b.Cut():
+	case b.Cut:
 		ex.res.Truncated = true
-		ex.res.Detail = fmt.Sprintf("body cut at %d bytes (fetch.max_body)", b.Size())
+		ex.res.Detail = fmt.Sprintf("body cut at %d bytes (fetch.max_body)", b.Size)
 	case src.Coded():
 		// The coded stream may end before the body does, by a last chunk or so.
 		_, _ = io.CopyN(io.Discard, m, maxDrain)
 	}
-	return b
 }
 
 // judge adds what the status means. A status says more than the trouble of a body

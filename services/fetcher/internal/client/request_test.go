@@ -91,7 +91,7 @@ func TestRedirectsOfRequests(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer acc.Close()
-			got, err := b.client.Do(t.Context(), u, options(), acc, nil)
+			got, err := b.client.Do(t.Context(), u, options(), acc)
 			if err != nil {
 				t.Fatal(err)
 			}
