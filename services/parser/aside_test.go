@@ -88,11 +88,9 @@ func pageOf(t *testing.T, crawlID string, lease int) *crawlv1.Page {
 
 // byCrawl counts the distinct pages that came, by crawl.
 func (r *ring) byCrawl() map[string]int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	seen := map[string]bool{}
 	out := map[string]int{}
-	for _, rec := range r.records {
+	for _, rec := range r.all() {
 		if k := rec.GetRef().GetCrawlId() + rec.GetRef().GetUrl(); !seen[k] {
 			seen[k] = true
 			out[rec.GetRef().GetCrawlId()]++

@@ -3,6 +3,7 @@ package parser
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -96,6 +97,13 @@ func (r *ring) wait(t *testing.T, n int) {
 	}
 }
 
+// all returns the records that have come.
+func (r *ring) all() []*crawlv1.Record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.records)
+}
+
 func TestPagesBecomeRecords(t *testing.T) {
 	t.Parallel()
 	r := newRing(t)
@@ -112,7 +120,7 @@ func TestPagesBecomeRecords(t *testing.T) {
 		t.Errorf("not ready: %v", err)
 	}
 	seen := map[string]bool{}
-	for _, rec := range r.records {
+	for _, rec := range r.all() {
 		if rec.GetParsed().GetTitle() != "A & B" || len(rec.GetParsed().GetItems()) != 1 || len(rec.GetBody().GetDeflate()) == 0 {
 			t.Errorf("record %v", rec)
 		}
@@ -151,8 +159,8 @@ func TestRedeliveryIsIdempotent(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.wait(t, 2)
-	if len(r.records) != 2 || len(r.came) != 0 {
-		t.Errorf("%d records of 2 pages", len(r.records))
+	if got := r.all(); len(got) != 2 || len(r.came) != 0 {
+		t.Errorf("%d records of 2 pages", len(got))
 	}
 }
 
@@ -191,8 +199,8 @@ func TestStopFinishesPages(t *testing.T) {
 	}
 	r.start(t)
 	r.wait(t, n)
-	if len(r.records) != n {
-		t.Errorf("%d records of %d pages", len(r.records), n)
+	if got := r.all(); len(got) != n {
+		t.Errorf("%d records of %d pages", len(got), n)
 	}
 }
 
