@@ -24,6 +24,7 @@ const mostStop = 20 * time.Second
 // for twice, no attempt is used up, every process ends with 0, and the clients that
 // follow the crawl go on.
 func TestDrain(t *testing.T) {
+	beside(t)
 	rounds := 1
 	if *long {
 		rounds = 4
@@ -75,6 +76,7 @@ func TestDrain(t *testing.T) {
 
 // TestDrainAllInOne interrupts the one process at random moments and goes on each time.
 func TestDrainAllInOne(t *testing.T) {
+	beside(t)
 	ctx := driver.Limit(t, 20*time.Minute)
 	sub := newSubject(t)
 	r, err := driver.NewRun(*bin, t.TempDir(), sub.job)

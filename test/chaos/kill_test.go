@@ -15,6 +15,7 @@ const inFlight = 2 * 4 * hostConcurrency
 
 // TestKillAllInOne kills the one process at random moments and resumes it each time.
 func TestKillAllInOne(t *testing.T) {
+	beside(t)
 	kills := 3
 	if *long {
 		kills = 10
@@ -51,6 +52,7 @@ func TestKillAllInOne(t *testing.T) {
 // TestKillWhileStarting kills the process again and again before it is up, when its
 // stores are being opened.
 func TestKillWhileStarting(t *testing.T) {
+	beside(t)
 	ctx := driver.Limit(t, 10*time.Minute)
 	sub := newSubject(t)
 	r, err := driver.NewRun(*bin, t.TempDir(), sub.job)
@@ -86,6 +88,7 @@ func TestKillWhileStarting(t *testing.T) {
 // TestKillServices kills each process of the cluster in turn, and NATS too, and
 // starts it again.
 func TestKillServices(t *testing.T) {
+	beside(t)
 	victims := []string{"fetcher-1", "parser-2", "storage", "scheduler", "nats"}
 	if *long {
 		victims = append(victims, "nats", "scheduler", "storage", "parser-1", "fetcher-2")

@@ -24,6 +24,13 @@ var bin = new(driver.Binaries)
 
 func TestMain(m *testing.M) { os.Exit(driver.RunTests(m, bin)) }
 
+// beside runs the short form of a test beside others: it waits for its site most of the time.
+func beside(t *testing.T) {
+	if !*long {
+		t.Parallel()
+	}
+}
+
 // subject is a site and the job of crawling it.
 type subject struct {
 	site  *driver.Site

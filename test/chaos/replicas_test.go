@@ -24,6 +24,7 @@ const (
 // come back, no host is ever visited by two owners at once or too soon, and the crawl
 // ends with every page.
 func TestReplicas(t *testing.T) {
+	beside(t)
 	hosts, perHost, rounds := 24, 25, 1
 	if *long {
 		hosts, perHost, rounds = 60, 80, 3

@@ -15,6 +15,7 @@ const mostMemory = 512 << 20
 // TestStorageAway leaves the ring without its storage for a while, frozen or dead.
 // What waits is bounded, and the crawl goes on by itself afterwards.
 func TestStorageAway(t *testing.T) {
+	beside(t)
 	away := 3 * time.Second
 	if *long {
 		away = 30 * time.Second

@@ -18,6 +18,7 @@ import (
 // file, and in turn the two that share a PostgreSQL. In the end every page has its item
 // once, and the archive is valid to the end of every file and has every page.
 func TestKillStorages(t *testing.T) {
+	beside(t)
 	for _, c := range []struct {
 		name  string
 		names []string
