@@ -3,15 +3,15 @@ package bus_test
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/url"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/weircrawl/weir/internal/bus"
+	"github.com/weircrawl/weir/internal/testkit/vacant"
 )
 
 // cluster starts three servers that keep everything thrice, and returns a bus to one.
@@ -19,12 +19,15 @@ func cluster(tb testing.TB, cfg bus.Config) *bus.Bus {
 	tb.Helper()
 	// Each must know the others before it starts, so the ports are chosen before.
 	var routes []*url.URL
-	ports := freePorts(tb, 3)
-	for _, port := range ports {
-		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", port)})
+	for range 3 {
+		routes = append(routes, &url.URL{Scheme: "nats", Host: vacant.Addr(tb)})
 	}
 	var servers []*server.Server
-	for i, port := range ports {
+	for i, route := range routes {
+		port, err := strconv.Atoi(route.Port())
+		if err != nil {
+			tb.Fatal(err)
+		}
 		ns, err := server.NewServer(&server.Options{
 			ServerName: fmt.Sprintf("n%d", i),
 			Host:       "127.0.0.1",
@@ -71,21 +74,6 @@ func cluster(tb testing.TB, cfg bus.Config) *bus.Bus {
 		return ""
 	})
 	return b
-}
-
-// freePorts finds ports below those that systems give to whoever asks for any: another
-// process of the machine would take one of them before it is used.
-func freePorts(tb testing.TB, n int) (ports []int) {
-	tb.Helper()
-	for len(ports) < n {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
-		if err != nil {
-			continue
-		}
-		defer func() { _ = l.Close() }()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports
 }
 
 // A stream with replicas takes no two messages with the same fence at once: many in

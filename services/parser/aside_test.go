@@ -4,10 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/netip"
-	"os"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -16,57 +13,13 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/weircrawl/weir/internal/testkit/vacant"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	extractorv1 "github.com/weircrawl/weir/proto/weir/extractor/v1"
 )
 
 // waitingCrawl is the id of a crawl whose program is down.
 const waitingCrawl = "06g2r5fvt9s40mk0000000000b"
-
-// vacancy is an address at which nobody listens, and nobody else can.
-type vacancy struct {
-	addr   string
-	socket *os.File
-}
-
-// nobody makes a vacancy until the test ends. The port has a socket: one that is merely
-// free may be given to any other test meanwhile.
-func nobody(t *testing.T) *vacancy {
-	t.Helper()
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := &vacancy{socket: os.NewFile(uintptr(fd), "vacancy")}
-	t.Cleanup(func() { _ = v.socket.Close() })
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
-	bound, err := syscall.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	at, ok := bound.(*syscall.SockaddrInet4)
-	if !ok {
-		t.Fatalf("bound to %v", bound)
-	}
-	v.addr = netip.AddrPortFrom(netip.AddrFrom4(at.Addr), uint16(at.Port)).String()
-	return v
-}
-
-// listen makes somebody listen at the address.
-func (v *vacancy) listen(t *testing.T) net.Listener {
-	t.Helper()
-	if err := syscall.Listen(int(v.socket.Fd()), syscall.SOMAXCONN); err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.FileListener(v.socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = v.socket.Close() // the listener has one of its own
-	return l
-}
 
 // putWaiting shares a crawl whose program is at an address.
 func (r *ring) putWaiting(t *testing.T, addr string) {
@@ -113,8 +66,8 @@ func (r *ring) waitFor(t *testing.T, crawlID string, n int) {
 func TestADeadProgramHoldsUpNoOtherCrawl(t *testing.T) {
 	t.Parallel()
 	r := newRing(t)
-	down := nobody(t)
-	r.putWaiting(t, down.addr)
+	down := vacant.Addr(t)
+	r.putWaiting(t, down)
 	r.start(t)
 	const n = 600
 	for i := range n {
@@ -138,7 +91,11 @@ func TestADeadProgramHoldsUpNoOtherCrawl(t *testing.T) {
 	p := &theProgram{do: func(_ *extractorv1.ExtractRequest, s grpc.ServerStreamingServer[extractorv1.ExtractResponse]) error {
 		return s.Send(item(`{"a":1}`))
 	}}
-	p.serveOn(t, down.listen(t))
+	l, err := net.Listen("tcp", down)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.serveOn(t, l)
 	r.start(t)
 	r.waitFor(t, waitingCrawl, n)
 	dead, err := r.bus.ListDead(t.Context(), 0, 10)

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/testkit/vacant"
 	crawlv1 "github.com/weircrawl/weir/proto/weir/crawl/v1"
 	extractorv1 "github.com/weircrawl/weir/proto/weir/extractor/v1"
 )
@@ -202,7 +203,7 @@ func (p *theProgram) serveInside(t *testing.T, s *Service) target {
 // TestBreakerOpens: a program that nobody answers for costs no page its tries.
 func TestBreakerOpens(t *testing.T) {
 	t.Parallel()
-	addr := nobody(t).addr
+	addr := vacant.Addr(t)
 	s := newService(t, nil)
 	for range 4 {
 		_, err := recordOf(t, s, crawlWith(addr), newPage(t, "https://site.example/p", html))

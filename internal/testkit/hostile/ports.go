@@ -9,11 +9,11 @@ import (
 	"fmt"
 	"math/big"
 	"net"
-	"net/netip"
 	"syscall"
 	"time"
 
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/testkit/vacant"
 )
 
 // port is a host of its own, whose trouble begins before there is a request.
@@ -72,12 +72,14 @@ func (s *Server) ports(next func() string) error {
 		s.accept(l, func(c net.Conn) { p.serve(s, c) })
 		s.target(p.name, p.scheme, l.Addr().String(), p.want)
 	}
-	addr, err := s.refusing(next())
+	refusing, err := vacant.Take(next())
 	if err != nil {
 		return err
 	}
-	s.target("refused", "http", addr, Want{Class: crawl.ClassConnectRefused})
-	if addr, err = s.full(next()); err != nil {
+	s.closers = append(s.closers, func() { _ = refusing.Close() })
+	s.target("refused", "http", refusing.Addr, Want{Class: crawl.ClassConnectRefused})
+	addr, err := s.full(next())
+	if err != nil {
 		return err
 	}
 	s.target("full", "http", addr, Want{Class: crawl.ClassConnectTimeout, Slow: true})
@@ -86,24 +88,6 @@ func (s *Server) ports(next func() string) error {
 
 func (s *Server) target(name, scheme, addr string, w Want) {
 	s.targets = append(s.targets, Target{Name: name, URL: scheme + "://" + addr + "/", Want: w})
-}
-
-// refusing takes a port that nobody listens on, so that nobody else will.
-func (s *Server) refusing(ip string) (string, error) {
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return "", fmt.Errorf("socket: %w", err)
-	}
-	s.closers = append(s.closers, func() { _ = syscall.Close(fd) })
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: netip.MustParseAddr(ip).As4()}); err != nil {
-		return "", fmt.Errorf("bind %s: %w", ip, err)
-	}
-	got, err := syscall.Getsockname(fd)
-	if err != nil {
-		return "", fmt.Errorf("address of %s: %w", ip, err)
-	}
-	in, _ := got.(*syscall.SockaddrInet4)
-	return netip.AddrPortFrom(netip.AddrFrom4(in.Addr), uint16(in.Port)).String(), nil
 }
 
 // full listens with a backlog of nothing and fills it, so that who connects gets no

@@ -42,6 +42,29 @@ func (l *leftovers) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, ProtoMajor: 1, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), ContentLength: -1}, nil
 }
 
+// over does an exchange over a transport.
+func over(t *testing.T, transport http.RoundTripper, method string) Result {
+	t.Helper()
+	c := New(Config{}, guard.New(nil), resolve.New(resolve.DefaultConfig(), nil))
+	t.Cleanup(c.Close)
+	c.transports.usual.RegisterProtocol("http", transport)
+	opts := &Options{Method: method, Header: http.Header{}, Timeout: time.Minute, MaxBody: 1 << 20, Canon: weburl.New(weburl.Options{})}
+	u, err := opts.Canon.Parse("http://site.test/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	acc, err := budget.New(64<<20).Open(t.Context(), BaseWeight)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer acc.Close()
+	got, err := c.Do(t.Context(), u, opts, acc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
 // TestBeginsAgain: what a connection held before the question is nobody's answer, and the
 // page is asked for on another, not for ever.
 func TestBeginsAgain(t *testing.T) {
@@ -64,22 +87,9 @@ func TestBeginsAgain(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			c := New(Config{}, guard.New(nil), resolve.New(resolve.DefaultConfig(), nil))
-			t.Cleanup(c.Close)
-			c.transports.usual.RegisterProtocol("http", &tc.conns)
-			opts := &Options{Method: tc.method, Header: http.Header{}, Timeout: time.Minute, MaxBody: 1 << 20, Canon: weburl.New(weburl.Options{})}
-			u, err := opts.Canon.Parse("http://site.test/")
-			if err != nil {
-				t.Fatal(err)
-			}
-			acc, err := budget.New(64<<20).Open(t.Context(), BaseWeight)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer acc.Close()
-			got, err := c.Do(t.Context(), u, opts, acc)
-			if err != nil || got.Class != tc.class || tc.conns.asked != tc.asked {
-				t.Errorf("asked %d times: %s (%s), %v; want %d times and %s", tc.conns.asked, got.Class, got.Detail, err, tc.asked, tc.class)
+			got := over(t, &tc.conns, tc.method)
+			if got.Class != tc.class || tc.conns.asked != tc.asked {
+				t.Errorf("asked %d times: %s (%s); want %d times and %s", tc.conns.asked, got.Class, got.Detail, tc.asked, tc.class)
 			}
 			if got.Class == crawl.ClassNone && got.Body.Size != 4 {
 				t.Errorf("%d bytes, want those of the good answer", got.Body.Size)
@@ -107,21 +117,8 @@ func TestSpokeFirst(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := New(Config{}, guard.New(nil), resolve.New(resolve.DefaultConfig(), nil))
-			t.Cleanup(c.Close)
-			c.transports.usual.RegisterProtocol("http", greeter{err})
-			opts := &Options{Header: http.Header{}, Timeout: time.Minute, MaxBody: 1 << 20, Canon: weburl.New(weburl.Options{})}
-			u, err := opts.Canon.Parse("http://site.test/")
-			if err != nil {
-				t.Fatal(err)
-			}
-			acc, err := budget.New(64<<20).Open(t.Context(), BaseWeight)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer acc.Close()
-			if got, err := c.Do(t.Context(), u, opts, acc); err != nil || got.Class != crawl.ClassBadResponse || got.Detail != "the server spoke before it was asked" {
-				t.Errorf("%s (%s), %v", got.Class, got.Detail, err)
+			if got := over(t, greeter{err}, ""); got.Class != crawl.ClassBadResponse || got.Detail != "the server spoke before it was asked" {
+				t.Errorf("%s (%s)", got.Class, got.Detail)
 			}
 		})
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/weircrawl/weir/internal/crawl"
+	"github.com/weircrawl/weir/internal/testkit/vacant"
 	"github.com/weircrawl/weir/services/fetcher/internal/client"
 )
 
@@ -131,7 +132,7 @@ func TestNoConnection(t *testing.T) {
 		}
 		return local(ctx, host)
 	}
-	closed := refusing(t)
+	closed := vacant.Addr(t)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Host) }))
 	t.Cleanup(s.Close)
 	_, port, _ := net.SplitHostPort(s.Listener.Addr().String())

@@ -18,6 +18,7 @@ import (
 
 	"github.com/weircrawl/weir/internal/crawl"
 	"github.com/weircrawl/weir/internal/testkit/proxytest"
+	"github.com/weircrawl/weir/internal/testkit/vacant"
 	"github.com/weircrawl/weir/services/fetcher/internal/client"
 )
 
@@ -140,7 +141,7 @@ func TestProxyFailures(t *testing.T) {
 		class       crawl.Class
 		detail      string
 	}{
-		{"refuses connections", "http://" + refusing(t), plain.URL, crawl.ClassProxy, "connection refused"},
+		{"refuses connections", "http://" + vacant.Addr(t), plain.URL, crawl.ClassProxy, "connection refused"},
 		{"unknown", "http://none.example:1", plain.URL, crawl.ClassProxy, "no such host"},
 		{"asks for a password, CONNECT", httpWith(proxytest.Config{User: "u", Password: "p"}), secure.URL, crawl.ClassProxy, "407 Proxy Authentication Required"},
 		{"asks for a password, plain", httpWith(proxytest.Config{User: "u", Password: "p"}), plain.URL, crawl.ClassProxy, "it asks for a user and a password"},
@@ -209,7 +210,7 @@ func TestHostsMoveFromADeadProxy(t *testing.T) {
 	plain, _ := sites(t)
 	alive := proxytest.HTTP(t, proxytest.Config{Lookup: func(string) string { return "127.0.0.1" }})
 	b := setup(t, nil, public, "127.0.0.0/8")
-	opts := through(t, "http://"+refusing(t), "http://"+alive.Addr)
+	opts := through(t, "http://"+vacant.Addr(t), "http://"+alive.Addr)
 	failed := 0
 	var left time.Time // when the dead proxy was
 	for i := range 40 {

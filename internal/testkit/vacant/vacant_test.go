@@ -1,4 +1,4 @@
-package driver
+package vacant
 
 import (
 	"net"
@@ -9,20 +9,23 @@ import (
 // listen on it; who knows it may listen, again and again.
 func TestPorts(t *testing.T) {
 	t.Parallel()
-	var kept Ports
-	t.Cleanup(func() {
-		if err := kept.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	other, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = other.Close() })
-	addrs, err := kept.Take(20)
-	if err != nil {
-		t.Fatal(err)
+	var addrs []string
+	for range 20 {
+		port, err := Take("127.0.0.1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := port.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		addrs = append(addrs, port.Addr)
 	}
 	seen := map[string]bool{}
 	for _, addr := range addrs {
